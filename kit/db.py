@@ -1,0 +1,88 @@
+"""The database of one service: an engine, and transactions that see one workspace.
+
+Every table with a workspace has row-level security. A transaction names its workspace, and sees and writes nothing
+else; claims and sweeps name ALL_WORKSPACES. Without a name there are no rows. The name is local to the transaction,
+so a pooled connection carries nothing over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+from uuid import UUID
+
+import structlog
+import uuid_utils.compat
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.engine import make_url
+
+from kit import context
+
+log = structlog.get_logger()
+
+ALL_WORKSPACES: Final = "*"
+
+
+class UnsafeDatabase(RuntimeError):
+    """The server would forget what it has acknowledged. Turn the named setting on, or use another server."""
+
+
+class Database:
+    """Connections of one service to its schema. Thread-safe."""
+
+    def __init__(self, url: str, schema: str, *, pool_size: int = 8, statement_timeout_seconds: float = 30) -> None:
+        self.schema = schema
+        self.statement_timeout_seconds = statement_timeout_seconds
+        self.url = make_url(url).set(drivername="postgresql+psycopg2")
+        self.engine = create_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=4,
+            pool_timeout=5,
+            # A connection that died with its server is replaced before a caller meets it.
+            pool_pre_ping=True,
+            connect_args={
+                "connect_timeout": 5,
+                "application_name": f"reelroute-{schema}",
+                "options": f"-c search_path={schema} -c timezone=UTC -c idle_in_transaction_session_timeout=60000",
+                "keepalives_idle": 30,
+            },
+        )
+
+    @contextmanager
+    def transaction(self, workspace_id: UUID | str) -> Iterator[Connection]:
+        """One transaction that sees one workspace, or all of them with ALL_WORKSPACES. Commits at the end.
+
+        No statement runs longer than the caller's deadline. Never call the outside inside of it.
+        """
+        milliseconds = int(context.remaining_seconds(self.statement_timeout_seconds) * 1000) or 1
+        with self.engine.begin() as connection:
+            connection.execute(
+                text(
+                    "SELECT set_config('app.workspace', :workspace, true),"
+                    " set_config('statement_timeout', :milliseconds, true)"
+                ),
+                {"workspace": str(workspace_id), "milliseconds": str(milliseconds)},
+            )
+            yield connection
+
+    def check_safe(self) -> None:
+        """Raises UnsafeDatabase when the server does not keep what it acknowledges."""
+        with self.engine.connect() as connection:
+            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+                value = connection.scalar(text(f"SHOW {setting}"))
+                if value == "off":
+                    raise UnsafeDatabase(
+                        f"PostgreSQL runs with {setting}=off: a crash could lose posts that were acknowledged, or "
+                        f"publish them twice. Set {setting}=on and start again."
+                    )
+
+    def close(self) -> None:
+        """Closes the pool."""
+        self.engine.dispose()
+
+
+def new_id() -> UUID:
+    """A UUID version 7: unique, and in the order of creation."""
+    return uuid_utils.compat.uuid7()

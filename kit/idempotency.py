@@ -1,0 +1,98 @@
+"""A creation that may be repeated: the first answer is kept beside its effect, in the same transaction.
+
+The row of a request is written first: of two equal requests at once, the second waits for the first's commit and then
+reads its answer. Rows are kept for KEEP_HOURS and then deleted by `forget`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import TypeVar
+from uuid import UUID
+
+from google.protobuf.message import Message
+from sqlalchemy import (
+    Column,
+    Connection,
+    DateTime,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import insert
+
+from kit.errors import AlreadyExists
+
+KEEP_HOURS = 72
+Response = TypeVar("Response", bound=Message)
+
+
+class RequestIdReused(AlreadyExists):
+    """The same request id came with another request. Use a new id for a new request."""
+
+
+def requests_table(metadata: MetaData) -> Table:
+    """The table of answered requests. A service that creates things has one, named `requests`."""
+    return Table(
+        "requests",
+        metadata,
+        Column("workspace_id", Uuid, nullable=False),
+        Column("request_id", Text, nullable=False),
+        Column("fingerprint", LargeBinary, nullable=False),
+        Column("response", LargeBinary),
+        Column("create_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        PrimaryKeyConstraint("workspace_id", "request_id", name="requests_pkey"),
+    )
+
+
+def once(
+    tx: Connection,
+    table: Table,
+    *,
+    workspace_id: UUID,
+    request_id: str,
+    request: Message,
+    response_type: type[Response],
+    make: Callable[[], Response],
+) -> Response:
+    """The answer of `make`, or the one that the same request got before.
+
+    Raises RequestIdReused when the id was used for another request of the workspace.
+    """
+    fingerprint = hashlib.sha256(
+        request.DESCRIPTOR.full_name.encode() + b"\0" + request.SerializeToString(deterministic=True)
+    ).digest()
+    key = {"workspace_id": workspace_id, "request_id": request_id}
+    fresh = tx.execute(
+        insert(table).values(**key, fingerprint=fingerprint).on_conflict_do_nothing().returning(table.c.request_id)
+    ).first()
+    mine = (table.c.workspace_id == workspace_id) & (table.c.request_id == request_id)
+    if fresh is None:
+        row = tx.execute(table.select().where(mine)).one()
+        if bytes(row.fingerprint) != fingerprint:
+            raise RequestIdReused(
+                "This request id was already used for another request. Use a new one for a new request.",
+                metadata={"request_id": request_id},
+            )
+        return response_type.FromString(bytes(row.response))
+    response = make()
+    tx.execute(table.update().where(mine).values(response=response.SerializeToString()))
+    return response
+
+
+def forget(tx: Connection, table: Table) -> int:
+    """Deletes answers older than KEEP_HOURS; returns how many. At most 10,000 at a time."""
+    result = tx.execute(
+        text(
+            f"DELETE FROM {table.name} WHERE ctid IN (SELECT ctid FROM {table.name}"  # noqa: S608 - our own name
+            " WHERE create_time < now() - make_interval(hours => :hours) LIMIT 10000)"
+        ),
+        {"hours": KEEP_HOURS},
+    )
+    return result.rowcount

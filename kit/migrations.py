@@ -1,0 +1,124 @@
+"""The schema of a service: its role, its schema, its own Alembic history.
+
+`prepare` runs as a superuser: it makes the service's login role (which owns nothing), an owner role that nobody can
+log in as, and the schema, and then runs the service's migrations as the owner. An advisory lock lets only one
+migration of a schema run at a time.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from alembic import command
+from alembic import context as alembic_context
+from alembic.config import Config
+from alembic.operations import Operations
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.engine import URL, make_url
+
+_SERVICES = Path(__file__).resolve().parent.parent / "services"
+_LOCK_TIMEOUT_MILLISECONDS = 10_000
+_STATEMENT_TIMEOUT_MILLISECONDS = 300_000
+
+
+class SchemaOutdated(RuntimeError):
+    """The schema is not at this version's head. Run `python -m services.<name> migrate` first."""
+
+
+def prepare(service: str, admin_url: str, service_url: str) -> None:
+    """Makes or updates a service's role, schema and tables. May be repeated.
+
+    `service_url` names the login role and its password; the role gets that password.
+    """
+    admin = create_engine(make_url(admin_url).set(drivername="postgresql+psycopg2"))
+    login = make_url(service_url)
+    try:
+        with admin.begin() as connection:
+            # Roles belong to the whole server: services that start together take turns.
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('reelroute roles'))"))
+            _prepare_roles(connection, service, login)
+        with admin.begin() as connection:
+            connection.execute(
+                text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"reelroute migrations {service}"}
+            )
+            for statement in (
+                f'SET LOCAL ROLE "{service_owner(login)}"',
+                f"SET LOCAL search_path = {service}",
+                f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MILLISECONDS}",
+                f"SET LOCAL statement_timeout = {_STATEMENT_TIMEOUT_MILLISECONDS}",
+            ):
+                connection.execute(text(statement))
+            config = _config(service)
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    finally:
+        admin.dispose()
+
+
+def service_owner(login: URL) -> str:
+    """The role that owns a service's tables; it cannot log in."""
+    return f"{login.username}_owner"
+
+
+def _prepare_roles(connection: Connection, service: str, login: URL) -> None:
+    owner, user = service_owner(login), str(login.username)
+    for role, kind in ((owner, "NOLOGIN"), (user, "LOGIN")):
+        if not connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}):
+            connection.execute(text(f'CREATE ROLE "{role}" {kind} NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE'))
+    # As a bound value PostgreSQL takes no password; the server quotes it for us.
+    quoted = connection.scalar(text("SELECT quote_literal(:password)"), {"password": str(login.password)})
+    connection.exec_driver_sql(f'ALTER ROLE "{user}" PASSWORD {quoted}'.replace("%", "%%"))
+    for statement in (
+        f'CREATE SCHEMA IF NOT EXISTS {service} AUTHORIZATION "{owner}"',
+        f'GRANT USAGE ON SCHEMA {service} TO "{user}"',
+        f'ALTER DEFAULT PRIVILEGES FOR ROLE "{owner}" IN SCHEMA {service}'
+        f' GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "{user}"',
+        f'ALTER DEFAULT PRIVILEGES FOR ROLE "{owner}" IN SCHEMA {service} GRANT USAGE ON SEQUENCES TO "{user}"',
+    ):
+        connection.execute(text(statement))
+
+
+def check_current(connection: Connection, service: str) -> None:
+    """Raises SchemaOutdated when the schema's version is not the one that this code was written for."""
+    head = ScriptDirectory.from_config(_config(service)).get_current_head()
+    version = None
+    if connection.scalar(text("SELECT to_regclass('alembic_version')")):
+        version = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    if version != head:
+        raise SchemaOutdated(
+            f"The schema of {service} is at {version or 'nothing'}, this program needs {head}. "
+            f"Run: python -m services.{service} migrate"
+        )
+
+
+def run_env() -> None:
+    """What each service's migrations/env.py does: run on the connection that `prepare` gives."""
+    alembic_context.configure(
+        connection=alembic_context.config.attributes["connection"],
+        transactional_ddl=True,
+        transaction_per_migration=False,
+    )
+    alembic_context.run_migrations()
+
+
+def isolate_by_workspace(op: Operations, *tables: str, column: str = "workspace_id") -> None:
+    """Turns on row-level security by workspace for tables, owner included. Part of released migrations: never changed.
+
+    A transaction sees the workspace that it named, all of them when it named '*', none when it named nothing.
+    """
+    for table in tables:
+        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+        op.execute(
+            f"CREATE POLICY {table}_of_workspace ON {table} USING ("
+            f"{column} = NULLIF(NULLIF(current_setting('app.workspace', true), ''), '*')::uuid"
+            " OR current_setting('app.workspace', true) = '*')"
+        )
+
+
+def _config(service: str) -> Config:
+    config = Config(stdout=io.StringIO())
+    config.set_main_option("script_location", str(_SERVICES / service / "migrations"))
+    return config
