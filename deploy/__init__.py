@@ -1,0 +1,1 @@
+"""Ways to run Reelroute: images, Kubernetes, and one machine without Docker (`deploy.local`)."""
