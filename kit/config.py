@@ -19,7 +19,8 @@ PORTS = {"identity": 7001, "content": 7002, "scheduler": 7003, "publisher": 7004
 class Settings(BaseSettings):
     """What every process reads: variables REELROUTE_*, then secret files."""
 
-    model_config = SettingsConfigDict(env_prefix="REELROUTE_", extra="ignore")
+    # What was refused may be a secret, so errors name the field and the rule alone.
+    model_config = SettingsConfigDict(env_prefix="REELROUTE_", extra="ignore", hide_input_in_errors=True)
 
     @classmethod
     def settings_customise_sources(

@@ -104,7 +104,9 @@ class CallInterceptor(grpc.ServerInterceptor):
         given_bytes = given if isinstance(given, bytes) else str(given).encode()
         if not hmac.compare_digest(given_bytes, self._expected):
             raise errors.Unauthenticated(
-                "The service token is missing or wrong. Send REELROUTE_SERVICE_TOKEN as 'authorization: Bearer …'."
+                "The service token is missing or wrong. Send REELROUTE_SERVICE_TOKEN as 'authorization: Bearer …'.",
+                # Told apart from a refused API key, which is the caller's own matter.
+                code_reason="SERVICE_TOKEN_INVALID",
             )
         if rpc.time_remaining() is None:
             raise errors.InvalidArgument(
@@ -146,13 +148,35 @@ _OURS = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.
 
 
 def check(validator: protovalidate.Validator, message: Message) -> list[errors.FieldViolation]:
-    """The rules of its proto that a message breaks; empty when it keeps them all."""
+    """The rules that a message breaks: those of its proto, and that no text holds U+0000. Empty when it keeps all."""
     return [
         errors.FieldViolation(
             _path(violation), violation.proto.message or violation.proto.rule_id, _rule_reason(violation)
         )
         for violation in validator.collect_violations(message)
+    ] + [
+        errors.FieldViolation(path, "must not contain the character U+0000", "STRING_NUL")
+        for path in _texts_with_nul(message)
     ]
+
+
+def _texts_with_nul(message: Message, prefix: str = "") -> Iterator[str]:
+    """Paths of the texts that PostgreSQL cannot keep: U+0000 is the one character that it has no place for."""
+    for descriptor, value in message.ListFields():
+        path = f"{prefix}{descriptor.name}"
+        if isinstance(value, str | Message):
+            items = [(path, value)]
+        elif hasattr(value, "items"):
+            items = [part for key in value for part in ((path, key), (f"{path}[{key}]", value[key]))]
+        elif descriptor.type in (descriptor.TYPE_STRING, descriptor.TYPE_MESSAGE):
+            items = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
+        else:
+            continue
+        for item_path, item in items:
+            if isinstance(item, Message):
+                yield from _texts_with_nul(item, f"{item_path}.")
+            elif isinstance(item, str) and "\0" in item:
+                yield item_path.replace("\0", "")
 
 
 def _rule_reason(violation: Any) -> str:
@@ -160,15 +184,11 @@ def _rule_reason(violation: Any) -> str:
 
 
 def _path(violation: Any) -> str:
-    parts = []
-    for element in violation.proto.field.elements:
-        subscript = ""
-        if element.HasField("index"):
-            subscript = f"[{element.index}]"
-        elif element.HasField("string_key"):
-            subscript = f"[{element.string_key}]"
-        parts.append(f"{element.field_name}{subscript}")
-    return ".".join(parts)
+    return ".".join(
+        # The subscript is a position in a list or a key of a map.
+        f"{element.field_name}[{element.subscript.value}]" if element.subscript else element.field_name
+        for element in violation.proto.field.elements
+    )
 
 
 def _as_refusal(error: Exception) -> errors.ReelrouteError:

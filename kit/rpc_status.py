@@ -63,9 +63,11 @@ def to_status(error: errors.ReelrouteError) -> status_pb2.Status:
 
 def from_rpc_error(error: grpc.RpcError) -> errors.ReelrouteError:
     """What another service refused, as our own error; Unavailable when it did not answer."""
-    code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
+    # An error of the asyncio interface is no grpc.Call, and answers the same questions.
+    known = isinstance(error, grpc.Call | grpc.aio.AioRpcError)
+    code = error.code() if known else grpc.StatusCode.UNKNOWN
     kind = _CLASSES.get(code, errors.Internal)
-    status = rpc_status.from_call(error) if isinstance(error, grpc.Call) else None
+    status = rpc_status.from_call(error) if known else None
     if status is None:
         return kind(_NEUTRAL.get(code, "Another part of the system failed. Try again; the log has the cause."))
     result = kind(status.message)

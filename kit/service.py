@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -156,8 +156,17 @@ def _guarded(duty: Duty) -> Callable[[], None]:
     return run
 
 
-def main(name: str, config_class: type[ConfigClass], run: Callable[[ConfigClass], None]) -> None:
-    """The command line of every service: nothing to serve, `migrate` to prepare its schema."""
+def main(
+    name: str,
+    config_class: type[ConfigClass],
+    run: Callable[[ConfigClass], None],
+    commands: Mapping[str, Callable[[ConfigClass, Sequence[str]], None]] | None = None,
+) -> None:
+    """The command line of every service: nothing to serve, `migrate` to prepare its schema, and its own commands.
+
+    A command gets the arguments that follow its name.
+    """
+    own = commands or {}
     config = config_class()
     log_setup.configure(name, config.log_level)
     match sys.argv[1:]:
@@ -165,5 +174,7 @@ def main(name: str, config_class: type[ConfigClass], run: Callable[[ConfigClass]
             run(config)
         case ["migrate"]:
             migrate(name, config)
+        case [command, *arguments] if command in own:
+            own[command](config, arguments)
         case _:
-            sys.exit(f"usage: python -m services.{name} [migrate]")
+            sys.exit(f"usage: python -m services.{name} [{' | '.join(['migrate', *own])}]")

@@ -1,0 +1,1 @@
+"""What the demo needs besides the product: its media, and how they are made."""

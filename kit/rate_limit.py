@@ -1,0 +1,152 @@
+"""Keeps our own calls below a vendor's rates, per key (for instance per user token), inside one process.
+
+A bucket holds ``tokens`` tokens. A token comes back one window *after it was taken*, not drop by drop. That is what a
+sliding window at the vendor counts: the whole burst may be used, and no window of that length ever sees more. A bucket
+that refills steadily would let almost twice the rate through in its first minute.
+
+Beside it the budget of retries, which limits what we add to a vendor's trouble.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+_SWEEP_FLOOR = 1_000  # buckets; below this many, idle ones cost too little to look for
+
+
+@dataclass(frozen=True)
+class Rate:
+    """At most ``tokens`` calls in any ``window_seconds``.
+
+    The default window is one second longer than a minute: two calls may travel for different times, so the vendor can
+    see them closer together than we sent them.
+    """
+
+    tokens: int
+    window_seconds: float = 61.0
+
+    def __post_init__(self) -> None:
+        if self.tokens < 1 or self.window_seconds <= 0:
+            raise ValueError("a rate needs at least one token and a window longer than zero seconds")
+
+
+class RateLimitFull(Exception):
+    """No token comes back within the time the caller can wait. ``wait_seconds``: when one will."""
+
+    def __init__(self, name: str, wait_seconds: float) -> None:
+        super().__init__(f"no token of {name} for another {wait_seconds:.1f} s")
+        self.name = name
+        self.wait_seconds = wait_seconds
+
+
+@dataclass
+class _Bucket:
+    # When each token was taken, oldest first; times in the future are reservations of callers that wait.
+    taken: deque[float] = field(default_factory=deque)
+    paused_until: float = 0.0
+
+
+class RateLimiter:
+    """Buckets by rate name and key; callers are served in the order in which they came."""
+
+    def __init__(
+        self,
+        rates: Mapping[str, Rate],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._rates = dict(rates)
+        self._clock = clock
+        self._sleep = sleep
+        self._buckets: dict[tuple[str, str], _Bucket] = {}
+        self._sweep_at = _SWEEP_FLOOR
+
+    async def take(self, name: str, key: str, *, max_wait_seconds: float) -> float:
+        """Take one token, waiting for it if need be; answers the seconds waited.
+
+        Raises RateLimitFull at once when the wait would be longer than ``max_wait_seconds``; nothing is taken then.
+        """
+        rate = self._rates[name]
+        bucket = self._bucket(name, key)
+        begin = self._clock()
+        while True:
+            now = self._clock()
+            start = self._reserve(name, rate, bucket, now, begin + max_wait_seconds)
+            if start > now:
+                try:
+                    await self._sleep(start - now)
+                except BaseException:
+                    bucket.taken.remove(start)
+                    raise
+            if bucket.paused_until <= self._clock():
+                return self._clock() - begin
+            # The vendor told us to wait while we were already waiting: give the token back and queue again.
+            bucket.taken.remove(start)
+
+    def pause(self, name: str, key: str, seconds: float) -> None:
+        """Hand out no token of this bucket for so many seconds: the vendor itself asked us to wait."""
+        bucket = self._bucket(name, key)
+        bucket.paused_until = max(bucket.paused_until, self._clock() + seconds)
+
+    def _reserve(self, name: str, rate: Rate, bucket: _Bucket, now: float, latest: float) -> float:
+        while bucket.taken and bucket.taken[0] <= now - rate.window_seconds:
+            bucket.taken.popleft()
+        start = max(now, bucket.paused_until)
+        if len(bucket.taken) >= rate.tokens:
+            start = max(start, bucket.taken[len(bucket.taken) - rate.tokens] + rate.window_seconds)
+        if start > now and start > latest:
+            raise RateLimitFull(name, start - now)
+        bucket.taken.append(start)
+        return start
+
+    def _bucket(self, name: str, key: str) -> _Bucket:
+        bucket = self._buckets.get((name, key))
+        if bucket is None:
+            if len(self._buckets) >= self._sweep_at:
+                self._sweep()
+            bucket = self._buckets[(name, key)] = _Bucket()
+        return bucket
+
+    def _sweep(self) -> None:
+        """Forget buckets that are full again; keys such as tokens change daily and would pile up."""
+        now = self._clock()
+        for (name, key), bucket in list(self._buckets.items()):
+            idle_since = bucket.taken[-1] if bucket.taken else 0.0
+            if idle_since <= now - self._rates[name].window_seconds and bucket.paused_until <= now:
+                del self._buckets[(name, key)]
+        self._sweep_at = max(_SWEEP_FLOOR, 2 * len(self._buckets))
+
+
+class RetryBudget:
+    """Allows retries up to a share of the calls of the last minute, and always a small number."""
+
+    _WINDOW_SECONDS = 60.0
+
+    def __init__(self, share: float, floor: int, clock: Callable[[], float]) -> None:
+        self._share = share
+        self._floor = floor
+        self._clock = clock
+        self._calls: deque[float] = deque()
+        self._retries: deque[float] = deque()
+
+    def count_call(self) -> None:
+        """Note a call's first try."""
+        self._forget_old()
+        self._calls.append(self._clock())
+
+    def allow_retry(self) -> bool:
+        """Whether one more retry fits; if so it is counted."""
+        self._forget_old()
+        if len(self._retries) >= max(self._floor, self._share * len(self._calls)):
+            return False
+        self._retries.append(self._clock())
+        return True
+
+    def _forget_old(self) -> None:
+        start = self._clock() - self._WINDOW_SECONDS
+        for times in (self._calls, self._retries):
+            while times and times[0] <= start:
+                times.popleft()

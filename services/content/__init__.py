@@ -1,0 +1,1 @@
+"""Content: the media, and what is made of it, checked and approved."""

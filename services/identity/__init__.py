@@ -1,0 +1,1 @@
+"""Identity: who may. Workspaces, their people, and the API keys that act for them."""

@@ -1,0 +1,1 @@
+"""Publisher: doing it once. Accounts and their tokens, and the ledger of every publication."""

@@ -1,0 +1,1 @@
+"""Thin typed clients of other companies' public APIs: no database, no domain."""

@@ -1,0 +1,68 @@
+"""Where TikTok is, who we are there, and how patient we are. Variables REELROUTE_TIKTOK_*."""
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from kit.config import Settings
+from kit.rate_limit import Rate
+from kit.vendor_http import VendorHttpSettings
+
+
+class TikTokConfig(Settings):
+    """Every address, time-out (seconds) and limit of TikTok's API. The defaults are the real platform's."""
+
+    model_config = SettingsConfigDict(env_prefix="REELROUTE_TIKTOK_", extra="ignore")
+
+    base_url: str = "https://open.tiktokapis.com"
+    authorize_url: str = "https://www.tiktok.com/v2/auth/authorize/"
+    # From the app's page in TikTok's developer portal. Without them accounts cannot be connected or refreshed.
+    client_key: str = ""
+    client_secret: SecretStr = SecretStr("")
+
+    connect_timeout_seconds: float = Field(default=5, gt=0)
+    read_timeout_seconds: float = Field(default=20, gt=0)
+    # No progress for so long ends an upload.
+    write_timeout_seconds: float = Field(default=120, gt=0)
+    # Whole call with its retries, unless the caller says otherwise.
+    call_timeout_seconds: float = Field(default=30, gt=0)
+    # One chunk: 64 MB take 512 s at 1 Mbit/s.
+    chunk_timeout_seconds: float = Field(default=600, gt=0)
+    max_connections: int = Field(default=64, ge=1)
+    max_answer_bytes: int = Field(default=5 * 1024 * 1024, ge=1024)
+    max_tries: int = Field(default=3, ge=1, le=3)
+
+    # Calls a minute and user token, as documented at developers.tiktok.com/doc/tiktok-api-v2-rate-limit.
+    creator_info_per_minute: int = Field(default=20, ge=1)
+    video_init_per_minute: int = Field(default=6, ge=1)
+    status_fetch_per_minute: int = Field(default=30, ge=1)
+    display_per_minute: int = Field(default=600, ge=1)  # user/info and video/list, each
+
+    # Pieces in which a chunk goes to the socket; with it the memory of an upload is bounded.
+    upload_piece_bytes: int = Field(default=256 * 1024, ge=1024)
+
+    @field_validator("base_url", "authorize_url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if not value.startswith(("https://", "http://")) or "?" in value or "#" in value:
+            raise ValueError("must be an http or https address without query")
+        return value
+
+    def http_settings(self) -> VendorHttpSettings:
+        """The same for the HTTP layer."""
+        return VendorHttpSettings(
+            vendor="tiktok",
+            base_url=self.base_url.rstrip("/"),
+            connect_timeout=self.connect_timeout_seconds,
+            read_timeout=self.read_timeout_seconds,
+            write_timeout=self.write_timeout_seconds,
+            max_connections=self.max_connections,
+            max_answer_bytes=self.max_answer_bytes,
+            max_tries=self.max_tries,
+            rates={
+                "creator_info": Rate(self.creator_info_per_minute),
+                "video_init": Rate(self.video_init_per_minute),
+                "status_fetch": Rate(self.status_fetch_per_minute),
+                "user_info": Rate(self.display_per_minute),
+                "video_list": Rate(self.display_per_minute),
+            },
+        )
