@@ -128,14 +128,16 @@ def _container() -> Server:
     from docker.errors import DockerException
     from testcontainers.community.postgres import PostgresContainer
 
-    container = PostgresContainer(IMAGE, username="postgres", password=secrets.token_hex(12), driver=None)
-    container.with_command("postgres -c fsync=off -c synchronous_commit=off -c full_page_writes=off")
-    try:
-        container.start()
-    # Whatever keeps the image from running: registry, disk, rights, time-outs (they are OSErrors), a failed start.
-    except (DockerException, OSError, RuntimeError) as error:
-        container.stop()
-        raise DatabaseUnavailable(f"the Docker engine answers, but {IMAGE} does not run: {error}") from error
+    with contextlib.ExitStack() as cleanup:
+        try:
+            container = PostgresContainer(IMAGE, username="postgres", password=secrets.token_hex(12), driver=None)
+            cleanup.callback(container.stop)
+            container.with_command("postgres -c fsync=off -c synchronous_commit=off -c full_page_writes=off")
+            container.start()
+        # Whatever keeps the image from running: registry, disk, rights, time-outs (they are OSErrors), a failed start.
+        except (DockerException, OSError, RuntimeError) as error:
+            raise DatabaseUnavailable(f"the Docker engine answers, but {IMAGE} does not run: {error}") from error
+        cleanup.pop_all()
     return Server(container.get_connection_url(), f"a container of {IMAGE}", stop=container.stop)
 
 

@@ -146,13 +146,20 @@ def _public_copy(parent: Path) -> Path:
         shutil.copytree(source.parent.parent / libraries, work / libraries, symlinks=True)
         for path in (work, *work.rglob("*")):
             if not path.is_symlink():
-                path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
+                path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
         try:
             work.rename(copy)
         except OSError:
             # Another starter with the same parent folder may have been faster; its copy is as good.
             if not copy.exists():
                 raise
+    except shutil.Error as failures:
+        # One line for each of hundreds of files; the first says it all.
+        first = failures.args[0][0][2]
+        raise PostgresError(
+            f"PostgreSQL's programs (35 MB) could not be copied to {parent}: {first}. Make room there, or choose a "
+            "data folder elsewhere."
+        ) from failures
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return copy / inside

@@ -44,6 +44,8 @@ _FAST = {
     "synchronous_commit": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
+    # In the data folder instead of /dev/shm, so that removing the folder removes all there is.
+    "dynamic_shared_memory_type": "mmap",
 }
 _LEFTOVER_PATIENCE_SECONDS = 10.0
 _POLL_SECONDS = 0.01
@@ -254,7 +256,7 @@ class EmbeddedPostgres:
         return False
 
     def _port_was_taken(self) -> bool:
-        return self.poll() is not None and "could not create any TCP/IP sockets" in tail(self.log_path, 5)
+        return self.poll() is not None and "Address already in use" in tail(self.log_path, 5)
 
     def _why_not_started(self) -> str:
         status = self.poll()

@@ -166,12 +166,3 @@ def free_port() -> int:
             probe.bind((LOCALHOST, port))
             return int(probe.getsockname()[1])
     raise LocalError("No free TCP port was found on 127.0.0.1. Stop some programs that listen, and try again.")
-
-
-def port_answers(port: int, host: str = LOCALHOST) -> bool:
-    """Whether something accepts TCP connections there, asked for at most half a second."""
-    try:
-        socket.create_connection((host, port), timeout=0.5).close()
-    except OSError:
-        return False
-    return True

@@ -65,11 +65,14 @@ class Supervisor:
     """Runs processes until the `with` block is left, by its end, by an error or by a signal.
 
     `announce` gets one line for each thing that a person at the terminal should know. Enter the block in the main
-    thread if signals shall stop it; elsewhere the signals are left alone.
+    thread if signals shall stop it; elsewhere the signals are left alone. A process that ran for `stable_after`
+    seconds begins with the shortest restart pause again.
     """
 
     announce: Callable[[str], None] = _print
+    stable_after: float = STABLE_AFTER_SECONDS
     _entries: dict[str, _Entry] = field(default_factory=dict, init=False)
+    _signal: signal.Signals | None = field(default=None, init=False)
     _stopping: threading.Event = field(default_factory=threading.Event, init=False)
     _hurry: threading.Event = field(default_factory=threading.Event, init=False)
     _ended: threading.Event = field(default_factory=threading.Event, init=False)
@@ -91,6 +94,9 @@ class Supervisor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopping.set()
+        if self._signal is not None:
+            # Not said by the handler: it may have interrupted another print, which Python does not allow.
+            self._say(f"{self._signal.name}: stopping. Once more to stop at once.")
         self._watcher.join()
         # A signal may have left `start` in the middle. Wait until what it was launching is there to be stopped.
         self._launcher.submit(int).result()
@@ -156,7 +162,7 @@ class Supervisor:
             return
         # Set here, not only on leaving the block: a second signal must not interrupt the way out.
         self._stopping.set()
-        self._say(f"{signal.Signals(number).name}: stopping. Once more to stop at once.")
+        self._signal = signal.Signals(number)
         raise SystemExit(0)
 
     def _watch(self) -> None:
@@ -195,7 +201,7 @@ class Supervisor:
                 entry.started, entry.restart_at = time.monotonic(), None
 
     def _bury(self, entry: _Entry, now: float, what: str) -> None:
-        if entry.restart_at is None and now - entry.started >= STABLE_AFTER_SECONDS:
+        if entry.restart_at is None and now - entry.started >= self.stable_after:
             entry.delay = FIRST_RESTART_DELAY_SECONDS
         entry.deaths += 1
         entry.last_exit = what

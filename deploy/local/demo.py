@@ -1,0 +1,110 @@
+"""The demo of `make run`: four channels' accounts on the sandbox, and the life of one real post, told as it happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from deploy.local.processes import LocalError
+from deploy.local.settings import ROOT
+from deploy.local.stack import Stack
+
+CHANNELS = ("air", "water", "fire", "earth")
+VIDEO = ROOT / "demo" / "media" / "vertical_demo_6s.mp4"
+_REDIRECT_URI = "http://127.0.0.1:8765/callback"
+_PATIENCE_SECONDS = 90.0
+_POLL_SECONDS = 0.1
+
+
+class DemoFailed(LocalError):
+    """The demo did not get through; the text says at what."""
+
+
+def run(stack: Stack, say: Callable[[str], None]) -> None:
+    """Connects the four accounts where they are missing, publishes one video, says what happens. Raises DemoFailed."""
+    headers = {"Authorization": f"Bearer {stack.api_key_file.read_text().strip()}"}
+    with (
+        httpx.Client(base_url=stack.gateway_url, headers=headers, timeout=30, trust_env=False) as api,
+        httpx.Client(base_url=stack.sandbox_url, timeout=10, trust_env=False) as sandbox,
+    ):
+        accounts = _accounts(api, sandbox, say)
+        media = _upload(api, VIDEO)
+        say(f"uploaded {media['file_name']}: {media['width']}x{media['height']}, {media['size_bytes']:,} bytes")
+        post = _schedule(api, accounts["emberfold.air"], media["media_asset_id"])
+        say(f"scheduled for {post['local_time']} {post['time_zone']}, two seconds ahead; its life:")
+        for activity in _life(api, post["post_id"]):
+            moment = datetime.fromisoformat(activity["activity_time"]).astimezone()
+            say(f"  {moment:%H:%M:%S.%f}"[:-3] + f"  {activity['type']:<26} {activity['summary']}")
+        delivery = _answer(api.get(f"/v1/posts/{post['post_id']}"))["deliveries"][0]
+        if delivery["state"] != "PUBLISHED":
+            raise DemoFailed(f"The demo post ended as {delivery['state']}: {delivery['failure_message']}")
+        say(f"published as {delivery['platform_post_id']}: {delivery['url']}")
+
+
+def _accounts(api: httpx.Client, sandbox: httpx.Client, say: Callable[[str], None]) -> dict[str, str]:
+    """Account ids by handle. A missing one is connected as its owner would: by the platform's consent."""
+    found = {item["handle"]: item["account_id"] for item in _answer(api.get("/v1/accounts"))["accounts"]}
+    for channel in CHANNELS:
+        handle = f"emberfold.{channel}"
+        if handle in found:
+            continue
+        start = _answer(api.post("/v1/connections", json={"platform": "TIKTOK", "redirect_uri": _REDIRECT_URI}))
+        consent = _answer(
+            sandbox.post("/control/tiktok/consents", json={"authorize_url": start["consent_url"], "creator": handle})
+        )
+        code = httpx.URL(consent["redirect_url"]).params["code"]
+        finish = _answer(api.post("/v1/connections:finish", json={"state": start["state"], "code": code}))
+        found[handle] = finish["account_id"]
+        say(f"connected @{handle}")
+    return found
+
+
+def _upload(api: httpx.Client, path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return _answer(api.post("/v1/media", files={"file": (path.name, file, "video/mp4")}))
+
+
+def _schedule(api: httpx.Client, account_id: str, media_asset_id: str) -> dict[str, Any]:
+    due = (datetime.now(UTC) + timedelta(seconds=2.5)).replace(microsecond=0)
+    return _answer(
+        api.post(
+            "/v1/posts",
+            json={
+                "channel": "air",
+                "account_ids": [account_id],
+                "caption": f"First light on the new shelf. {due:%Y-%m-%d %H:%M:%S} #emberfold",
+                "media_asset_ids": [media_asset_id],
+                "local_time": f"{due:%Y-%m-%dT%H:%M:%S}",
+                "time_zone": "UTC",
+                "options": {"tiktok": {"privacy_level": "PUBLIC_TO_EVERYONE", "allow_comment": True}},
+            },
+        )
+    )
+
+
+def _life(api: httpx.Client, post_id: str) -> Iterator[dict[str, Any]]:
+    """The activities of a post as they come, until it is over."""
+    told: set[str] = set()
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        query = {"post_id": post_id, "order": "oldest_first", "page_size": "200"}
+        for activity in _answer(api.get("/v1/activities", params=query))["activities"]:
+            if activity["activity_id"] not in told:
+                told.add(activity["activity_id"])
+                yield activity
+                if activity["type"] in ("delivery.published", "delivery.rejected", "delivery.failed"):
+                    return
+        time.sleep(_POLL_SECONDS)
+    raise DemoFailed(f"The demo post was not over after {_PATIENCE_SECONDS:.0f} s. The logs have the cause.")
+
+
+def _answer(response: httpx.Response) -> dict[str, Any]:
+    if response.is_error:
+        raise DemoFailed(f"{response.request.method} {response.request.url.path}: {response.text}")
+    answer: dict[str, Any] = response.json()
+    return answer

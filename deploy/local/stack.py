@@ -1,0 +1,135 @@
+"""The whole product as supervised processes of one machine: PostgreSQL, services, gateway, sandbox."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from urllib.request import urlopen
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from deploy.local.child import Child
+from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.settings import ROOT, SERVICES, LocalSecrets, local_secrets, ports, postgres_folder
+from deploy.local.supervisor import Supervisor
+from kit import migrations
+
+# What a process needs of the surroundings, besides what the owner set for Reelroute.
+_PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "PYTHONDONTWRITEBYTECODE")
+_READY_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Addresses of a running stack. `api_key_file` holds the first key; it is there once identity is ready."""
+
+    gateway_url: str
+    sandbox_url: str
+    api_key_file: Path
+    log_folder: Path
+    uses_sandbox: bool
+
+
+def start(supervisor: Supervisor, data: Path, announce: Callable[[str], None]) -> Stack:
+    """Starts everything on the data of a folder and returns when it is ready. Raises LocalError."""
+    secrets, port, logs = local_secrets(data), ports(data), data / "logs"
+    logs.mkdir(exist_ok=True)
+    announce("starting PostgreSQL")
+    postgres = EmbeddedPostgres(postgres_folder(data))
+    supervisor.start(postgres)
+    supervisor.wait_ready(["postgresql"])
+    announce("preparing the schemas")
+    urls = {name: _service_url(postgres.admin_url, name, secrets) for name in SERVICES}
+    with ThreadPoolExecutor(1) as pool:
+        # In a thread, so that a signal can leave the wait.
+        for name in SERVICES:
+            pool.submit(migrations.prepare, name, postgres.admin_url, urls[name]).result()
+    announce("starting the services")
+    uses_sandbox = "REELROUTE_TIKTOK_CLIENT_KEY" not in os.environ
+    common = {
+        **{name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith("REELROUTE_")},
+        "REELROUTE_SERVICE_TOKEN": secrets.service_token,
+        **{f"REELROUTE_{name.upper()}_ADDRESS": f"127.0.0.1:{port[name]}" for name in SERVICES},
+    }
+    sandbox_url = f"http://127.0.0.1:{port['sandbox']}"
+    own: dict[str, dict[str, str]] = {name: {"REELROUTE_DATABASE_URL": urls[name]} for name in SERVICES}
+    own["identity"]["REELROUTE_FIRST_KEY_FILE"] = str(data / "api-key")
+    own["content"]["REELROUTE_MEDIA_FOLDER"] = str(data / "media")
+    own["publisher"]["REELROUTE_MASTER_KEY"] = secrets.master_key
+    if uses_sandbox:
+        own["publisher"] |= {
+            "REELROUTE_TIKTOK_BASE_URL": sandbox_url,
+            "REELROUTE_TIKTOK_AUTHORIZE_URL": f"{sandbox_url}/v2/auth/authorize/",
+            "REELROUTE_TIKTOK_CLIENT_KEY": "sandbox-client-key",
+            "REELROUTE_TIKTOK_CLIENT_SECRET": "sandbox-client-secret",
+        }
+        supervisor.start(
+            _child(
+                "sandbox",
+                [sys.executable, "-m", "sandbox"],
+                {
+                    **common,
+                    "REELROUTE_SANDBOX_PORT": str(port["sandbox"]),
+                    "REELROUTE_SANDBOX_STATE_FILE": str(data / "sandbox.sqlite"),
+                },
+                logs,
+                _http_ready(f"{sandbox_url}/control/state"),
+            )
+        )
+    for name in (*SERVICES, "gateway"):
+        listen = f"127.0.0.1:{port[name]}"
+        environment = {
+            **common,
+            **own.get(name, {}),
+            "REELROUTE_LISTEN": listen,
+            "REELROUTE_METRICS_LISTEN": f"127.0.0.1:{port[f'{name}-metrics']}",
+        }
+        ready = _http_ready(f"http://{listen}/readyz") if name == "gateway" else _rpc_ready(listen)
+        supervisor.start(_child(name, [sys.executable, "-m", f"services.{name}"], environment, logs, ready))
+    supervisor.wait_ready(timeout=_READY_SECONDS)
+    return Stack(
+        gateway_url=f"http://127.0.0.1:{port['gateway']}",
+        sandbox_url=sandbox_url,
+        api_key_file=data / "api-key",
+        log_folder=logs,
+        uses_sandbox=uses_sandbox,
+    )
+
+
+def _service_url(admin_url: str, name: str, secrets: LocalSecrets) -> str:
+    parts = urlsplit(admin_url)
+    location = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"reelroute_{name}:{secrets.database_passwords[name]}@{location}"))
+
+
+def _child(name: str, argv: list[str], environment: dict[str, str], logs: Path, ready: Callable[[], bool]) -> Child:
+    return Child(name, argv, environment, logs / f"{name}.log", ready=ready, stop_timeout=25, cwd=ROOT)
+
+
+def _http_ready(url: str) -> Callable[[], bool]:
+    def ready() -> bool:
+        try:
+            with urlopen(url, timeout=1) as answer:  # noqa: S310 - our own address
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    return ready
+
+
+def _rpc_ready(address: str) -> Callable[[], bool]:
+    def ready() -> bool:
+        with grpc.insecure_channel(address) as channel:
+            try:
+                answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1)
+            except grpc.RpcError:
+                return False
+            return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    return ready

@@ -1,0 +1,181 @@
+"""What happened, what of it a person should know, and when to try again to tell them.
+
+States of one message to one target:
+
+    WAITING → SENT                 the target took it
+       │ ↺                         an attempt failed: the next one waits longer
+       └────→ FAILED               the last attempt failed, or the target is gone from the configuration
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from uuid import UUID
+
+from kit.errors import AlreadyExists
+
+_TITLE_CHARACTERS = 150
+
+
+class RequestIdReused(AlreadyExists):
+    """The same request id came with another activity. Use a new id for a new activity."""
+
+
+class Severity(Enum):
+    """How much a message wants to be read."""
+
+    INFO = "INFO"
+    # Somebody has to look at it.
+    PROBLEM = "PROBLEM"
+
+
+class SendState(Enum):
+    """Where one message to one target stands. Rows leave with their activity."""
+
+    # The target's sender moves it on.
+    WAITING = "WAITING"
+    # Final: the target took it.
+    SENT = "SENT"
+    # Final: given up, `last_error` says why.
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a service reports: `activity_time` is the reporter's, `type` is noun.verb, `summary` one sentence."""
+
+    workspace_id: UUID
+    request_id: str
+    activity_time: datetime
+    type: str
+    summary: str
+    post_id: UUID | None = None
+    delivery_id: UUID | None = None
+    account_id: UUID | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """Something that happened, as it is kept. `create_time` is when notification stored it."""
+
+    activity_id: UUID
+    create_time: datetime
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a person is told: a title of one line, and a body of a few."""
+
+    severity: Severity
+    title: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """One message to one target. `attempts` counts those that were begun."""
+
+    target: str
+    state: SendState
+    attempts: int
+    last_error: str
+    send_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message, and what became of it at each target."""
+
+    message_id: UUID
+    workspace_id: UUID
+    activity_id: UUID
+    post_id: UUID | None
+    draft: Draft
+    create_time: datetime
+    sends: tuple[Send, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedSend:
+    """A message that one sender holds for one target, as its attempt number `attempt` (from 1)."""
+
+    message_id: UUID
+    workspace_id: UUID
+    target: str
+    attempt: int
+    draft: Draft
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and when to try: the waits triple from `first_wait_seconds`.
+
+    The default tries at 0 s, 30 s, 2 min, 6.5 min, 20 min and 60.5 min after the first attempt: long enough for a mail
+    server's restart, short enough that a message about a failed post still helps.
+    """
+
+    attempts: int = 6
+    first_wait_seconds: float = 30
+
+    def wait_seconds(self, attempt: int, chance: float) -> float | None:
+        """The wait after a failed attempt (from 1); None when it was the last.
+
+        `chance`, 0 to 1, spreads it by a fifth in both directions, so that what failed together does not come back
+        together.
+        """
+        if attempt >= self.attempts:
+            return None
+        return self.first_wait_seconds * 3.0 ** (attempt - 1) * (0.8 + 0.4 * chance)
+
+
+# The activities that become messages. Any other type is kept and told to nobody.
+_MESSAGES = {
+    "delivery.published": (Severity.INFO, "Published on {platform} for {account}"),
+    "delivery.rejected": (Severity.PROBLEM, "{platform} rejected a post of {account}"),
+    "delivery.failed": (Severity.PROBLEM, "Not published on {platform}: a post of {account}"),
+    "account.authorization_lost": (Severity.PROBLEM, "Connect {account} to {platform} again"),
+}
+_PLATFORM_NAMES = {"tiktok": "TikTok", "youtube": "YouTube", "linkedin": "LinkedIn"}
+
+
+def message_of(facts: Facts) -> Draft | None:
+    """The message that follows from an activity, or None when nobody needs to be told.
+
+    Reads the attributes platform, handle, url and reason; all of them may be missing.
+    """
+    if facts.type not in _MESSAGES:
+        return None
+    severity, title = _MESSAGES[facts.type]
+    handle = _one_line(facts.attributes.get("handle", "")).lstrip("@")
+    lines = [facts.summary.strip() or facts.type]
+    if url := facts.attributes.get("url"):
+        lines.append(f"Link: {_one_line(url)}")
+    if severity is Severity.PROBLEM and (reason := facts.attributes.get("reason")):
+        lines.append(f"Reason: {_one_line(reason)}")
+    if facts.post_id:
+        lines.append(f"Post: {facts.post_id}")
+    elif facts.account_id:
+        lines.append(f"Account: {facts.account_id}")
+    return Draft(
+        severity,
+        title.format(
+            platform=_platform_name(facts.attributes.get("platform", "")),
+            account=f"@{handle}" if handle else "one of your accounts",
+        )[:_TITLE_CHARACTERS],
+        "\n".join(lines),
+    )
+
+
+def _platform_name(platform: str) -> str:
+    key = _one_line(platform).lower().removeprefix("platform_")
+    return _PLATFORM_NAMES.get(key, key.replace("_", " ").capitalize()) if key else "the platform"
+
+
+def _one_line(value: str) -> str:
+    # A title becomes the subject of an e-mail: no line break may get in.
+    return " ".join("".join(character if character.isprintable() else " " for character in value).split())

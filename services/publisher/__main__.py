@@ -1,0 +1,68 @@
+"""Starts the publisher: `python -m services.publisher`, and `… migrate` to prepare its schema."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from reelroute.publisher.v1 import publisher_pb2_grpc
+
+from kit import crypto, outbox, service
+from kit.db import ALL_WORKSPACES, Database
+from kit.listen import Listener
+from kit.loop import Loop
+from services.publisher import account_store, domain, store
+from services.publisher.api import PublisherApi
+from services.publisher.config import PublisherConfig
+from services.publisher.ledger import Ledger
+from services.publisher.platforms.tiktok import TikTokAdapter
+from services.publisher.vault import Vault
+from services.publisher.worker import Platforms, Worker
+from vendors.tiktok.client import TikTokClient
+from vendors.tiktok.config import TikTokConfig
+
+
+def run(config: PublisherConfig) -> None:
+    """Wires the service and serves until it is told to stop."""
+    database = service.open_database(store.SCHEMA, config)
+    vault = Vault(crypto.parse_key(config.master_key.get_secret_value()))
+    ledger = Ledger(database, vault, config.holder)
+    client = TikTokClient(TikTokConfig())
+    worker = Worker(config, ledger, _platforms(client))
+    channels = outbox.open_channels(
+        {"scheduler": config.scheduler_address, "notification": config.notification_address},
+        config.service_token.get_secret_value(),
+    )
+    relay = Loop("outbox relay", outbox.Relay(database, channels).run_once, interval_seconds=5)
+    listener = Listener(
+        database.url, {store.OPEN_CHANNEL: worker.look_for_verdicts, f"{store.SCHEMA}_outbox": relay.wake}
+    )
+    service.serve(
+        store.SCHEMA,
+        config,
+        servicers=[
+            (
+                publisher_pb2_grpc.add_PublisherServiceServicer_to_server,
+                PublisherApi(ledger, worker, client),
+                "reelroute.publisher.v1.PublisherService",
+            )
+        ],
+        # Ended in the reverse order: the worker first, so that its last reports still go out.
+        parts=[relay, listener, worker],
+        duties=[service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database))],
+    )
+
+
+@contextlib.asynccontextmanager
+async def _platforms(client: TikTokClient) -> AsyncIterator[Platforms]:
+    async with client:
+        yield Platforms({domain.Platform.TIKTOK: TikTokAdapter(client)}, {domain.Platform.TIKTOK: client})
+
+
+def _forget_connections(database: Database) -> None:
+    with database.transaction(ALL_WORKSPACES) as tx:
+        account_store.forget_connections(tx)
+
+
+if __name__ == "__main__":
+    service.main("publisher", PublisherConfig, run)

@@ -1,0 +1,253 @@
+"""SQL of accounts, their sealed tokens, and connections that are being made. The caller owns the transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from kit.db import new_id
+from kit.paging import Page
+from services.publisher.domain import (
+    Account,
+    AccountNotFound,
+    AccountState,
+    ConnectionStateUnknown,
+    Platform,
+)
+from services.publisher.tables import accounts, connections
+from services.publisher.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """The tokens of an account, opened."""
+
+    access_token: str = field(repr=False)
+    access_expire_time: datetime
+    refresh_token: str = field(repr=False)
+    refresh_expire_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingConnection:
+    """A connection whose owner is at the consent page."""
+
+    workspace_id: UUID
+    platform: Platform
+    redirect_uri: str
+    code_verifier: str = field(repr=False)
+
+
+def insert_connection(
+    tx: Connection, vault: Vault, state: str, pending: PendingConnection, expire_time: datetime
+) -> None:
+    """Remembers a connection that has begun."""
+    sealed = vault.seal(tx, pending.workspace_id, f"connections.code_verifier|{state}", pending.code_verifier)
+    tx.execute(
+        insert(connections).values(
+            state=state,
+            workspace_id=pending.workspace_id,
+            platform=pending.platform.value,
+            redirect_uri=pending.redirect_uri,
+            code_verifier=sealed,
+            expire_time=expire_time,
+        )
+    )
+
+
+def take_connection(tx: Connection, vault: Vault, workspace_id: UUID, state: str) -> PendingConnection:
+    """The connection of a state, which is thereby used up. Raises ConnectionStateUnknown."""
+    row = tx.execute(
+        delete(connections)
+        .where(
+            connections.c.workspace_id == workspace_id,
+            connections.c.state == state,
+            connections.c.expire_time > func.now(),
+        )
+        .returning(connections)
+    ).first()
+    if row is None:
+        raise ConnectionStateUnknown(
+            "This state is unknown, already used, or older than ten minutes. Start the connection again."
+        )
+    verifier = vault.unseal(tx, workspace_id, f"connections.code_verifier|{state}", bytes(row.code_verifier))
+    return PendingConnection(workspace_id, Platform(row.platform), row.redirect_uri, verifier)
+
+
+def forget_connections(tx: Connection) -> int:
+    """Deletes connections that nobody finished; returns how many."""
+    return tx.execute(delete(connections).where(connections.c.expire_time <= func.now())).rowcount
+
+
+def save_account(
+    tx: Connection,
+    vault: Vault,
+    *,
+    workspace_id: UUID,
+    platform: Platform,
+    platform_account_id: str,
+    handle: str,
+    display_name: str,
+    scopes: tuple[str, ...],
+    tokens: TokenPair,
+) -> Account:
+    """Stores a connected account; one that the workspace has already keeps its id."""
+    profile = {"workspace_id": workspace_id, "platform": platform.value, "platform_account_id": platform_account_id}
+    account_id = tx.execute(select(accounts.c.account_id).filter_by(**profile).with_for_update()).scalar() or new_id()
+    values = {
+        "handle": handle,
+        "display_name": display_name,
+        "scopes": list(scopes),
+        "state": AccountState.CONNECTED.value,
+        "problem": "",
+        **_sealed(tx, vault, workspace_id, account_id, tokens),
+    }
+    row = (
+        tx.execute(
+            upsert(accounts)
+            .values(account_id=account_id, **profile, **values)
+            .on_conflict_do_update(index_elements=[accounts.c.account_id], set_={**values, "update_time": func.now()})
+            .returning(accounts)
+        )
+        .mappings()
+        .one()
+    )
+    return _account(row)
+
+
+def read_account(tx: Connection, workspace_id: UUID, account_id: UUID) -> Account:
+    """An account. Raises AccountNotFound."""
+    row = (
+        tx.execute(select(accounts).where(accounts.c.workspace_id == workspace_id, accounts.c.account_id == account_id))
+        .mappings()
+        .first()
+    )
+    if row is None:
+        raise AccountNotFound(
+            "There is no account with this id in the workspace.", metadata={"account_id": str(account_id)}
+        )
+    return _account(row)
+
+
+def read_accounts(tx: Connection, workspace_id: UUID, account_ids: set[UUID]) -> dict[UUID, Account]:
+    """Accounts by id; what the workspace does not have is left out."""
+    rows = tx.execute(
+        select(accounts).where(accounts.c.workspace_id == workspace_id, accounts.c.account_id.in_(account_ids))
+    ).mappings()
+    return {row["account_id"]: _account(row) for row in rows}
+
+
+def list_accounts(tx: Connection, workspace_id: UUID, page: Page) -> list[Account]:
+    """Accounts by handle; one more than the page holds when there is a next page."""
+    query = select(accounts).where(accounts.c.workspace_id == workspace_id)
+    if page.after:
+        query = query.where(tuple_(accounts.c.handle, accounts.c.account_id) > tuple_(*page.after))
+    rows = tx.execute(query.order_by(accounts.c.handle, accounts.c.account_id).limit(page.size + 1)).mappings()
+    return [_account(row) for row in rows]
+
+
+def read_tokens(tx: Connection, vault: Vault, account: Account) -> TokenPair:
+    """The account's tokens, opened."""
+    row = tx.execute(
+        select(
+            accounts.c.access_token,
+            accounts.c.access_expire_time,
+            accounts.c.refresh_token,
+            accounts.c.refresh_expire_time,
+        ).where(accounts.c.workspace_id == account.workspace_id, accounts.c.account_id == account.account_id)
+    ).one()
+    return TokenPair(
+        vault.unseal(tx, account.workspace_id, _place("access_token", account.account_id), bytes(row.access_token)),
+        row.access_expire_time,
+        vault.unseal(tx, account.workspace_id, _place("refresh_token", account.account_id), bytes(row.refresh_token)),
+        row.refresh_expire_time,
+    )
+
+
+def take_refresh(tx: Connection, account: Account, lease_seconds: float) -> bool:
+    """Whether this process may refresh the account's tokens; others may not for a while."""
+    result = tx.execute(
+        update(accounts)
+        .where(
+            accounts.c.workspace_id == account.workspace_id,
+            accounts.c.account_id == account.account_id,
+            or_(accounts.c.refresh_lease_time.is_(None), accounts.c.refresh_lease_time <= func.now()),
+        )
+        .values(refresh_lease_time=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, lease_seconds))
+    )
+    return result.rowcount == 1
+
+
+def save_tokens(tx: Connection, vault: Vault, account: Account, tokens: TokenPair) -> None:
+    """Stores refreshed tokens, before anybody uses them, and lets the next refresh be."""
+    tx.execute(
+        update(accounts)
+        .where(accounts.c.workspace_id == account.workspace_id, accounts.c.account_id == account.account_id)
+        .values(
+            **_sealed(tx, vault, account.workspace_id, account.account_id, tokens),
+            refresh_lease_time=None,
+            update_time=func.now(),
+        )
+    )
+
+
+def release_refresh(tx: Connection, account: Account) -> None:
+    """Lets another try to refresh at once, after a failure."""
+    tx.execute(
+        update(accounts)
+        .where(accounts.c.workspace_id == account.workspace_id, accounts.c.account_id == account.account_id)
+        .values(refresh_lease_time=None)
+    )
+
+
+def set_authorization_lost(tx: Connection, account: Account, problem: str) -> bool:
+    """CONNECTED → AUTHORIZATION_LOST; False when it was lost already."""
+    result = tx.execute(
+        update(accounts)
+        .where(
+            accounts.c.workspace_id == account.workspace_id,
+            accounts.c.account_id == account.account_id,
+            accounts.c.state == AccountState.CONNECTED.value,
+        )
+        .values(
+            state=AccountState.AUTHORIZATION_LOST.value,
+            problem=problem,
+            refresh_lease_time=None,
+            update_time=func.now(),
+        )
+    )
+    return result.rowcount == 1
+
+
+def _sealed(tx: Connection, vault: Vault, workspace_id: UUID, account_id: UUID, tokens: TokenPair) -> dict[str, object]:
+    return {
+        "access_token": vault.seal(tx, workspace_id, _place("access_token", account_id), tokens.access_token),
+        "access_expire_time": tokens.access_expire_time,
+        "refresh_token": vault.seal(tx, workspace_id, _place("refresh_token", account_id), tokens.refresh_token),
+        "refresh_expire_time": tokens.refresh_expire_time,
+    }
+
+
+def _place(column: str, account_id: UUID) -> str:
+    return f"accounts.{column}|{account_id}"
+
+
+def _account(row: RowMapping) -> Account:
+    return Account(
+        account_id=row["account_id"],
+        workspace_id=row["workspace_id"],
+        platform=Platform(row["platform"]),
+        platform_account_id=row["platform_account_id"],
+        handle=row["handle"],
+        display_name=row["display_name"],
+        scopes=tuple(row["scopes"]),
+        state=AccountState(row["state"]),
+        problem=row["problem"],
+        authorization_expire_time=row["refresh_expire_time"],
+        create_time=row["create_time"],
+        update_time=row["update_time"],
+    )

@@ -1,0 +1,177 @@
+"""The RPCs of the publisher. Its work of publishing is in worker.py."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import grpc
+from reelroute.publisher.v1 import publisher_pb2 as pb
+from reelroute.publisher.v1 import publisher_pb2_grpc
+
+from kit.activity import activity
+from kit.db import ALL_WORKSPACES
+from kit.paging import Page
+from services.publisher import account_store, connecting, domain, messages, store
+from services.publisher.account_store import PendingConnection
+from services.publisher.ledger import Ledger
+from services.publisher.platforms import tiktok
+from services.publisher.platforms.tiktok import Problem
+from services.publisher.worker import Worker
+from vendors.tiktok import oauth
+from vendors.tiktok.client import TikTokClient
+
+CONNECTION_LIFE = timedelta(minutes=10)
+_CONNECT_SECONDS = 60.0
+
+
+class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
+    """See publisher.proto for what each RPC promises. `worker` runs what waits on vendors."""
+
+    def __init__(self, ledger: Ledger, worker: Worker, client: TikTokClient) -> None:
+        self._database, self._vault = ledger.database, ledger.vault
+        self._worker = worker
+        self._client = client
+
+    def StartConnection(
+        self, request: pb.StartConnectionRequest, context: grpc.ServicerContext
+    ) -> pb.StartConnectionResponse:
+        workspace_id = UUID(request.workspace_id)
+        if not self._client.config.client_key:
+            raise domain.PlatformNotConfigured(
+                "No TikTok app is configured. Set REELROUTE_TIKTOK_CLIENT_KEY and REELROUTE_TIKTOK_CLIENT_SECRET."
+            )
+        state, proof = oauth.new_state(), oauth.new_proof_key()
+        with self._database.transaction(workspace_id) as tx:
+            expire_time = store.database_time(tx) + CONNECTION_LIFE
+            platform = messages.platform_from(request.platform)
+            pending = PendingConnection(workspace_id, platform, request.redirect_uri, proof.verifier)
+            account_store.insert_connection(tx, self._vault, state, pending, expire_time)
+        url = oauth.authorize_url(
+            self._client.config,
+            redirect_uri=request.redirect_uri,
+            state=state,
+            code_challenge=proof.challenge,
+            always_ask=True,
+        )
+        return pb.StartConnectionResponse(consent_url=url, state=state, expire_time=messages.time_to(expire_time))
+
+    def FinishConnection(
+        self, request: pb.FinishConnectionRequest, context: grpc.ServicerContext
+    ) -> pb.FinishConnectionResponse:
+        workspace_id = UUID(request.workspace_id)
+        with self._database.transaction(workspace_id) as tx:
+            pending = account_store.take_connection(tx, self._vault, workspace_id, request.state)
+        profile = self._worker.call(
+            connecting.connect_tiktok(
+                self._client,
+                code=request.code,
+                redirect_uri=pending.redirect_uri,
+                code_verifier=pending.code_verifier,
+            ),
+            _CONNECT_SECONDS,
+        )
+        with self._database.transaction(workspace_id) as tx:
+            account = account_store.save_account(
+                tx,
+                self._vault,
+                workspace_id=workspace_id,
+                platform=pending.platform,
+                platform_account_id=profile.platform_account_id,
+                handle=profile.handle,
+                display_name=profile.display_name,
+                scopes=profile.scopes,
+                tokens=profile.tokens,
+            )
+            store.tell(
+                tx,
+                [
+                    activity(
+                        workspace_id,
+                        "account.connected",
+                        f"@{account.handle} is connected.",
+                        store.database_time(tx),
+                        account_id=account.account_id,
+                        attributes={"handle": account.handle, "platform": account.platform.value.lower()},
+                    )
+                ],
+            )
+        return pb.FinishConnectionResponse(account=messages.account_to(account))
+
+    def GetAccount(self, request: pb.GetAccountRequest, context: grpc.ServicerContext) -> pb.GetAccountResponse:
+        workspace_id = UUID(request.workspace_id)
+        with self._database.transaction(workspace_id) as tx:
+            account = account_store.read_account(tx, workspace_id, UUID(request.account_id))
+        return pb.GetAccountResponse(account=messages.account_to(account))
+
+    def ListAccounts(self, request: pb.ListAccountsRequest, context: grpc.ServicerContext) -> pb.ListAccountsResponse:
+        workspace_id = UUID(request.workspace_id)
+        page = Page.parse(request.page_size, request.page_token, (str, UUID))
+        with self._database.transaction(workspace_id) as tx:
+            accounts = account_store.list_accounts(tx, workspace_id, page)
+        shown = accounts[: page.size]
+        token = Page.token(shown[-1].handle, shown[-1].account_id) if len(accounts) > page.size else ""
+        return pb.ListAccountsResponse(
+            accounts=[messages.account_to(account) for account in shown], next_page_token=token
+        )
+
+    def CheckPosts(self, request: pb.CheckPostsRequest, context: grpc.ServicerContext) -> pb.CheckPostsResponse:
+        workspace_id = UUID(request.workspace_id)
+        wanted = {
+            account_id for post in request.posts for text in post.account_ids if (account_id := _uuid(text)) is not None
+        }
+        with self._database.transaction(workspace_id) as tx:
+            known = account_store.read_accounts(tx, workspace_id, wanted)
+        return pb.CheckPostsResponse(
+            results=[
+                pb.PostCheckResult(problems=[messages.problem_to(problem) for problem in _check(post, known)])
+                for post in request.posts
+            ]
+        )
+
+    def GetPublication(
+        self, request: pb.GetPublicationRequest, context: grpc.ServicerContext
+    ) -> pb.GetPublicationResponse:
+        workspace_id = UUID(request.workspace_id)
+        with self._database.transaction(workspace_id) as tx:
+            publication = store.read_publication(tx, self._vault, workspace_id, UUID(request.delivery_id))
+            attempts, entries = store.read_attempts(tx, publication)
+            times = store.read_times(tx, publication)
+        return pb.GetPublicationResponse(publication=messages.publication_to(publication, times, attempts, entries))
+
+    def BeginPublishEpoch(
+        self, request: pb.BeginPublishEpochRequest, context: grpc.ServicerContext
+    ) -> pb.BeginPublishEpochResponse:
+        with self._database.transaction(ALL_WORKSPACES) as tx:
+            epoch = store.begin_epoch(tx, request.reason)
+        return pb.BeginPublishEpochResponse(publish_epoch=epoch.number, begin_time=messages.time_to(epoch.begin_time))
+
+
+def _check(post: pb.PostCheck, known: dict[UUID, domain.Account]) -> list[Problem]:
+    """The problems of a draft: of its accounts, and of what their platform takes."""
+    problems = []
+    platforms = set()
+    for index, text in enumerate(post.account_ids):
+        account_id = _uuid(text)
+        account = known.get(account_id) if account_id else None
+        if account is None:
+            message = "The workspace has no account with this id. List the accounts, or connect one."
+            problems.append(Problem(f"account_ids[{index}]", "ACCOUNT_NOT_FOUND", message))
+        elif account.state is domain.AccountState.AUTHORIZATION_LOST:
+            platforms.add(account.platform)
+            problems.append(
+                Problem(f"account_ids[{index}]", "AUTHORIZATION_LOST", f"@{account.handle}: {account.problem}", False)
+            )
+        else:
+            platforms.add(account.platform)
+    if domain.Platform.TIKTOK in platforms:
+        media = [messages.media_from(facts) for facts in post.media]
+        problems += tiktok.check(post.caption, media, messages.options_from(dict(post.tiktok_options)))
+    return problems
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,35 @@
+"""Configuration of the publisher."""
+
+from __future__ import annotations
+
+import socket
+
+from pydantic import Field, SecretStr
+
+from kit.config import PORTS, ServiceSettings, listen_default, metrics_default
+
+
+class PublisherConfig(ServiceSettings):
+    """What the publisher reads; TikTok's part is vendors.tiktok.config."""
+
+    listen: str = listen_default("publisher")
+    metrics_listen: str = metrics_default("publisher")
+    scheduler_address: str = f"127.0.0.1:{PORTS['scheduler']}"
+    content_address: str = f"127.0.0.1:{PORTS['content']}"
+    notification_address: str = f"127.0.0.1:{PORTS['notification']}"
+    # 32 random bytes in base64; wraps the keys that seal tokens.
+    master_key: SecretStr
+    # Shown in attempt logs, so that a person finds the process's log.
+    holder: str = socket.gethostname()
+    # How many deliveries one process works on at once.
+    max_deliveries: int = Field(default=64, ge=1, le=500)
+    # How long a claim holds without being renewed, seconds. Longest wait after a crash before the work goes on.
+    lease_seconds: float = Field(default=30, ge=5, le=600)
+    # How long before its due time a delivery is claimed and prepared, seconds.
+    lead_seconds: float = Field(default=3, ge=0, le=10)
+    # How long a claim waits for work, seconds.
+    claim_wait_seconds: float = Field(default=20, ge=0, le=30)
+    # How often publications that wait for a verdict are looked through, seconds.
+    observe_poll_seconds: float = Field(default=1, gt=0)
+    # How many verdicts are asked for at once.
+    max_observations: int = Field(default=32, ge=1, le=500)

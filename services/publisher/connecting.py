@@ -1,0 +1,61 @@
+"""Connecting a TikTok account: what is asked of TikTok between the consent page and the stored account."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from kit.errors import FailedPrecondition, ReelrouteError, Unavailable
+from kit.vendor_errors import VendorError, VendorRateLimited, VendorUnavailable, VendorUncertain
+from services.publisher.account_store import TokenPair
+from services.publisher.tokens import pair_of
+from vendors.tiktok.client import TikTokClient
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A TikTok account whose owner has consented."""
+
+    platform_account_id: str
+    handle: str
+    display_name: str
+    scopes: tuple[str, ...]
+    tokens: TokenPair = field(repr=False)
+
+
+class ConnectionRefused(FailedPrecondition):
+    """TikTok did not complete the connection; a new start is needed."""
+
+
+async def connect_tiktok(
+    client: TikTokClient, *, code: str, redirect_uri: str, code_verifier: str, now: Callable[[], datetime] | None = None
+) -> Profile:
+    """Exchanges a code and reads whose account it is.
+
+    Raises ConnectionRefused when TikTok says no, Unavailable when it does not answer (the code is then spent).
+    """
+    clock = now or (lambda: datetime.now(UTC))
+    try:
+        asked = clock()
+        grant = await client.exchange_code(code=code, redirect_uri=redirect_uri, code_verifier=code_verifier)
+        tokens = pair_of(grant, asked)
+        if "video.publish" not in grant.scopes:
+            raise ConnectionRefused(
+                "The owner did not grant posting (video.publish). Connect again and allow it; the app needs that"
+                " permission too.",
+                metadata={"granted": ",".join(grant.scopes)},
+            )
+        creator = await client.creator_info(tokens.access_token)
+        return Profile(grant.open_id, creator.username, creator.nickname, grant.scopes, tokens)
+    except VendorError as error:
+        raise _refusal(error) from None
+
+
+def _refusal(error: VendorError) -> ReelrouteError:
+    metadata = {"code": error.code, "log_id": error.log_id or ""}
+    if isinstance(error, VendorUnavailable | VendorUncertain | VendorRateLimited):
+        return Unavailable(
+            f"TikTok did not answer as needed: {error.message} Start the connection again.", (), metadata
+        )
+    return ConnectionRefused(f"TikTok refused the connection: {error.message} {error.advice}".strip(), (), metadata)

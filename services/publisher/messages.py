@@ -1,0 +1,129 @@
+"""Between the messages of the proto and the dataclasses of the domain. No decision is made here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from reelroute.publisher.v1 import publisher_pb2 as pb
+from sqlalchemy import RowMapping
+
+from services.publisher import domain
+from services.publisher.platforms.base import MediaFile
+from services.publisher.platforms.tiktok import Problem
+
+_OPTION_BOOLS = {"allow_comment", "allow_duet", "allow_stitch", "brand_organic", "branded_content", "is_ai_generated"}
+
+
+def platform_from(value: pb.Platform.ValueType) -> domain.Platform:
+    """The platform of a request."""
+    return domain.Platform(pb.Platform.Name(value).removeprefix("PLATFORM_"))
+
+
+def account_to(account: domain.Account) -> pb.Account:
+    """An account as the proto shows it: without tokens."""
+    return pb.Account(
+        account_id=str(account.account_id),
+        workspace_id=str(account.workspace_id),
+        platform=pb.Platform.Value(f"PLATFORM_{account.platform.value}"),
+        platform_account_id=account.platform_account_id,
+        handle=account.handle,
+        display_name=account.display_name,
+        scopes=account.scopes,
+        state=pb.AccountState.Value(f"ACCOUNT_STATE_{account.state.value}"),
+        problem=account.problem,
+        authorization_expire_time=(
+            time_to(account.authorization_expire_time) if account.authorization_expire_time else None
+        ),
+        create_time=time_to(account.create_time),
+        update_time=time_to(account.update_time),
+    )
+
+
+def publication_to(
+    publication: domain.Publication,
+    times: tuple[datetime, datetime],
+    attempts: Sequence[RowMapping],
+    entries: Sequence[RowMapping],
+) -> pb.Publication:
+    """A ledger as the proto shows it, with its attempts and their lines."""
+    return pb.Publication(
+        publication_id=str(publication.publication_id),
+        delivery_id=str(publication.delivery_id),
+        post_id=str(publication.post_id),
+        account_id=str(publication.account_id),
+        step=_step(publication.step.value),
+        handle=publication.handle,
+        platform_post_id=publication.platform_post_id,
+        url=publication.url,
+        publish_epoch=publication.publish_epoch,
+        create_time=time_to(times[0]),
+        update_time=time_to(times[1]),
+        attempts=[
+            pb.Attempt(
+                attempt=attempt["attempt"],
+                holder=attempt["holder"],
+                start_time=time_to(attempt["start_time"]),
+                end_time=time_to(attempt["end_time"]) if attempt["end_time"] else None,
+                outcome=attempt["outcome"],
+                entries=[
+                    pb.AttemptEntry(
+                        entry_time=time_to(entry["entry_time"]),
+                        step=_step(entry["step"]),
+                        message=entry["message"],
+                        vendor_log_id=entry["vendor_log_id"],
+                    )
+                    for entry in entries
+                    if entry["attempt"] == attempt["attempt"]
+                ],
+            )
+            for attempt in attempts
+        ],
+    )
+
+
+def media_from(facts: pb.MediaFacts) -> MediaFile:
+    """What is known of a file, for checks alone: it cannot be read."""
+
+    def read(_offset: int, _length: int) -> AsyncIterator[bytes]:
+        raise ValueError("a file that is only checked has no bytes")
+
+    return MediaFile(
+        media_asset_id="",
+        mime_type=facts.mime_type,
+        size_bytes=facts.size_bytes,
+        width=facts.width,
+        height=facts.height,
+        container=facts.container,
+        codec=facts.codec,
+        frame_rate_millis=facts.frame_rate_millis,
+        duration_ms=facts.duration_ms,
+        pixel_mode=facts.pixel_mode,
+        read=read,
+    )
+
+
+def options_from(texts: dict[str, str]) -> domain.Options | None:
+    """A platform's choices from their text form; None when there are none."""
+    if not texts:
+        return None
+    return {name: value == "true" if name in _OPTION_BOOLS else value for name, value in texts.items()}
+
+
+def problem_to(problem: Problem) -> pb.PostProblem:
+    """A problem as the proto shows it."""
+    return pb.PostProblem(
+        field=problem.field, reason=problem.reason, message=problem.message, blocking=problem.blocking
+    )
+
+
+def time_to(instant: datetime) -> Timestamp:
+    """An instant as a message."""
+    message = Timestamp()
+    message.FromDatetime(instant)
+    return message
+
+
+def _step(name: str) -> pb.PublicationStep.ValueType:
+    return pb.PublicationStep.Value(f"PUBLICATION_STEP_{name}")

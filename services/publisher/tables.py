@@ -1,0 +1,150 @@
+"""The tables of the publisher, as its migrations make them."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from kit.outbox import outbox_table
+
+metadata = MetaData()
+
+
+def _time(name: str, *, now: bool = False) -> Column[object]:
+    default = func.now() if now else None
+    return Column(name, DateTime(timezone=True), nullable=not now, server_default=default)
+
+
+data_keys = Table(
+    "data_keys",
+    metadata,
+    Column("workspace_id", Uuid, primary_key=True),
+    Column("wrapped_key", LargeBinary, nullable=False),
+    _time("create_time", now=True),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("account_id", Uuid, primary_key=True),
+    Column("workspace_id", Uuid, nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("platform_account_id", Text, nullable=False),
+    Column("handle", Text, nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("problem", Text, nullable=False, server_default=""),
+    # Sealed; see vault.py.
+    Column("access_token", LargeBinary, nullable=False),
+    Column("access_expire_time", DateTime(timezone=True), nullable=False),
+    Column("refresh_token", LargeBinary, nullable=False),
+    _time("refresh_expire_time"),
+    # Until then one process refreshes; the others wait for its result.
+    _time("refresh_lease_time"),
+    _time("create_time", now=True),
+    _time("update_time", now=True),
+    UniqueConstraint("workspace_id", "platform", "platform_account_id", name="one_account_per_profile"),
+    Index("accounts_by_handle", "workspace_id", "handle", "account_id"),
+)
+
+connections = Table(
+    "connections",
+    metadata,
+    Column("state", Text, primary_key=True),
+    Column("workspace_id", Uuid, nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("redirect_uri", Text, nullable=False),
+    Column("code_verifier", LargeBinary, nullable=False),
+    Column("expire_time", DateTime(timezone=True), nullable=False),
+    Index("connections_by_expiry", "expire_time"),
+)
+
+publish_epochs = Table(
+    "publish_epochs",
+    metadata,
+    Column("publish_epoch", Integer, primary_key=True, autoincrement=False),
+    _time("begin_time", now=True),
+    Column("reason", Text, nullable=False),
+)
+
+publications = Table(
+    "publications",
+    metadata,
+    Column("publication_id", Uuid, primary_key=True),
+    Column("workspace_id", Uuid, nullable=False),
+    Column("delivery_id", Uuid, nullable=False),
+    Column("post_id", Uuid, nullable=False),
+    Column("account_id", Uuid, nullable=False),
+    # The attempt that may write; every write repeats it.
+    Column("attempt", Integer, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("etag", Text, nullable=False),
+    Column("options", JSONB, nullable=False),
+    Column("handle", Text, nullable=False, server_default=""),
+    Column("upload_url", LargeBinary),
+    _time("handle_expire_time"),
+    Column("media_size", BigInteger, nullable=False, server_default="0"),
+    Column("sent_bytes", BigInteger, nullable=False, server_default="0"),
+    _time("accept_time"),
+    _time("next_check_time"),
+    Column("checks", Integer, nullable=False, server_default="0"),
+    Column("platform_post_id", Text, nullable=False, server_default=""),
+    Column("url", Text, nullable=False, server_default=""),
+    Column("visibility", Text),
+    _time("publish_time"),
+    Column("failure_kind", Text),
+    Column("failure_reason", Text, nullable=False, server_default=""),
+    Column("failure_message", Text, nullable=False, server_default=""),
+    Column("publish_epoch", Integer, nullable=False),
+    _time("create_time", now=True),
+    _time("update_time", now=True),
+    UniqueConstraint("delivery_id", name="one_publication_per_delivery"),
+    Index("publications_to_check", "next_check_time", postgresql_where=text("step = 'ACCEPTED'")),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("publication_id", Uuid, ForeignKey("publications.publication_id", ondelete="CASCADE")),
+    Column("attempt", Integer, nullable=False),
+    Column("workspace_id", Uuid, nullable=False),
+    Column("holder", Text, nullable=False),
+    _time("start_time", now=True),
+    _time("end_time"),
+    Column("outcome", Text, nullable=False, server_default=""),
+    PrimaryKeyConstraint("publication_id", "attempt", name="attempts_pkey"),
+)
+
+attempt_entries = Table(
+    "attempt_entries",
+    metadata,
+    Column("entry_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("publication_id", Uuid, ForeignKey("publications.publication_id", ondelete="CASCADE")),
+    Column("attempt", Integer, nullable=False),
+    Column("workspace_id", Uuid, nullable=False),
+    Column("entry_time", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("step", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("vendor_log_id", Text, nullable=False, server_default=""),
+    Index("attempt_entries_in_order", "publication_id", "entry_id"),
+)
+
+outbox = outbox_table(metadata)

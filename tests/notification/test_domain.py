@@ -1,0 +1,69 @@
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.notification.domain import Draft, RetryPolicy, Severity, message_of
+from tests.notification.receivers import facts
+
+
+def message(type_: str, attributes: dict[str, str] | None = None, **changes: Any) -> Draft:
+    draft = message_of(facts(type=type_, attributes=attributes or {}, **changes))
+    assert draft is not None
+    return draft
+
+
+def test_a_published_post_is_told_with_its_account_and_its_link() -> None:
+    assert message_of(facts()) == Draft(
+        Severity.INFO,
+        "Published on TikTok for @reel_air",
+        "TikTok shows the video.\n"
+        "Link: https://www.tiktok.com/@reel_air/video/1\n"
+        "Post: 00000000-0000-0000-0000-000000000007",
+    )
+
+
+@pytest.mark.parametrize(
+    ("type_", "title"),
+    [
+        ("delivery.rejected", "TikTok rejected a post of @reel_air"),
+        ("delivery.failed", "Not published on TikTok: a post of @reel_air"),
+        ("account.authorization_lost", "Connect @reel_air to TikTok again"),
+    ],
+)
+def test_a_problem_is_told_with_its_reason(type_: str, title: str) -> None:
+    draft = message(type_, {"platform": "PLATFORM_TIKTOK", "handle": "@reel_air", "reason": "spam_risk"})
+    assert (draft.severity, draft.title) == (Severity.PROBLEM, title)
+    assert "\nReason: spam_risk\n" in draft.body
+
+
+def test_a_message_without_any_attribute_still_reads_well() -> None:
+    draft = message("account.authorization_lost", post_id=None, account_id=UUID(int=3))
+    assert draft.title == "Connect one of your accounts to the platform again"
+    assert draft.body == "TikTok shows the video.\nAccount: 00000000-0000-0000-0000-000000000003"
+
+
+@pytest.mark.parametrize("type_", ["post.created", "delivery.claimed", "delivery.retrying", "moon.landed"])
+def test_other_activity_is_told_to_nobody(type_: str) -> None:
+    assert message_of(facts(type=type_)) is None
+
+
+def test_a_title_is_one_short_line_whatever_a_handle_holds() -> None:
+    # A line break in a subject would begin a new header of the e-mail.
+    title = message("delivery.failed", {"handle": "a\r\nBcc: all@example.com\0\t" + "x" * 500}).title
+    assert title.startswith("Not published on the platform: a post of @a Bcc: all@example.com xxx")
+    assert title.isprintable()
+    assert len(title) == 150
+
+
+@pytest.mark.parametrize(
+    ("attempt", "wait"),
+    [(1, 30), (2, 90), (3, 270), (4, 810), (5, 2430), (6, None)],  # 30 × 3^(attempt - 1); together 3,630 s
+)
+def test_waits_triple_until_the_sixth_attempt_was_the_last(attempt: int, wait: float | None) -> None:
+    assert RetryPolicy().wait_seconds(attempt, chance=0.5) == wait
+
+
+def test_waits_are_spread_by_a_fifth() -> None:
+    assert RetryPolicy().wait_seconds(1, chance=0.0) == 24
+    assert RetryPolicy().wait_seconds(1, chance=1.0) == pytest.approx(36)
