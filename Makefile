@@ -30,14 +30,16 @@ check: .venv/.ok ## what CI checks besides the tests: style, types, borders, con
 	$(BIN)/ruff format --check $(PY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@mkdir -p build
 	$(BIN)/python hatch_build.py --image build/protos.binpb
 	$(BIN)/buf lint build/protos.binpb --path reelroute --config '{"version":"v2","lint":{"use":["STANDARD"]}}'
+	cd protos && ../$(BIN)/buf format -d --exit-code >/dev/null || { echo "protos are not formatted: make format"; exit 1; }
 	$(BIN)/python -m tests.check_breaking build/protos.binpb
 
 format: .venv/.ok ## format code and protos
 	$(BIN)/ruff check --fix-only -q $(PY)
 	$(BIN)/ruff format $(PY)
-	$(BIN)/buf format -w protos/reelroute
+	cd protos && ../$(BIN)/buf format -w
 
 import: .venv/.ok ## schedule a calendar: make import FILE=plan.csv [MEDIA=folder] [PRIVACY=…] [DRY_RUN=1]
 	@exec $(BIN)/reelroute posts import "$(FILE)" $(if $(MEDIA),--media "$(MEDIA)") \

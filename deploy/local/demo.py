@@ -32,7 +32,7 @@ def run(stack: Stack, say: Callable[[str], None]) -> None:
         httpx.Client(base_url=stack.gateway_url, headers=headers, timeout=30, trust_env=False) as api,
         httpx.Client(base_url=stack.sandbox_url, timeout=10, trust_env=False) as sandbox,
     ):
-        accounts = _accounts(api, sandbox, say)
+        accounts = connect_accounts(api, sandbox, say)
         media = _upload(api, VIDEO)
         say(f"uploaded {media['file_name']}: {media['width']}x{media['height']}, {media['size_bytes']:,} bytes")
         post = _schedule(api, accounts["emberfold.air"], media["media_asset_id"])
@@ -46,7 +46,7 @@ def run(stack: Stack, say: Callable[[str], None]) -> None:
         say(f"published as {delivery['platform_post_id']}: {delivery['url']}")
 
 
-def _accounts(api: httpx.Client, sandbox: httpx.Client, say: Callable[[str], None]) -> dict[str, str]:
+def connect_accounts(api: httpx.Client, sandbox: httpx.Client, say: Callable[[str], None]) -> dict[str, str]:
     """Account ids by handle. A missing one is connected as its owner would: by the platform's consent."""
     found = {item["handle"]: item["account_id"] for item in _answer(api.get("/v1/accounts"))["accounts"]}
     for channel in CHANNELS:
