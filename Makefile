@@ -8,13 +8,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := .tools/bin/uv
 PROTOS := $(shell find protos/reelroute -name '*.proto')
-PY := kit vendors services sandbox cli deploy tests demo hatch_build.py
+PY := kit vendors services sandbox cli deploy tests demo bench hatch_build.py
 # Without .pyc files every start of a process would compile everything again.
 export PYTHONDONTWRITEBYTECODE :=
 export UV_PYTHON_DOWNLOADS := never
 export UV_NO_CONFIG := 1
 
-.PHONY: help run test check format lock import protos-breaking
+.PHONY: help run test check bench format lock import
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ check: .venv/.ok ## what CI checks besides the tests: style, types, borders, con
 	$(BIN)/buf lint build/protos.binpb --path reelroute --config '{"version":"v2","lint":{"use":["STANDARD"]}}'
 	cd protos && ../$(BIN)/buf format -d --exit-code >/dev/null || { echo "protos are not formatted: make format"; exit 1; }
 	$(BIN)/python -m tests.check_breaking build/protos.binpb
+
+bench: .venv/.ok ## measure how late posts go out
+	@exec $(BIN)/python -m bench.lateness
 
 format: .venv/.ok ## format code and protos
 	$(BIN)/ruff check --fix-only -q $(PY)

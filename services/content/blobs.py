@@ -38,6 +38,7 @@ class TooLarge(ResourceExhausted):
         super().__init__(
             f"The file is larger than {limit_bytes} bytes. Upload a smaller one.",
             metadata={"limit_bytes": str(limit_bytes)},
+            code_reason="MEDIA_TOO_LARGE",
         )
 
 

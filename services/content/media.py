@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 
-from kit.errors import InvalidArgument
+from kit.errors import FieldViolation, InvalidArgument
 
 HEAD_BYTES = 4096
 """How much of a file `sniff` wants to see. An EBML header may be padded, hence more than the usual dozen bytes."""
@@ -157,7 +157,7 @@ class MediaRefused(InvalidArgument):
     @classmethod
     def because(cls, refusal: Refusal, message: str) -> MediaRefused:
         """The refusal of one file."""
-        return cls(message, code_reason=refusal.value)
+        return cls(message, [FieldViolation("data", message, refusal.value)], code_reason=refusal.value)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ def stopped(product: Product, name: str) -> Iterator[None]:
 
 def assert_published_once(product: Product, post: dict[str, Any]) -> None:
     delivery = product.wait_over(post, 90)
+    # Whatever was killed last is back before the record is read.
+    product.supervisor.wait_ready(timeout=30)
     story = product.story(post)
     assert delivery["state"] == "PUBLISHED", story
     assert product.effects(post) == 1, story

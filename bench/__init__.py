@@ -1,0 +1,1 @@
+"""Measured comparisons. Each prints a table and writes JSON under build/bench/."""
