@@ -15,7 +15,7 @@ from kit.db import Database
 from kit.errors import InvalidArgument
 from kit.paging import Page
 from services.notification import store
-from services.notification.domain import Activity, Facts, Message, Send, SendState, Severity, message_of
+from services.notification.domain import Activity, Facts, Message, Send, SendState, Severity, is_told, message_of
 
 _PAGE_KEY = (datetime, UUID)
 _SEVERITIES = {Severity.INFO: pb.SEVERITY_INFO, Severity.PROBLEM: pb.SEVERITY_PROBLEM}
@@ -38,10 +38,10 @@ class NotificationApi(notification_pb2_grpc.NotificationServiceServicer):
     ) -> pb.RecordActivityResponse:
         """Keeps an activity, and the message that follows from it."""
         facts = _facts(request)
-        draft = message_of(facts)
         with self._database.transaction(facts.workspace_id) as tx:
             activity_id, is_new = store.insert_activity(tx, facts)
-            if is_new and draft:
+            if is_new and is_told(facts):
+                draft = message_of(facts, store.account_attributes(tx, facts))
                 store.insert_message(tx, activity_id, facts, draft, self._targets)
         return pb.RecordActivityResponse(activity_id=str(activity_id))
 

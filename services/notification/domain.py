@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from types import MappingProxyType
 from uuid import UUID
 
 from kit.errors import AlreadyExists
@@ -143,15 +144,20 @@ _MESSAGES = {
 _PLATFORM_NAMES = {"tiktok": "TikTok", "youtube": "YouTube", "linkedin": "LinkedIn"}
 
 
-def message_of(facts: Facts) -> Draft | None:
-    """The message that follows from an activity, or None when nobody needs to be told.
+def is_told(facts: Facts) -> bool:
+    """Whether people are told of an activity."""
+    return facts.type in _MESSAGES
 
-    Reads the attributes platform, handle, url and reason; all of them may be missing.
+
+def message_of(facts: Facts, account: Mapping[str, str] = MappingProxyType({})) -> Draft:
+    """The message that follows from an activity that people are told of.
+
+    Reads the attributes url and reason of the activity, and platform and handle of it or else of `account`: what the
+    account told of itself when it was connected. All of them may be missing.
     """
-    if facts.type not in _MESSAGES:
-        return None
     severity, title = _MESSAGES[facts.type]
-    handle = _one_line(facts.attributes.get("handle", "")).lstrip("@")
+    known = {**account, **facts.attributes}
+    handle = _one_line(known.get("handle", "")).lstrip("@")
     lines = [facts.summary.strip() or facts.type]
     if url := facts.attributes.get("url"):
         lines.append(f"Link: {_one_line(url)}")
@@ -164,7 +170,7 @@ def message_of(facts: Facts) -> Draft | None:
     return Draft(
         severity,
         title.format(
-            platform=_platform_name(facts.attributes.get("platform", "")),
+            platform=_platform_name(known.get("platform", "")),
             account=f"@{handle}" if handle else "one of your accounts",
         )[:_TITLE_CHARACTERS],
         "\n".join(lines),

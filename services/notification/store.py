@@ -78,6 +78,13 @@ activities = Table(
         postgresql_where=text("post_id IS NOT NULL"),
     ),
     Index("activities_by_age", "create_time"),
+    Index(
+        "activities_of_connections",
+        "workspace_id",
+        "account_id",
+        "activity_time",
+        postgresql_where=text("type = 'account.connected'"),
+    ),
 )
 
 messages = Table(
@@ -158,6 +165,21 @@ def insert_activity(tx: Connection, facts: Facts) -> tuple[UUID, bool]:
             metadata={"request_id": facts.request_id},
         )
     return kept.activity_id, False
+
+
+def account_attributes(tx: Connection, facts: Facts) -> dict[str, str]:
+    """What the account of an activity told of itself when it was last connected: platform and handle; or nothing."""
+    attributes: dict[str, str] | None = tx.execute(
+        select(activities.c.attributes)
+        .where(
+            activities.c.workspace_id == facts.workspace_id,
+            activities.c.account_id == facts.account_id,
+            activities.c.type == "account.connected",
+        )
+        .order_by(activities.c.activity_time.desc())
+        .limit(1)
+    ).scalar()
+    return attributes or {}
 
 
 def insert_message(tx: Connection, activity_id: UUID, facts: Facts, draft: Draft, targets: Collection[str]) -> UUID:

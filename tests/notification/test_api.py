@@ -171,3 +171,17 @@ def test_a_bad_field_is_refused_by_name_and_nothing_is_kept(
     assert isinstance(refused, InvalidArgument)
     assert [violation.field for violation in refused.violations] == [field]
     assert not list_activities(service).activities
+
+
+def test_a_message_names_the_account_though_the_reporter_of_the_delivery_does_not_know_it(
+    service: NotificationServiceStub,
+) -> None:
+    account_id = str(uuid4())
+    attributes = {"platform": "tiktok", "handle": "emberfold.air"}
+    connected = request("account.connected", account_id=account_id, attributes=attributes)
+    published = request("delivery.published", account_id=account_id)
+    published.attributes.clear()
+    record(service, connected)
+    record(service, published)
+    listed = service.ListMessages(pb.ListMessagesRequest(workspace_id=str(WORKSPACE)), timeout=10)
+    assert listed.messages[0].title == "Published on TikTok for @emberfold.air"

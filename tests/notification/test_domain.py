@@ -3,14 +3,14 @@ from uuid import UUID
 
 import pytest
 
-from services.notification.domain import Draft, RetryPolicy, Severity, message_of
+from services.notification.domain import Draft, RetryPolicy, Severity, is_told, message_of
 from tests.notification.receivers import facts
 
 
 def message(type_: str, attributes: dict[str, str] | None = None, **changes: Any) -> Draft:
-    draft = message_of(facts(type=type_, attributes=attributes or {}, **changes))
-    assert draft is not None
-    return draft
+    told = facts(type=type_, attributes=attributes or {}, **changes)
+    assert is_told(told)
+    return message_of(told)
 
 
 def test_a_published_post_is_told_with_its_account_and_its_link() -> None:
@@ -45,7 +45,13 @@ def test_a_message_without_any_attribute_still_reads_well() -> None:
 
 @pytest.mark.parametrize("type_", ["post.created", "delivery.claimed", "delivery.retrying", "moon.landed"])
 def test_other_activity_is_told_to_nobody(type_: str) -> None:
-    assert message_of(facts(type=type_)) is None
+    assert not is_told(facts(type=type_))
+
+
+def test_an_account_is_named_as_it_was_when_it_was_connected() -> None:
+    published = facts(type="delivery.published", attributes={"url": "https://example.com/1"})
+    draft = message_of(published, {"platform": "tiktok", "handle": "emberfold.air"})
+    assert draft.title == "Published on TikTok for @emberfold.air"
 
 
 def test_a_title_is_one_short_line_whatever_a_handle_holds() -> None:

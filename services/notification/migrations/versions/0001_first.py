@@ -37,6 +37,13 @@ def upgrade() -> None:
     )
     # The clean-up looks over all workspaces.
     op.create_index("activities_by_age", "activities", ["create_time"])
+    # Whose account is meant is in the activity of its connection.
+    op.create_index(
+        "activities_of_connections",
+        "activities",
+        ["workspace_id", "account_id", "activity_time"],
+        postgresql_where=sa.text("type = 'account.connected'"),
+    )
     op.create_table(
         "messages",
         sa.Column("message_id", sa.Uuid, primary_key=True),

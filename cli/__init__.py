@@ -1,0 +1,1 @@
+"""The `reelroute` command. It speaks the gateway's REST API and nothing else."""

@@ -1,0 +1,197 @@
+"""The gateway's REST API: requests, pages, uploads, and what went wrong with them."""
+
+from __future__ import annotations
+
+import io
+import mimetypes
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import httpx
+
+Json = dict[str, Any]
+
+_TIMEOUT = httpx.Timeout(60, connect=5)
+# After its last byte a video is decoded to its end before it is answered for.
+_UPLOAD_TIMEOUT = httpx.Timeout(600, connect=5)
+_TRIES = 4
+# Between two tries.
+LONGEST_WAIT_SECONDS = 30.0
+# Answered by a gateway that is draining or misses a service; by a limit; and by a proxy in front of it.
+_PASSING = (429, 502, 503, 504)
+
+
+class ClientError(Exception):
+    """Something cannot be done. `advice` says what to do; it may be empty."""
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.message, self.advice = message, advice
+
+
+class Unreachable(ClientError):
+    """There was no answer, or none of Reelroute. Whether the request was carried out is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One field that the gateway refuses, by REST's path."""
+
+    field: str
+    description: str
+    reason: str
+
+
+class Refused(ClientError):
+    """The gateway's problem answer (RFC 9457)."""
+
+    def __init__(self, status: int, body: Json) -> None:
+        super().__init__(str(body.get("detail") or body.get("title") or "The request was refused."))
+        self.status = status
+        self.title = str(body.get("title") or f"HTTP status {status}")
+        self.reason = str(body.get("reason") or "")
+        self.request_id = str(body.get("request_id") or "")
+        self.violations = [
+            Violation(str(each.get("field", "")), str(each.get("description", "")), str(each.get("reason", "")))
+            for each in body.get("field_violations") or []
+        ]
+        self.advice = _advice(status)
+
+
+def _advice(status: int) -> str:
+    if status == 401:
+        return "Put a good key into REELROUTE_API_KEY, or its file into REELROUTE_API_KEY_FILE."
+    if status == 403:
+        return "Use a key that has the scope. `reelroute keys create` makes one, with a key of WORKSPACE_ADMIN."
+    if status == 429 or status >= 500:
+        return "Try again in a moment. `reelroute status` shows what is up."
+    return ""
+
+
+class Api:
+    """A gateway. Every POST carries an Idempotency-Key, so that what got no answer can be sent again safely."""
+
+    def __init__(self, url: str, key: str, *, is_local: bool) -> None:
+        self.url = url
+        headers = {"Accept": "application/json", "User-Agent": "reelroute-cli"}
+        if key:
+            headers["Authorization"] = f"Bearer {key}"
+        # A proxy of the environment knows nothing of this machine's own ports.
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=not is_local)
+        self._was_answered = False
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()
+
+    def get(self, path: str, **params: str | int) -> Json:
+        """Reads. Raises Refused or Unreachable."""
+        given = {name: value for name, value in params.items() if value != ""}
+        return self._answer(lambda: self._http.get(path, params=given), may_repeat=True)
+
+    def status(self, path: str) -> tuple[int, Json]:
+        """One reading whose status is part of its answer. Raises Unreachable."""
+        response = self._send(lambda: self._http.get(path))
+        return response.status_code, self._json(response)
+
+    def post(self, path: str, body: Json, *, key: str = "", may_repeat: bool = True) -> Json:
+        """Sends. `key` is the Idempotency-Key, by default a new one. Raises Refused or Unreachable."""
+        headers = {"Idempotency-Key": key or str(uuid.uuid4())}
+        return self._answer(lambda: self._http.post(path, json=body, headers=headers), may_repeat=may_repeat)
+
+    def pages(self, path: str, items: str, **params: str | int) -> Iterator[Json]:
+        """Everything of a list, page by page."""
+        token = ""
+        while True:
+            page = self.get(path, **{"page_size": 200, **params, "page_token": token})
+            yield from page[items]
+            token = page["next_page_token"]
+            if not token:
+                return
+
+    def upload(self, path: Path, progress: Callable[[int], None] | None = None) -> Json:
+        """Puts a file into the library, streamed. `progress` is told the bytes sent so far.
+
+        Raises Refused (the file is not media that is taken), Unreachable, or OSError.
+        """
+        mime_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+
+        def send() -> httpx.Response:
+            with _Counted(path, progress or (lambda _sent: None)) as file:
+                named = (path.name, cast(BinaryIO, file), mime_type)
+                return self._http.post("/v1/media", files={"file": named}, timeout=_UPLOAD_TIMEOUT)
+
+        return self._answer(send, may_repeat=True)
+
+    def _answer(self, send: Callable[[], httpx.Response], *, may_repeat: bool) -> Json:
+        for attempt in range(1, _TRIES + 1):
+            is_last = attempt == _TRIES or not may_repeat
+            try:
+                response = self._send(send)
+            except Unreachable:
+                # Nobody there at the first request: say so at once. Later it may be a restart.
+                if is_last or not self._was_answered:
+                    raise
+                time.sleep(min(2.0**attempt / 4, LONGEST_WAIT_SECONDS))
+                continue
+            if response.status_code not in _PASSING or is_last:
+                return self._json(response, refuse=True)
+            time.sleep(min(_retry_after(response) or 2.0**attempt / 4, LONGEST_WAIT_SECONDS))
+        raise AssertionError("the last try returns or raises")
+
+    def _send(self, send: Callable[[], httpx.Response]) -> httpx.Response:
+        try:
+            response = send()
+        except httpx.ConnectError:
+            raise Unreachable(
+                f"Nothing answers at {self.url}.",
+                "Start it with `make run`, or say where it is with REELROUTE_URL.",
+            ) from None
+        except httpx.TimeoutException:
+            raise Unreachable(f"{self.url} did not answer in time.", "Try again; `reelroute status` helps.") from None
+        except httpx.TransportError as error:
+            raise Unreachable(
+                f"The connection to {self.url} broke ({type(error).__name__}).", "Try again in a moment."
+            ) from None
+        self._was_answered = True
+        return response
+
+    def _json(self, response: httpx.Response, *, refuse: bool = False) -> Json:
+        try:
+            body = response.json()
+        except ValueError:
+            body = None
+        # A problem of Reelroute always has a reason; another server's refusal is not about us.
+        is_refusal = refuse and response.status_code >= 400
+        if not isinstance(body, dict) or (is_refusal and "reason" not in body):
+            raise Unreachable(
+                f"{self.url} answers, but not as Reelroute does (HTTP status {response.status_code}).",
+                "Check REELROUTE_URL.",
+            )
+        if is_refusal:
+            raise Refused(response.status_code, body)
+        return body
+
+
+def _retry_after(response: httpx.Response) -> float:
+    try:
+        return max(float(response.headers.get("Retry-After", "0")), 0.0)
+    except ValueError:
+        return 0.0
+
+
+class _Counted(io.FileIO):
+    """A file that tells how much of it was read."""
+
+    def __init__(self, path: Path, progress: Callable[[int], None]) -> None:
+        super().__init__(path)
+        self._progress = progress
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self._progress(self.tell())
+        return data or b""

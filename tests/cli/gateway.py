@@ -1,0 +1,285 @@
+"""A gateway with memory: the routes that the command uses, on a real port, and faults on demand."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
+
+Json = dict[str, Any]
+KEY = "rr_test_key"
+PAGE = 2
+
+
+@dataclass
+class Request:
+    """What came in."""
+
+    method: str
+    path: str
+    key: str
+    body: Json
+
+
+@dataclass
+class Memory:
+    """What the gateway has, saw, and does wrong next."""
+
+    accounts: list[Json] = field(default_factory=list)
+    media: list[Json] = field(default_factory=list)
+    posts: list[Json] = field(default_factory=list)
+    activities: list[Json] = field(default_factory=list)
+    publications: dict[str, Json] = field(default_factory=dict)
+    answers: dict[str, Json] = field(default_factory=dict)
+    requests: list[Request] = field(default_factory=list)
+    # By method and path: statuses for the next requests. 0 drops the connection before, 1 after the work is done.
+    faults: dict[str, list[int]] = field(default_factory=dict)
+    unready: set[str] = field(default_factory=set)
+    # The content of files that are no media.
+    not_media: set[bytes] = field(default_factory=set)
+
+    def sent(self, path: str) -> list[Request]:
+        """The requests to a path."""
+        return [each for each in self.requests if each.path == path]
+
+    def connect(self, *handles: str) -> None:
+        """Adds accounts."""
+        self.accounts += [
+            {
+                "account_id": str(uuid.uuid5(uuid.NAMESPACE_DNS, handle)),
+                "platform": "TIKTOK",
+                "handle": handle,
+                "state": "CONNECTED",
+                "problem": "",
+                "authorization_expire_time": None,
+            }
+            for handle in handles
+        ]
+
+
+def problem(status: int, reason: str, detail: str, violations: list[Json] | None = None) -> tuple[int, Json]:
+    return status, {
+        "title": "A title",
+        "status": status,
+        "detail": detail,
+        "reason": reason,
+        "field_violations": violations or [],
+        "request_id": "req-1",
+    }
+
+
+class FakeGateway:
+    """Serves `memory` at `url` until it is closed."""
+
+    def __init__(self) -> None:
+        self.memory = memory = Memory()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._serve("GET")
+
+            def do_POST(self) -> None:
+                self._serve("POST")
+
+            def _serve(self, method: str) -> None:
+                raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                parts = urlsplit(self.path)
+                is_json = self.headers.get("Content-Type", "").startswith("application/json")
+                request = Request(
+                    method,
+                    parts.path,
+                    self.headers.get("Idempotency-Key", ""),
+                    json.loads(raw) if is_json else {"raw": raw},
+                )
+                memory.requests.append(request)
+                planned = memory.faults.get(f"{method} {parts.path}", [])
+                fault = planned.pop(0) if planned else None
+                if fault == 0:
+                    self.close_connection = True
+                    return
+                if fault is not None and fault > 1:
+                    self._answer(*problem(fault, "UNAVAILABLE", "Not now."))
+                    return
+                if parts.path != "/readyz" and self.headers.get("Authorization") != f"Bearer {KEY}":
+                    self._answer(*problem(401, "API_KEY_INVALID", "The API key is unknown."))
+                    return
+                query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+                status, body = answer(memory, request, query)
+                if fault == 1:
+                    self.close_connection = True
+                    return
+                self._answer(status, body)
+
+            def _answer(self, status: int, body: Json) -> None:
+                data = json.dumps(body).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_args: Any) -> None:
+                """Quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def answer(memory: Memory, request: Request, query: dict[str, str]) -> tuple[int, Json]:
+    match request.method, request.path.strip("/").split("/"):
+        case "GET", ["readyz"]:
+            services = {
+                name: "unavailable" if name in memory.unready else "ready" for name in ("identity", "scheduler")
+            }
+            return (503 if memory.unready else 200), {
+                "status": "unavailable" if memory.unready else "ready",
+                "services": services,
+            }
+        case "GET", ["v1", "accounts"]:
+            return page("accounts", memory.accounts, query)
+        case "GET", ["v1", "media"]:
+            return page("media", memory.media, query)
+        case "POST", ["v1", "media"]:
+            return upload(memory, request.body["raw"])
+        case "GET", ["v1", "posts"]:
+            first = query.get("from_time", "")
+            return page("posts", [each for each in memory.posts if each["schedule_time"] >= first], query)
+        case "POST", ["v1", "posts"]:
+            post = saved(memory, request.body)
+            memory.posts.append(post)
+            return 201, post | {"warnings": []}
+        case "POST", ["v1", "posts:batchCreate"]:
+            return batch(memory, request)
+        case "GET", ["v1", "posts", post_id]:
+            found = [each for each in memory.posts if each["post_id"] == post_id]
+            return (200, found[0]) if found else problem(404, "POST_NOT_FOUND", "There is no post with this id.")
+        case "POST", ["v1", "posts", verb]:
+            (post,) = (each for each in memory.posts if f"{each['post_id']}:cancel" == verb)
+            for delivery in post["deliveries"]:
+                delivery["state"] = "CANCELED"
+            return 200, post
+        case "GET", ["v1", "activities"]:
+            return page("activities", memory.activities, query)
+        case "GET", ["v1", "deliveries", delivery_id, "publication"]:
+            if delivery_id in memory.publications:
+                return 200, memory.publications[delivery_id]
+            return problem(404, "PUBLICATION_NOT_FOUND", "Not begun.")
+        case "POST", ["v1", "connections"]:
+            return 201, {"consent_url": "https://platform.example/consent", "state": "s1", "expire_time": None}
+        case "POST", ["v1", "connections:finish"]:
+            return 200, {"account_id": str(uuid.uuid4()), "handle": "emberfold.air"}
+        case "POST", ["v1", "keys"]:
+            return 201, {"api_key_id": str(uuid.uuid4()), "key_text": "rr_new_key"} | request.body
+    return problem(404, "ROUTE_NOT_FOUND", "There is nothing at this path.")
+
+
+def page(name: str, items: list[Json], query: dict[str, str]) -> tuple[int, Json]:
+    start = int(query.get("page_token") or 0)
+    token = str(start + PAGE) if start + PAGE < len(items) else ""
+    return 200, {name: items[start : start + PAGE], "next_page_token": token}
+
+
+def upload(memory: Memory, raw: bytes) -> tuple[int, Json]:
+    head, _, rest = raw.partition(b"\r\n\r\n")
+    content = rest.rpartition(b"\r\n--")[0]
+    if content in memory.not_media:
+        return problem(422, "MEDIA_NOT_RECOGNIZED", "The file is no video.")
+    sha256 = hashlib.sha256(content).hexdigest()
+    known = [each for each in memory.media if each["sha256"] == sha256]
+    if known:
+        return 201, known[0] | {"already_existed": True}
+    asset = {
+        "media_asset_id": str(uuid.uuid4()),
+        "file_name": head.decode().partition('filename="')[2].partition('"')[0],
+        "sha256": sha256,
+        "mime_type": "video/mp4",
+        "size_bytes": len(content),
+        "width": 1080,
+        "height": 1920,
+        "duration_ms": 8000,
+    }
+    memory.media.append(asset)
+    return 201, asset | {"already_existed": False}
+
+
+def batch(memory: Memory, request: Request) -> tuple[int, Json]:
+    fingerprint = json.dumps(request.body, sort_keys=True)
+    if known := memory.answers.get(request.key):
+        if known["fingerprint"] != fingerprint:
+            return problem(409, "REQUEST_ID_REUSED", "This key was used for another request.")
+        return 200, known["answer"]
+    results = []
+    for index, draft in enumerate(request.body["posts"]):
+        refusal = refused(memory, draft)
+        post = None if refusal else saved(memory, draft)
+        results.append({"index": index, "ref": draft["ref"], "post": post, "refusal": refusal, "warnings": []})
+    if not request.body["validate_only"]:
+        memory.posts += [each["post"] for each in results if each["post"]]
+        memory.posts.sort(key=lambda each: str(each["schedule_time"]))
+        memory.answers[request.key] = {"fingerprint": fingerprint, "answer": {"results": results}}
+    return 200, {"results": results}
+
+
+def refused(memory: Memory, draft: Json) -> Json | None:
+    known = {each["media_asset_id"] for each in memory.media}
+    violations = [
+        {"field": f"media_asset_ids[{index}]", "description": "No such asset.", "reason": "MEDIA_UNKNOWN"}
+        for index, each in enumerate(draft["media_asset_ids"])
+        if each not in known
+    ]
+    if "forbidden" in draft["caption"]:
+        violations.append({"field": "caption", "description": "Not this word.", "reason": "CAPTION_FORBIDDEN"})
+    if not violations:
+        return None
+    return {"reason": violations[0]["reason"], "message": "Refused.", "field_violations": violations}
+
+
+def saved(memory: Memory, draft: Json) -> Json:
+    local = datetime.fromisoformat(draft["local_time"]).replace(tzinfo=ZoneInfo(draft["time_zone"]))
+    instant = local.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    sha256s = {each["media_asset_id"]: each["sha256"] for each in memory.media}
+    return {
+        "post_id": str(uuid.uuid4()),
+        "channel": draft["channel"],
+        "ref": draft["ref"],
+        "caption": draft["caption"],
+        "media": [
+            {"media_asset_id": each, "sha256": sha256s[each], "mime_type": "video/mp4"}
+            for each in draft["media_asset_ids"]
+        ],
+        "local_time": draft["local_time"],
+        "time_zone": draft["time_zone"],
+        "schedule_time": instant,
+        "options": draft["options"],
+        "deliveries": [
+            {
+                "delivery_id": str(uuid.uuid4()),
+                "account_id": each,
+                "state": "SCHEDULED",
+                "due_time": instant,
+                "attempt": 0,
+                "platform_post_id": "",
+                "url": "",
+                "visibility": None,
+                "publish_time": None,
+                "failure_reason": "",
+                "failure_message": "",
+            }
+            for each in draft["account_ids"]
+        ],
+    }
