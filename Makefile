@@ -8,13 +8,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := .tools/bin/uv
 PROTOS := $(shell find protos/reelroute -name '*.proto')
-PY := kit vendors services sandbox cli deploy tests demo bench hatch_build.py
+PY := kit vendors services sandbox cli deploy tests demo bench docs hatch_build.py
 # Without .pyc files every start of a process would compile everything again.
 export PYTHONDONTWRITEBYTECODE :=
 export UV_PYTHON_DOWNLOADS := never
 export UV_NO_CONFIG := 1
 
-.PHONY: help run test check bench format lock import
+.PHONY: help run test check bench format docs lock import
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,11 +44,15 @@ format: .venv/.ok ## format code and protos
 	$(BIN)/ruff format $(PY)
 	cd protos && ../$(BIN)/buf format -w
 
-import: .venv/.ok ## schedule a calendar: make import FILE=plan.csv [MEDIA=folder] [PRIVACY=…] [DRY_RUN=1]
+import: .venv/.ok ## schedule a calendar: make import FILE=plan.csv [MEDIA=folder] [PRIVACY=…] [DRY_RUN=1] [YES=1]
 	@exec $(BIN)/reelroute posts import "$(FILE)" $(if $(MEDIA),--media "$(MEDIA)") \
-	  --privacy "$(or $(PRIVACY),SELF_ONLY)" $(if $(DRY_RUN),--dry-run)
+	  --privacy "$(or $(PRIVACY),SELF_ONLY)" $(if $(DRY_RUN),--dry-run) $(if $(YES),--yes)
 
 LOCK := $(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --no-header
+docs: .venv/.ok ## write the pages that are made from the code
+	$(BIN)/python -m docs.make_configuration
+	$(BIN)/python -m docs.make_errors
+
 lock: $(UV) ## pin the dependencies of pyproject.toml (UPGRADE=--upgrade moves them)
 	$(LOCK) $(UPGRADE) --all-extras --group dev pyproject.toml -o requirements.lock
 	echo uv | $(LOCK) $(UPGRADE) - -o tools/uv.txt

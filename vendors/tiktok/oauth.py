@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 from kit.vendor_errors import VendorRejected
 from vendors.tiktok.config import TikTokConfig
 
-# What Reelroute uses: posting, the profile, its counts and its videos' numbers.
-SCOPES = ("user.info.basic", "user.info.profile", "user.info.stats", "video.list", "video.publish", "video.upload")
+# What Reelroute uses, and no more: an app that lacks a permission it asks for is refused with invalid_scope.
+SCOPES = ("user.info.basic", "video.publish")
 
 
 @dataclass(frozen=True)
