@@ -1,0 +1,216 @@
+"""Examples for the reference: one brand, one video, one post, followed through every body and answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+WORKSPACE_ID = "0199a8f0-1b1c-7d3e-8a4f-5b6c7d8e9f01"
+ACCOUNT_ID = "0199a8f2-3c4d-7e5f-9a6b-7c8d9e0f1a02"
+MEDIA_ASSET_ID = "0199a8f3-4d5e-7f6a-8b7c-8d9e0f1a2b03"
+POST_ID = "0199a8f4-5e6f-7a7b-9c8d-9e0f1a2b3c04"
+DELIVERY_ID = "0199a8f4-5e6f-7a7b-9c8d-9e0f1a2b3c05"
+KEY_ID = "0199a8f1-2b3c-7d4e-8f5a-6b7c8d9e0f06"
+USER_ID = "0199a8f1-2b3c-7d4e-8f5a-6b7c8d9e0f07"
+_SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+_CREATED = "2026-12-01T12:00:00Z"
+_DUE = "2027-01-04T17:00:00Z"
+
+_OPTIONS = {
+    "tiktok": {
+        "privacy_level": "PUBLIC_TO_EVERYONE",
+        "allow_comment": True,
+        "allow_duet": False,
+        "allow_stitch": False,
+        "brand_organic": True,
+        "branded_content": False,
+        "is_ai_generated": False,
+        "cover_time_ms": 1500,
+    }
+}
+_CAPTION = "A river you can play on. 24 by 14 inches, stitched edge.\n\n#emberfold #deskaesthetic"
+
+POST_DRAFT: dict[str, Any] = {
+    "channel": "water",
+    "account_ids": [ACCOUNT_ID],
+    "caption": _CAPTION,
+    "media_asset_ids": [MEDIA_ASSET_ID],
+    "local_time": "2027-01-04T18:00",
+    "time_zone": "Europe/Berlin",
+    "options": _OPTIONS,
+    "ref": "Q1-003",
+}
+POST_PATCH: dict[str, Any] = {"local_time": "2027-01-05T09:30", "time_zone": "Europe/Berlin"}
+POST_BATCH: dict[str, Any] = {"posts": [POST_DRAFT], "validate_only": True}
+POST: dict[str, Any] = {
+    "post_id": POST_ID,
+    "channel": "water",
+    "ref": "Q1-003",
+    "caption": _CAPTION,
+    "media": [{"media_asset_id": MEDIA_ASSET_ID, "sha256": _SHA256, "mime_type": "video/mp4"}],
+    "local_time": "2027-01-04T18:00:00",
+    "time_zone": "Europe/Berlin",
+    "schedule_time": _DUE,
+    "options": _OPTIONS,
+    "deliveries": [
+        {
+            "delivery_id": DELIVERY_ID,
+            "account_id": ACCOUNT_ID,
+            "state": "SCHEDULED",
+            "due_time": _DUE,
+            "attempt": 0,
+            "platform_post_id": "",
+            "url": "",
+            "visibility": None,
+            "publish_time": None,
+            "failure_reason": "",
+            "failure_message": "",
+            "update_time": _CREATED,
+        }
+    ],
+    "etag": "3f9a1c2b",
+    "create_time": _CREATED,
+    "update_time": _CREATED,
+}
+WARNING: dict[str, Any] = {
+    "field": "account_ids[0]",
+    "reason": "AUTHORIZATION_LOST",
+    "message": "The account must be connected again before the post is due.",
+}
+POST_BATCH_ANSWER: dict[str, Any] = {
+    "results": [
+        {"index": 0, "ref": "Q1-003", "post": POST, "refusal": None, "warnings": [WARNING]},
+        {
+            "index": 1,
+            "ref": "Q1-004",
+            "post": None,
+            "refusal": {
+                "reason": "TIME_ZONE_UNKNOWN",
+                "message": "CET+1 is no IANA time zone. Use a name like Europe/Berlin.",
+                "field_violations": [
+                    {"field": "time_zone", "description": "Use a name like Europe/Berlin.", "reason": ""}
+                ],
+            },
+            "warnings": [],
+        },
+    ]
+}
+PUBLICATION: dict[str, Any] = {
+    "publication_id": "0199a9c0-7a8b-7c9d-8e0f-1a2b3c4d5e08",
+    "delivery_id": DELIVERY_ID,
+    "post_id": POST_ID,
+    "account_id": ACCOUNT_ID,
+    "step": "PUBLISHED",
+    "handle": "v_pub_file~v2-1.7400000000000000001",
+    "platform_post_id": "7400000000000000002",
+    "url": "https://www.tiktok.com/@emberfold.water/video/7400000000000000002",
+    "publish_epoch": 1,
+    "create_time": _DUE,
+    "update_time": "2027-01-04T17:00:41Z",
+    "attempts": [
+        {
+            "attempt": 1,
+            "holder": "publisher-0/4711",
+            "start_time": _DUE,
+            "end_time": "2027-01-04T17:00:41Z",
+            "outcome": "published",
+            "entries": [
+                {
+                    "entry_time": "2027-01-04T17:00:01Z",
+                    "step": "HANDLE",
+                    "message": "TikTok gave the publish_id.",
+                    "vendor_log_id": "20270104170001ABCDEF",
+                }
+            ],
+        }
+    ],
+}
+MEDIA_ASSET: dict[str, Any] = {
+    "media_asset_id": MEDIA_ASSET_ID,
+    "file_name": "vertical_8s.mp4",
+    "mime_type": "video/mp4",
+    "kind": "VIDEO",
+    "size_bytes": 812345,
+    "sha256": _SHA256,
+    "width": 720,
+    "height": 1280,
+    "container": "mp4",
+    "codec": "h264",
+    "audio_codec": "aac",
+    "frame_rate_millis": 30000,
+    "duration_ms": 8000,
+    "pixel_mode": "yuv420p",
+    "has_location": False,
+    "create_time": _CREATED,
+}
+ACCOUNT: dict[str, Any] = {
+    "account_id": ACCOUNT_ID,
+    "platform": "TIKTOK",
+    "platform_account_id": "act.a1b2c3",
+    "handle": "emberfold.water",
+    "display_name": "Emberfold Water",
+    "scopes": ["user.info.basic", "video.publish"],
+    "state": "CONNECTED",
+    "problem": "",
+    "authorization_expire_time": "2027-12-01T12:00:00Z",
+    "create_time": _CREATED,
+    "update_time": _CREATED,
+}
+CONNECTION_START: dict[str, Any] = {"platform": "TIKTOK", "redirect_uri": "http://127.0.0.1:8765/callback"}
+CONNECTION: dict[str, Any] = {
+    "consent_url": "https://www.tiktok.com/v2/auth/authorize/?client_key=aw1&state=b2c3d4",
+    "state": "b2c3d4",
+    "expire_time": "2026-12-01T12:10:00Z",
+}
+CONNECTION_FINISH: dict[str, Any] = {"state": "b2c3d4", "code": "the-code-of-the-redirect"}
+ACTIVITY: dict[str, Any] = {
+    "activity_id": "0199a9c1-8b9c-7d0e-9f1a-2b3c4d5e6f09",
+    "activity_time": "2027-01-04T17:00:41Z",
+    "type": "delivery.published",
+    "summary": "TikTok published it as 7400000000000000002.",
+    "post_id": POST_ID,
+    "delivery_id": DELIVERY_ID,
+    "account_id": ACCOUNT_ID,
+    "attributes": {"platform_post_id": "7400000000000000002"},
+}
+MESSAGE: dict[str, Any] = {
+    "message_id": "0199a9c1-9c0d-7e1f-8a2b-3c4d5e6f7a10",
+    "activity_id": "0199a9c1-8b9c-7d0e-9f1a-2b3c4d5e6f09",
+    "post_id": POST_ID,
+    "severity": "INFO",
+    "title": "Published on @emberfold.water",
+    "body": "TikTok published it as 7400000000000000002.",
+    "create_time": "2027-01-04T17:00:42Z",
+    "sends": [
+        {
+            "target": "log",
+            "state": "SENT",
+            "attempts": 1,
+            "last_error": "",
+            "send_time": "2027-01-04T17:00:42Z",
+        }
+    ],
+}
+WORKSPACE: dict[str, Any] = {"workspace_id": WORKSPACE_ID, "display_name": "Emberfold", "create_time": _CREATED}
+USER: dict[str, Any] = {
+    "user_id": USER_ID,
+    "email": "ada@example.com",
+    "display_name": "Ada",
+    "create_time": _CREATED,
+}
+KEY: dict[str, Any] = {
+    "api_key_id": KEY_ID,
+    "display_name": "Calendar import",
+    "prefix": "rr_3f9a1c2b",
+    "scopes": ["POSTS_WRITE", "MEDIA_WRITE"],
+    "user_id": None,
+    "create_time": _CREATED,
+    "expire_time": None,
+    "revoke_time": None,
+    "last_use_time": None,
+}
+NEW_KEY: dict[str, Any] = KEY | {"key_text": "rr_3f9a1c2b_Yq3…"}
+
+
+def page(name: str, item: dict[str, Any]) -> dict[str, Any]:
+    """A list's answer with one item, the last page."""
+    return {name: [item], "next_page_token": ""}

@@ -1,0 +1,488 @@
+"""The services behind the gateway, small and with memory, behind the real interceptor on real ports."""
+
+# ruff: noqa: N802 - the methods are named by the protos
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import grpc
+from google.protobuf.message import Message
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from reelroute.content.v1 import content_pb2, content_pb2_grpc
+from reelroute.identity.v1 import identity_pb2, identity_pb2_grpc
+from reelroute.notification.v1 import notification_pb2, notification_pb2_grpc
+from reelroute.publisher.v1 import publisher_pb2, publisher_pb2_grpc
+from reelroute.scheduler.v1 import scheduler_pb2, scheduler_pb2_grpc
+
+from kit import errors, rpc_server
+
+SERVICE_TOKEN = "test-service-token-of-32-characters-or-more"
+ALL_SCOPES = [number for number in identity_pb2.Scope.values() if number]
+WORKSPACE = str(uuid4())
+OTHER_WORKSPACE = str(uuid4())
+
+Answer = TypeVar("Answer", bound=Message)
+Context = grpc.ServicerContext
+
+
+class RequestIdReused(errors.AlreadyExists):
+    """As kit.idempotency says it, which needs a database."""
+
+
+class PostNotEditable(errors.FailedPrecondition):
+    """As the scheduler says it."""
+
+
+class PostChanged(errors.Conflict):
+    """As the scheduler says it."""
+
+
+class ScheduleTimeInPast(errors.InvalidArgument):
+    """As the scheduler says it."""
+
+
+class MediaTooLarge(errors.ResourceExhausted):
+    """As content says it."""
+
+
+class MediaTruncated(errors.InvalidArgument):
+    """As content says it."""
+
+
+@dataclass
+class Memory:
+    """What the fakes keep and saw; one for a test."""
+
+    keys: dict[str, identity_pb2.AuthenticateApiKeyResponse] = field(default_factory=dict)
+    workspaces: dict[str, identity_pb2.Workspace] = field(default_factory=dict)
+    users: list[identity_pb2.User] = field(default_factory=list)
+    api_keys: list[identity_pb2.ApiKey] = field(default_factory=list)
+    assets: dict[str, content_pb2.MediaAsset] = field(default_factory=dict)
+    accounts: dict[str, publisher_pb2.Account] = field(default_factory=dict)
+    posts: dict[str, scheduler_pb2.Post] = field(default_factory=dict)
+    answered: dict[str, tuple[bytes, Message]] = field(default_factory=dict)
+    # Every request in order, with its metadata.
+    calls: list[tuple[Message, dict[str, Any]]] = field(default_factory=list)
+    # Raised by the next call of that name, once.
+    failures: dict[str, Exception] = field(default_factory=dict)
+    uploaded: bytearray = field(default_factory=bytearray)
+    piece_sizes: list[int] = field(default_factory=list)
+    upload_headers: list[content_pb2.UploadHeader] = field(default_factory=list)
+    # How long content looks into a file, at most; a test of a broken upload sets it.
+    probe_seconds: float = 0
+    upload_ended: threading.Event = field(default_factory=threading.Event)
+    progress: threading.Condition = field(default_factory=threading.Condition)
+
+    def request(self, kind: type[Answer]) -> Answer:
+        """The last request of a kind."""
+        return next(request for request, _ in reversed(self.calls) if isinstance(request, kind))
+
+    def count(self, kind: type[Message]) -> int:
+        """How often that was asked."""
+        return sum(isinstance(request, kind) for request, _ in self.calls)
+
+    def key(self, *scopes: identity_pb2.Scope.ValueType, workspace_id: str = WORKSPACE) -> str:
+        """A good key with these scopes; all of them when none is named."""
+        text = f"rr_{uuid4().hex[:8]}_{uuid4().hex}"
+        self.keys[text] = identity_pb2.AuthenticateApiKeyResponse(
+            workspace_id=workspace_id, api_key_id=str(uuid4()), scopes=scopes or ALL_SCOPES
+        )
+        return text
+
+    def asset(self, **values: Any) -> str:
+        """A video of the library; its id."""
+        asset = content_pb2.MediaAsset(
+            media_asset_id=str(uuid4()),
+            workspace_id=WORKSPACE,
+            file_name="clip.mp4",
+            mime_type="video/mp4",
+            kind=content_pb2.MEDIA_KIND_VIDEO,
+            size_bytes=812_345,
+            sha256=hashlib.sha256(uuid4().bytes).hexdigest(),
+            width=720,
+            height=1280,
+            container="mp4",
+            codec="h264",
+            frame_rate_millis=29_970,
+            pixel_mode="yuv420p",
+        )
+        asset.duration.FromMilliseconds(8_040)
+        asset.create_time.FromDatetime(datetime(2026, 12, 1, 12, tzinfo=UTC))
+        asset.MergeFrom(content_pb2.MediaAsset(**values))
+        self.assets[asset.media_asset_id] = asset
+        return asset.media_asset_id
+
+    def account(self, **values: Any) -> str:
+        """A connected account; its id."""
+        account = publisher_pb2.Account(
+            account_id=str(uuid4()),
+            workspace_id=WORKSPACE,
+            platform=publisher_pb2.PLATFORM_TIKTOK,
+            handle="emberfold.air",
+            state=publisher_pb2.ACCOUNT_STATE_CONNECTED,
+        )
+        account.MergeFrom(publisher_pb2.Account(**values))
+        self.accounts[account.account_id] = account
+        return account.account_id
+
+
+class _Fake:
+    """What all fakes share: the memory, which a test replaces."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+
+    @property
+    def memory(self) -> Memory:
+        return self.hub.memory
+
+    def saw(self, request: Message, context: Context) -> None:
+        """Keeps the request; fails when a test asked for it."""
+        self.memory.calls.append((request, dict(context.invocation_metadata())))
+        failure = self.memory.failures.pop(type(request).__name__.removesuffix("Request"), None)
+        if failure:
+            raise failure
+
+    def once(self, request: Any, make: Callable[[], Answer]) -> Answer:
+        """The first answer again when the request id comes again."""
+        content = request.SerializeToString(deterministic=True)
+        if request.request_id in self.memory.answered:
+            first, answer = self.memory.answered[request.request_id]
+            if first != content:
+                raise RequestIdReused("This request id was already used for another request.")
+            return answer  # type: ignore[return-value]
+        answer = make()
+        self.memory.answered[request.request_id] = (content, answer)
+        return answer
+
+
+class FakeIdentity(_Fake, identity_pb2_grpc.IdentityServiceServicer):
+    def AuthenticateApiKey(self, request: Any, context: Context) -> identity_pb2.AuthenticateApiKeyResponse:
+        self.saw(request, context)
+        if request.key_text not in self.memory.keys:
+            raise errors.Unauthenticated("The API key is not valid.", code_reason="API_KEY_REFUSED")
+        return self.memory.keys[request.key_text]
+
+    def CreateWorkspace(self, request: Any, context: Context) -> identity_pb2.CreateWorkspaceResponse:
+        self.saw(request, context)
+
+        def make() -> identity_pb2.CreateWorkspaceResponse:
+            workspace = identity_pb2.Workspace(workspace_id=str(uuid4()), display_name=request.display_name)
+            self.memory.workspaces[workspace.workspace_id] = workspace
+            return identity_pb2.CreateWorkspaceResponse(workspace=workspace)
+
+        return self.once(request, make)
+
+    def GetWorkspace(self, request: Any, context: Context) -> identity_pb2.GetWorkspaceResponse:
+        self.saw(request, context)
+        workspace = self.memory.workspaces.get(request.workspace_id)
+        if workspace is None and request.workspace_id == WORKSPACE:
+            workspace = identity_pb2.Workspace(workspace_id=WORKSPACE, display_name="Emberfold")
+        if workspace is None:
+            raise errors.NotFound("There is no such workspace.", code_reason="WORKSPACE_NOT_FOUND")
+        return identity_pb2.GetWorkspaceResponse(workspace=workspace)
+
+    def ListWorkspaces(self, request: Any, context: Context) -> identity_pb2.ListWorkspacesResponse:
+        self.saw(request, context)
+        return identity_pb2.ListWorkspacesResponse(workspaces=self.memory.workspaces.values())
+
+    def CreateUser(self, request: Any, context: Context) -> identity_pb2.CreateUserResponse:
+        self.saw(request, context)
+
+        def make() -> identity_pb2.CreateUserResponse:
+            user = identity_pb2.User(user_id=str(uuid4()), email=request.email, display_name=request.display_name)
+            self.memory.users.append(user)
+            return identity_pb2.CreateUserResponse(user=user)
+
+        return self.once(request, make)
+
+    def ListUsers(self, request: Any, context: Context) -> identity_pb2.ListUsersResponse:
+        self.saw(request, context)
+        return identity_pb2.ListUsersResponse(users=self.memory.users)
+
+    def CreateApiKey(self, request: Any, context: Context) -> identity_pb2.CreateApiKeyResponse:
+        self.saw(request, context)
+        if request.request_id in self.memory.answered:
+            return identity_pb2.CreateApiKeyResponse(api_key=self.memory.api_keys[-1])
+        key = identity_pb2.ApiKey(
+            api_key_id=str(uuid4()), display_name=request.display_name, prefix="rr_12345678", scopes=request.scopes
+        )
+        if request.HasField("expire_time"):
+            key.expire_time.CopyFrom(request.expire_time)
+        self.memory.api_keys.append(key)
+        self.memory.answered[request.request_id] = (b"", key)
+        return identity_pb2.CreateApiKeyResponse(api_key=key, key_text="rr_12345678_secret")
+
+    def ListApiKeys(self, request: Any, context: Context) -> identity_pb2.ListApiKeysResponse:
+        self.saw(request, context)
+        return identity_pb2.ListApiKeysResponse(api_keys=self.memory.api_keys)
+
+    def RevokeApiKey(self, request: Any, context: Context) -> identity_pb2.RevokeApiKeyResponse:
+        self.saw(request, context)
+        for key in self.memory.api_keys:
+            if key.api_key_id == request.api_key_id:
+                key.revoke_time.GetCurrentTime()
+                return identity_pb2.RevokeApiKeyResponse(api_key=key)
+        raise errors.NotFound("The workspace has no such key.")
+
+
+class FakeContent(_Fake, content_pb2_grpc.ContentServiceServicer):
+    def UploadMedia(self, request_iterator: Iterator[Any], context: Context) -> content_pb2.UploadMediaResponse:
+        memory = self.memory
+        context.add_callback(memory.upload_ended.set)
+        for request in request_iterator:
+            if request.WhichOneof("part") == "header":
+                memory.upload_headers.append(request.header)
+                self.saw(request.header, context)
+                continue
+            with memory.progress:
+                memory.uploaded += request.data
+                memory.piece_sizes.append(len(request.data))
+                memory.progress.notify_all()
+            self.saw(request, context)
+        # gRPC reports the end of a canceled stream first and the cancel a moment later; content looks into the file
+        # meanwhile.
+        if memory.upload_ended.wait(memory.probe_seconds):
+            raise errors.InvalidArgument("The upload broke off.", code_reason="UPLOAD_BROKEN")
+        if not memory.uploaded:
+            raise errors.InvalidArgument("The file is empty.", code_reason="MEDIA_EMPTY")
+        media_asset_id = memory.asset(file_name=memory.upload_headers[-1].file_name, size_bytes=len(memory.uploaded))
+        return content_pb2.UploadMediaResponse(media_asset=memory.assets[media_asset_id])
+
+    def GetMediaAsset(self, request: Any, context: Context) -> content_pb2.GetMediaAssetResponse:
+        self.saw(request, context)
+        asset = self.memory.assets.get(request.media_asset_id)
+        if asset is None or asset.workspace_id != request.workspace_id:
+            raise errors.NotFound("There is no such asset.")
+        return content_pb2.GetMediaAssetResponse(media_asset=asset)
+
+    def BatchGetMediaAssets(self, request: Any, context: Context) -> content_pb2.BatchGetMediaAssetsResponse:
+        self.saw(request, context)
+        known = (self.memory.assets.get(each) for each in request.media_asset_ids)
+        return content_pb2.BatchGetMediaAssetsResponse(media_assets=[each for each in known if each])
+
+    def ListMediaAssets(self, request: Any, context: Context) -> content_pb2.ListMediaAssetsResponse:
+        self.saw(request, context)
+        return content_pb2.ListMediaAssetsResponse(media_assets=self.memory.assets.values())
+
+
+class FakePublisher(_Fake, publisher_pb2_grpc.PublisherServiceServicer):
+    def StartConnection(self, request: Any, context: Context) -> publisher_pb2.StartConnectionResponse:
+        self.saw(request, context)
+        return publisher_pb2.StartConnectionResponse(consent_url="https://platform.example/consent", state="s1")
+
+    def FinishConnection(self, request: Any, context: Context) -> publisher_pb2.FinishConnectionResponse:
+        self.saw(request, context)
+        if request.state != "s1":
+            raise errors.InvalidArgument.of_field("state", "Start the connection again.")
+        return publisher_pb2.FinishConnectionResponse(account=self.memory.accounts[self.memory.account()])
+
+    def GetAccount(self, request: Any, context: Context) -> publisher_pb2.GetAccountResponse:
+        self.saw(request, context)
+        if request.account_id not in self.memory.accounts:
+            raise errors.NotFound("There is no such account.")
+        return publisher_pb2.GetAccountResponse(account=self.memory.accounts[request.account_id])
+
+    def ListAccounts(self, request: Any, context: Context) -> publisher_pb2.ListAccountsResponse:
+        self.saw(request, context)
+        return publisher_pb2.ListAccountsResponse(accounts=self.memory.accounts.values())
+
+    def CheckPosts(self, request: Any, context: Context) -> publisher_pb2.CheckPostsResponse:
+        self.saw(request, context)
+        return publisher_pb2.CheckPostsResponse(results=[self._check(each) for each in request.posts])
+
+    def _check(self, post: Any) -> publisher_pb2.PostCheckResult:
+        problems = []
+        for index, account_id in enumerate(post.account_ids):
+            account = self.memory.accounts.get(account_id)
+            if account is None:
+                problems.append((f"account_ids[{index}]", "ACCOUNT_UNKNOWN", "There is no such account.", True))
+            elif account.state == publisher_pb2.ACCOUNT_STATE_AUTHORIZATION_LOST:
+                problems.append((f"account_ids[{index}]", "AUTHORIZATION_LOST", "Connect it again.", False))
+        if not post.media:
+            problems.append(("media", "MEDIA_MISSING", "A TikTok post needs a video or photos.", True))
+        for index, media in enumerate(post.media):
+            if media.frame_rate_millis > 60_000:
+                problems.append((f"media[{index}]", "FRAME_RATE", "At most 60 frames per second.", True))
+        if len(post.caption) > 2_200:
+            problems.append(("caption", "CAPTION_TOO_LONG", "At most 2,200 characters.", True))
+        if "privacy_level" not in post.tiktok_options:
+            problems.append(("options.tiktok.privacy_level", "CHOICE_MISSING", "Choose who may see it.", True))
+        return publisher_pb2.PostCheckResult(
+            problems=[
+                publisher_pb2.PostProblem(field=name, reason=reason, message=message, blocking=blocking)
+                for name, reason, message, blocking in problems
+            ]
+        )
+
+    def GetPublication(self, request: Any, context: Context) -> publisher_pb2.GetPublicationResponse:
+        self.saw(request, context)
+        raise errors.NotFound("No publisher has begun it.", code_reason="PUBLICATION_NOT_FOUND")
+
+    def BeginPublishEpoch(self, request: Any, context: Context) -> publisher_pb2.BeginPublishEpochResponse:
+        self.saw(request, context)
+        return publisher_pb2.BeginPublishEpochResponse(publish_epoch=2)
+
+
+class FakeScheduler(_Fake, scheduler_pb2_grpc.SchedulerServiceServicer):
+    def CreatePost(self, request: Any, context: Context) -> scheduler_pb2.CreatePostResponse:
+        self.saw(request, context)
+
+        def make() -> scheduler_pb2.CreatePostResponse:
+            self._refuse_past(request.post)
+            return scheduler_pb2.CreatePostResponse(post=self._keep(request.post))
+
+        return self.once(request, make)
+
+    def BatchCreatePosts(self, request: Any, context: Context) -> scheduler_pb2.BatchCreatePostsResponse:
+        self.saw(request, context)
+        return self.once(
+            request,
+            lambda: scheduler_pb2.BatchCreatePostsResponse(
+                results=[self._result(each, request.validate_only) for each in request.posts]
+            ),
+        )
+
+    def _result(self, draft: Any, validate_only: bool) -> scheduler_pb2.BatchCreateResult:
+        try:
+            self._refuse_past(draft)
+        except ScheduleTimeInPast as refused:
+            return scheduler_pb2.BatchCreateResult(
+                refusal=scheduler_pb2.DraftRefusal(
+                    reason=refused.reason,
+                    message=refused.message,
+                    field_violations=[
+                        scheduler_pb2.FieldViolation(field=each.field, description=each.description)
+                        for each in refused.violations
+                    ],
+                )
+            )
+        return scheduler_pb2.BatchCreateResult(post=self._planned(draft) if validate_only else self._keep(draft))
+
+    def _refuse_past(self, draft: Any) -> None:
+        if draft.local_time < "2026":
+            raise ScheduleTimeInPast("It is over.", [errors.FieldViolation("local_time", "Choose a later time.")])
+
+    def _planned(self, draft: Any) -> scheduler_pb2.Post:
+        return scheduler_pb2.Post(
+            channel=draft.channel,
+            caption=draft.caption,
+            media=draft.media,
+            local_time=draft.local_time,
+            time_zone=draft.time_zone,
+            options=draft.options,
+            ref=draft.ref,
+            deliveries=[
+                scheduler_pb2.Delivery(account_id=each, state=scheduler_pb2.DELIVERY_STATE_SCHEDULED)
+                for each in draft.account_ids
+            ],
+        )
+
+    def _keep(self, draft: Any) -> scheduler_pb2.Post:
+        post = self._planned(draft)
+        post.post_id, post.workspace_id, post.etag = str(uuid4()), WORKSPACE, uuid4().hex[:8]
+        post.schedule_time.FromDatetime(datetime(2027, 1, 4, 17, tzinfo=UTC))
+        for delivery in post.deliveries:
+            delivery.delivery_id = str(uuid4())
+        self.memory.posts[post.post_id] = post
+        return post
+
+    def _post(self, request: Any) -> scheduler_pb2.Post:
+        post = self.memory.posts.get(request.post_id)
+        if post is None or post.workspace_id != request.workspace_id:
+            raise errors.NotFound("There is no such post.", code_reason="POST_NOT_FOUND")
+        return post
+
+    def GetPost(self, request: Any, context: Context) -> scheduler_pb2.GetPostResponse:
+        self.saw(request, context)
+        return scheduler_pb2.GetPostResponse(post=self._post(request))
+
+    def ListPosts(self, request: Any, context: Context) -> scheduler_pb2.ListPostsResponse:
+        self.saw(request, context)
+        return scheduler_pb2.ListPostsResponse(posts=self.memory.posts.values(), next_page_token="more")
+
+    def UpdatePost(self, request: Any, context: Context) -> scheduler_pb2.UpdatePostResponse:
+        self.saw(request, context)
+        post = self._post(request)
+        if request.etag and request.etag != post.etag:
+            raise PostChanged("The post was changed since. Read it again.")
+        for name in request.update_mask:
+            if name == "media":
+                del post.media[:]
+                post.media.extend(request.post.media)
+            elif name == "options":
+                post.options.CopyFrom(request.post.options)
+            elif name != "ambiguous_time":
+                setattr(post, name, getattr(request.post, name))
+        post.etag = uuid4().hex[:8]
+        return scheduler_pb2.UpdatePostResponse(post=post)
+
+    def CancelPost(self, request: Any, context: Context) -> scheduler_pb2.CancelPostResponse:
+        self.saw(request, context)
+        post = self._post(request)
+        for delivery in post.deliveries:
+            delivery.state = scheduler_pb2.DELIVERY_STATE_CANCELED
+        return scheduler_pb2.CancelPostResponse(post=post)
+
+
+class FakeNotification(_Fake, notification_pb2_grpc.NotificationServiceServicer):
+    def ListActivities(self, request: Any, context: Context) -> notification_pb2.ListActivitiesResponse:
+        self.saw(request, context)
+        activity = notification_pb2.Activity(activity_id=str(uuid4()), type="post.created", summary="Planned.")
+        activity.activity_time.FromJsonString("2026-12-01T12:00:00.25Z")
+        return notification_pb2.ListActivitiesResponse(activities=[activity])
+
+    def ListMessages(self, request: Any, context: Context) -> notification_pb2.ListMessagesResponse:
+        self.saw(request, context)
+        return notification_pb2.ListMessagesResponse(
+            messages=[
+                notification_pb2.Message(
+                    message_id=str(uuid4()),
+                    severity=notification_pb2.SEVERITY_PROBLEM,
+                    sends=[notification_pb2.MessageSend(target="log", state=notification_pb2.MESSAGE_SEND_STATE_SENT)],
+                )
+            ]
+        )
+
+
+class Hub:
+    """All fakes, each a server of its own, as in production."""
+
+    def __init__(self) -> None:
+        self.memory = Memory()
+        self.addresses: dict[str, str] = {}
+        self.health: dict[str, health.HealthServicer] = {}
+        self._servers: list[grpc.Server] = []
+        services: list[tuple[str, Callable[[Any, grpc.Server], None], _Fake]] = [
+            ("identity", identity_pb2_grpc.add_IdentityServiceServicer_to_server, FakeIdentity(self)),
+            ("content", content_pb2_grpc.add_ContentServiceServicer_to_server, FakeContent(self)),  # type: ignore[abstract]
+            ("publisher", publisher_pb2_grpc.add_PublisherServiceServicer_to_server, FakePublisher(self)),
+            ("scheduler", scheduler_pb2_grpc.add_SchedulerServiceServicer_to_server, FakeScheduler(self)),  # type: ignore[abstract]
+            ("notification", notification_pb2_grpc.add_NotificationServiceServicer_to_server, FakeNotification(self)),  # type: ignore[abstract]
+        ]
+        for name, add, fake in services:
+            server = rpc_server.build_server(SERVICE_TOKEN, threads=4)
+            add(fake, server)
+            self.health[name] = health.HealthServicer()
+            health_pb2_grpc.add_HealthServicer_to_server(self.health[name], server)
+            self.serving(name, True)
+            self.addresses[f"{name}_address"] = f"127.0.0.1:{rpc_server.listen(server, '127.0.0.1:0')}"
+            server.start()
+            self._servers.append(server)
+
+    def serving(self, name: str, ready: bool) -> None:
+        """Sets what a fake says about its health."""
+        status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
+        self.health[name].set(f"reelroute.{name}.v1.{name.capitalize()}Service", status)
+
+    def stop(self) -> None:
+        """Ends every server."""
+        for server in self._servers:
+            server.stop(0).wait()
