@@ -96,9 +96,6 @@ class ContentApi(content_pb2_grpc.ContentServiceServicer):
         with self._database.transaction(workspace_id) as tx:
             known = store.find_by_sha256(tx, workspace_id, staged.sha256)
         facts = self._facts(header, staged, known, context)
-        # A sender who goes away may look like one who came to the end: gRPC reports an end first and the broken call
-        # a moment later. That moment is over now, because looking into a file takes longer. (Known bytes are whole.)
-        _check_wanted(context)
         self._blobs.commit(staged, staged.key(workspace_id))
         with self._database.transaction(workspace_id) as tx:
             return store.keep_asset(
@@ -184,10 +181,22 @@ def _header(arriving: Iterator[pb.UploadMediaRequest]) -> pb.UploadHeader:
 
 
 def _pieces(arriving: Iterator[pb.UploadMediaRequest]) -> Iterator[bytes]:
+    """The bytes up to the sender's word that they are all. gRPC may show a broken stream as one that ended."""
+    received = 0
     for message in arriving:
-        if message.WhichOneof("part") != "data":
-            raise domain.UploadOutOfOrder.of_field("data", "Send the header once, and after it nothing but bytes.")
-        yield message.data
+        match message.WhichOneof("part"):
+            case "data":
+                received += len(message.data)
+                yield message.data
+            case "end" if message.end.size_bytes == received:
+                return
+            case "end":
+                raise domain.UploadOutOfOrder.of_field(
+                    "end.size_bytes", f"{received} bytes arrived. Send the number of bytes that were sent."
+                )
+            case _:
+                raise domain.UploadOutOfOrder.of_field("data", "Send the header once, then the bytes, then the end.")
+    raise domain.UploadBroken("The upload ended without saying so. Send the bytes, then the end.")
 
 
 def _check_wanted(context: grpc.ServicerContext) -> None:

@@ -5,8 +5,7 @@ upload: when a server ends a client's stream early, the asyncio interface often 
 place of the server's refusal (grpc/grpc#36066), and then nobody is told why the file was refused.
 
 Pieces go through a queue with few places: who sends waits for a place, the thread waits for a piece, and gRPC takes
-the next piece when the network took the last one. The call counts as whole only after `finish`; `cancel` ends it
-before the queue ends, so that a part of a file is never taken for the whole.
+the next piece when the network took the last one. The file counts as whole only after `finish`, which sends the end.
 """
 
 from __future__ import annotations
@@ -33,6 +32,7 @@ class Upload:
         self._queue: SimpleQueue[content_pb2.UploadMediaRequest | None] = SimpleQueue()
         self._places = asyncio.Semaphore(_PLACES)
         self._ended = asyncio.Event()
+        self._sent_bytes = 0
         self._queue.put(content_pb2.UploadMediaRequest(header=header))
         self._call = stub.UploadMedia.future(self._requests(), timeout=context.remaining_seconds(float("inf")))
         self._call.add_done_callback(self._note_end)
@@ -57,10 +57,13 @@ class Upload:
             ended.cancel()
         if self._ended.is_set():
             raise self._refusal() or errors.Internal("Content answered before the file had ended.")
+        self._sent_bytes += len(data)
         self._queue.put(content_pb2.UploadMediaRequest(data=data))
 
     async def finish(self) -> content_pb2.UploadMediaResponse:
         """Says that the file is whole; its answer. Raises what content refused."""
+        end = content_pb2.UploadEnd(size_bytes=self._sent_bytes)
+        self._queue.put(content_pb2.UploadMediaRequest(end=end))
         self._queue.put(None)
         await self._ended.wait()
         if refused := self._refusal():

@@ -91,6 +91,7 @@ def messages(
     return [
         pb.UploadMediaRequest(header=header),
         *(pb.UploadMediaRequest(data=content[at : at + piece]) for at in range(0, len(content), piece)),
+        pb.UploadMediaRequest(end=pb.UploadEnd(size_bytes=len(content))),
     ]
 
 
@@ -114,8 +115,10 @@ class OpenUpload:
         until(lambda: under_way("in") > seen)
 
     def _send(self, data: bytes) -> Iterator[pb.UploadMediaRequest]:
-        yield from messages(data)
+        *sent, end = messages(data)
+        yield from sent
         self._go_on.wait(SECONDS)
+        yield end
 
     def finish(self) -> pb.UploadMediaResponse:
         self._go_on.set()
@@ -230,7 +233,7 @@ def test_a_file_above_the_limit_is_refused_before_its_end(content: Content) -> N
     assert content.nothing_is_kept()
 
 
-HEADER, DATA = messages(PICTURE, piece=len(PICTURE))
+HEADER, DATA, END = messages(PICTURE, piece=len(PICTURE))
 
 
 @pytest.mark.parametrize(
@@ -242,11 +245,13 @@ HEADER, DATA = messages(PICTURE, piece=len(PICTURE))
         ([HEADER, HEADER, DATA], "data"),
         ([HEADER, DATA, HEADER], "data"),
         ([HEADER, DATA, pb.UploadMediaRequest()], "data"),
+        ([HEADER, END], "end.size_bytes"),
+        ([HEADER, DATA, DATA, END], "end.size_bytes"),
         ([HEADER, pb.UploadMediaRequest(data=bytes(CHUNK_BYTES + 1))], "data"),
         ([pb.UploadMediaRequest(header=pb.UploadHeader(workspace_id=str(WORKSPACE))), DATA], "header.file_name"),
     ],
 )
-def test_an_upload_is_one_header_and_then_bytes_in_order(
+def test_an_upload_is_one_header_then_bytes_in_order_then_an_end(
     content: Content, stream: list[pb.UploadMediaRequest], field: str
 ) -> None:
     refused = refusal(lambda: content.stub.UploadMedia(iter(stream), timeout=SECONDS))
@@ -255,12 +260,18 @@ def test_an_upload_is_one_header_and_then_bytes_in_order(
     assert content.nothing_is_kept()
 
 
-def test_a_header_alone_is_an_empty_file(content: Content) -> None:
+def test_a_stream_that_ends_without_saying_so_leaves_nothing(content: Content) -> None:
+    refused = refusal(lambda: content.stub.UploadMedia(iter([HEADER, DATA]), timeout=SECONDS))
+    assert refused.reason == "UPLOAD_BROKEN"
+    assert content.nothing_is_kept()
+
+
+def test_no_bytes_at_all_are_an_empty_file(content: Content) -> None:
     assert refusal(lambda: content.upload(b"")).reason == "MEDIA_EMPTY"
 
 
 def test_a_sender_who_goes_away_leaves_nothing_even_if_all_had_arrived(content: Content) -> None:
-    for _ in range(15):  # once in seven times gRPC shows the server an end before it shows the break
+    for _ in range(15):  # now and then gRPC shows the server an end instead of the break
         upload = OpenUpload(content, PICTURE)
         until(lambda: sum(path.stat().st_size for path in content.files()) > len(PICTURE) // 2)
         upload.go_away()

@@ -73,10 +73,10 @@ class Memory:
     # Raised by the next call of that name, once.
     failures: dict[str, Exception] = field(default_factory=dict)
     uploaded: bytearray = field(default_factory=bytearray)
+    # Whether the last message of the last upload said so.
+    upload_is_whole: bool = False
     piece_sizes: list[int] = field(default_factory=list)
     upload_headers: list[content_pb2.UploadHeader] = field(default_factory=list)
-    # How long content looks into a file, at most; a test of a broken upload sets it.
-    probe_seconds: float = 0
     upload_ended: threading.Event = field(default_factory=threading.Event)
     progress: threading.Condition = field(default_factory=threading.Condition)
 
@@ -235,21 +235,27 @@ class FakeIdentity(_Fake, identity_pb2_grpc.IdentityServiceServicer):
 
 class FakeContent(_Fake, content_pb2_grpc.ContentServiceServicer):
     def UploadMedia(self, request_iterator: Iterator[Any], context: Context) -> content_pb2.UploadMediaResponse:
+        try:
+            return self._take(request_iterator, context)
+        finally:
+            self.memory.upload_ended.set()
+
+    def _take(self, requests: Iterator[Any], context: Context) -> content_pb2.UploadMediaResponse:
         memory = self.memory
-        context.add_callback(memory.upload_ended.set)
-        for request in request_iterator:
-            if request.WhichOneof("part") == "header":
-                memory.upload_headers.append(request.header)
-                self.saw(request.header, context)
-                continue
-            with memory.progress:
-                memory.uploaded += request.data
-                memory.piece_sizes.append(len(request.data))
-                memory.progress.notify_all()
-            self.saw(request, context)
-        # gRPC reports the end of a canceled stream first and the cancel a moment later; content looks into the file
-        # meanwhile.
-        if memory.upload_ended.wait(memory.probe_seconds):
+        for request in requests:
+            match request.WhichOneof("part"):
+                case "header":
+                    memory.upload_headers.append(request.header)
+                    self.saw(request.header, context)
+                case "end":
+                    memory.upload_is_whole = request.end.size_bytes == len(memory.uploaded)
+                case _:
+                    with memory.progress:
+                        memory.uploaded += request.data
+                        memory.piece_sizes.append(len(request.data))
+                        memory.progress.notify_all()
+                    self.saw(request, context)
+        if not memory.upload_is_whole:
             raise errors.InvalidArgument("The upload broke off.", code_reason="UPLOAD_BROKEN")
         if not memory.uploaded:
             raise errors.InvalidArgument("The file is empty.", code_reason="MEDIA_EMPTY")

@@ -36,6 +36,7 @@ def test_an_upload_arrives_whole_in_small_pieces(api: httpx.Client, memory: Memo
     answer = api.post("/v1/media", files={"file": ("Größe 9:16.mp4", data, "video/mp4")})
     assert answer.status_code == 201
     assert bytes(memory.uploaded) == data
+    assert memory.upload_is_whole
     assert memory.piece_sizes == [PIECE_BYTES] * 3 + [1012]
     (header,) = memory.upload_headers
     assert (header.workspace_id, header.file_name, header.declared_mime_type) == (
@@ -95,7 +96,6 @@ def test_an_upload_is_cut_off_where_it_passes_the_limit(api: httpx.Client, memor
         while True:
             yield b"x" * 64 * 1024
 
-    memory.probe_seconds = WAIT_SECONDS
     answer = send(api, endless())
     assert (answer.status_code, answer.json()["reason"]) == (413, "BODY_TOO_LARGE")
     assert answer.json()["field_violations"][0]["field"] == "file"
@@ -110,7 +110,6 @@ def test_a_file_of_exactly_the_limit_is_taken(api: httpx.Client, memory: Memory)
 
 
 def test_an_upload_without_its_end_leaves_nothing(api: httpx.Client, memory: Memory) -> None:
-    memory.probe_seconds = WAIT_SECONDS
     answer = send(api, opening() + b"x" * PIECE_BYTES * 2)
     assert (answer.status_code, answer.json()["reason"]) == (400, "MULTIPART_BROKEN")
     assert memory.upload_ended.wait(WAIT_SECONDS)
@@ -127,7 +126,6 @@ def test_a_sender_who_goes_away_ends_the_call_to_content(api: httpx.Client, memo
             assert memory.progress.wait_for(lambda: memory.uploaded, WAIT_SECONDS)
         raise GoneAway
 
-    memory.probe_seconds = WAIT_SECONDS
     with pytest.raises(GoneAway):
         send(api, broken())
     assert memory.upload_ended.wait(WAIT_SECONDS)
