@@ -14,7 +14,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export UV_PYTHON_DOWNLOADS := never
 export UV_NO_CONFIG := 1
 
-.PHONY: help run test check bench format docs lock import
+.PHONY: help run test check bench chaos format docs lock import
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ check: .venv/.ok ## what CI checks besides the tests: style, types, borders, con
 
 bench: .venv/.ok ## measure how late posts go out
 	@exec $(BIN)/python -m bench.lateness
+
+chaos: .venv/.ok ## kill processes at random while posts go out (SEEDS="1 2 3")
+	@exec $(BIN)/python -m tests.chaos.kills $(SEEDS)
 
 format: .venv/.ok ## format code and protos
 	$(BIN)/ruff check --fix-only -q $(PY)

@@ -13,7 +13,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from tests.e2e.conftest import product
+from tests.e2e.conftest import TEST_ENVIRONMENT, product
 
 POSTS = 40
 _SPACING_SECONDS = 1
@@ -22,9 +22,8 @@ _OUTPUT = Path("build/bench/lateness.json")
 
 def main() -> int:
     """Prints the figures in milliseconds."""
-    limits = {f"REELROUTE_TIKTOK_{name}_PER_MINUTE": "10000" for name in ("VIDEO_INIT", "CREATOR_INFO", "STATUS_FETCH")}
     handles = [f"emberfold.{channel}" for channel in ("air", "water", "fire", "earth")]
-    with product(limits) as running:
+    with product(TEST_ENVIRONMENT) as running:
         posts = [
             running.schedule(handles[index % 4], in_seconds=3 + index * _SPACING_SECONDS) for index in range(POSTS)
         ]

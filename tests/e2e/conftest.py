@@ -26,6 +26,15 @@ Found = TypeVar("Found")
 
 # Short enough that a killed publisher's work goes on while a test waits.
 LEASE_SECONDS = 5
+# Limits and waits of a platform with more posts in a minute than one user makes.
+TEST_ENVIRONMENT = {
+    "REELROUTE_LEASE_SECONDS": str(LEASE_SECONDS),
+    "REELROUTE_TIKTOK_VIDEO_INIT_PER_MINUTE": "1000",
+    "REELROUTE_TIKTOK_CREATOR_INFO_PER_MINUTE": "1000",
+    "REELROUTE_TIKTOK_STATUS_FETCH_PER_MINUTE": "10000",
+    "REELROUTE_SANDBOX_TIKTOK__PROCESSING_SECONDS": "0.2",
+    "REELROUTE_SANDBOX_TIKTOK__MODERATION_SECONDS": "0.5",
+}
 FINAL_STATES = {"PUBLISHED", "REJECTED", "FAILED", "CANCELED"}
 
 
@@ -169,15 +178,7 @@ def product(environment: dict[str, str]) -> Iterator[Product]:
 @pytest.fixture(scope="session")
 def running() -> Iterator[Product]:
     """One stack for all end-to-end tests of a worker; it was started once and is broken and mended by them."""
-    environment = {
-        "REELROUTE_LEASE_SECONDS": str(LEASE_SECONDS),
-        "REELROUTE_TIKTOK_VIDEO_INIT_PER_MINUTE": "1000",
-        "REELROUTE_TIKTOK_CREATOR_INFO_PER_MINUTE": "1000",
-        "REELROUTE_TIKTOK_STATUS_FETCH_PER_MINUTE": "10000",
-        "REELROUTE_SANDBOX_TIKTOK__PROCESSING_SECONDS": "0.2",
-        "REELROUTE_SANDBOX_TIKTOK__MODERATION_SECONDS": "0.5",
-    }
-    with product(environment) as started:
+    with product(TEST_ENVIRONMENT) as started:
         yield started
 
 
