@@ -1,0 +1,65 @@
+"""S20, S21: after real work nothing secret is in any log, answer or process argument."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from deploy.local.settings import local_secrets
+from tests.e2e.conftest import Product
+
+# What the sandbox's tokens and upload addresses look like, as TikTok's do.
+_TOKEN = re.compile(rb"(act|rft)\.[\w!*-]{16,}")
+_UPLOAD_ADDRESS = re.compile(rb"/upload/video/\S*\?\S*=")
+
+
+@pytest.fixture
+def worked(running: Product) -> Product:
+    """The stack after a success, a refused call with a key, and a refresh of a token."""
+    running.sandbox.post("/control/tiktok/creators/emberfold.water/expire-tokens", json={}).raise_for_status()
+    running.wait_over(running.schedule("emberfold.water"))
+    running.api.get("/v1/posts/not-an-id")
+    running.api.get("/v1/posts", headers={"Authorization": "Bearer rr_00000000_wrong-key-canary"})
+    return running
+
+
+def known_secrets(running: Product) -> list[bytes]:
+    folder = running.stack.api_key_file.parent
+    kept = local_secrets(folder)
+    texts = [running.stack.api_key_file.read_text().strip(), kept.service_token, kept.master_key]
+    texts += kept.database_passwords.values()
+    return [text.encode() for text in [*texts, "sandbox-client-secret", "wrong-key-canary"]]
+
+
+def test_s20_no_secret_is_in_any_log(worked: Product) -> None:
+    logs = [*worked.stack.log_folder.iterdir(), *worked.stack.api_key_file.parent.glob("*.log")]
+    assert len(logs) >= 7
+    for log in logs:
+        content = log.read_bytes()
+        for secret in known_secrets(worked):
+            assert secret not in content, f"{log.name} holds a secret"
+        assert not _TOKEN.search(content), f"{log.name} holds a token"
+        assert not _UPLOAD_ADDRESS.search(content), f"{log.name} holds an upload address"
+
+
+def test_s20_no_token_is_in_any_answer(worked: Product) -> None:
+    for path in ("/v1/accounts", "/v1/posts?page_size=200", "/v1/activities?page_size=200", "/v1/keys"):
+        answer = worked.api.get(path).raise_for_status().content
+        assert not _TOKEN.search(answer)
+        assert not _UPLOAD_ADDRESS.search(answer)
+        assert not any(secret in answer for secret in known_secrets(worked))
+
+
+def test_s21_no_secret_is_in_the_arguments_of_a_process(worked: Product) -> None:
+    seen = 0
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            arguments = entry.read_bytes()
+        except OSError:
+            continue  # ended meanwhile, or not ours to see
+        seen += b"services." in arguments
+        for secret in known_secrets(worked):
+            assert secret not in arguments, arguments.replace(secret, b"[secret]")
+    assert seen >= 6
