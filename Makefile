@@ -14,7 +14,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export UV_PYTHON_DOWNLOADS := never
 export UV_NO_CONFIG := 1
 
-.PHONY: help run test check bench chaos format docs lock import
+.PHONY: help run test check bench chaos format docs images secrets lock import
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ check: .venv/.ok ## what CI checks besides the tests: style, types, borders, con
 	$(BIN)/ruff format --check $(PY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+	$(BIN)/hadolint deploy/Dockerfile
+	$(BIN)/yamllint --strict -c deploy/.yamllint.yaml deploy
 	@mkdir -p build
 	$(BIN)/python hatch_build.py --image build/protos.binpb
 	$(BIN)/buf lint build/protos.binpb --path reelroute --config '{"version":"v2","lint":{"use":["STANDARD"]}}'
@@ -55,6 +58,12 @@ LOCK := $(UV) pip compile -q --universal --generate-hashes --no-emit-index-url -
 docs: .venv/.ok ## write the pages that are made from the code
 	$(BIN)/python -m docs.make_configuration
 	$(BIN)/python -m docs.make_errors
+
+images: ## build the image of each service (SERVICES="content gateway" for some)
+	@deploy/build_images.sh $(SERVICES)
+
+secrets: ## make the secrets of deploy/compose.yaml; changes none that is there
+	@$(PYTHON) -m deploy.make_secrets
 
 lock: $(UV) ## pin the dependencies of pyproject.toml (UPGRADE=--upgrade moves them)
 	$(LOCK) $(UPGRADE) --all-extras --group dev pyproject.toml -o requirements.lock
