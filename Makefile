@@ -39,8 +39,9 @@ check: .venv/.ok ## what CI checks besides the tests: style, types, borders, con
 	cd protos && ../$(BIN)/buf format -d --exit-code >/dev/null || { echo "protos are not formatted: make format"; exit 1; }
 	$(BIN)/python -m tests.check_breaking build/protos.binpb
 
-bench: .venv/.ok ## measure how late posts go out
-	@exec $(BIN)/python -m bench.lateness
+bench: .venv/.ok ## measure how late posts go out, and claims among 10 million waiting (about ten minutes)
+	@$(BIN)/python -m bench.lateness
+	@$(BIN)/python -m bench.claim
 
 chaos: .venv/.ok ## kill processes at random while posts go out (SEEDS="1 2 3")
 	@exec $(BIN)/python -m tests.chaos.kills $(SEEDS)
