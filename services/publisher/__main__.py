@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncIterator
 
 from reelroute.publisher.v1 import publisher_pb2_grpc
@@ -26,7 +27,7 @@ def run(config: PublisherConfig) -> None:
     """Wires the service and serves until it is told to stop."""
     database = service.open_database(store.SCHEMA, config)
     vault = Vault(crypto.parse_key(config.master_key.get_secret_value()))
-    ledger = Ledger(database, vault, config.holder)
+    ledger = Ledger(database, vault, f"{config.holder}/{os.getpid()}")
     client = TikTokClient(TikTokConfig())
     worker = Worker(config, ledger, _platforms(client))
     channels = outbox.open_channels(
@@ -51,6 +52,7 @@ def run(config: PublisherConfig) -> None:
         parts=[relay, listener, worker],
         duties=[service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database))],
     )
+    database.close()
 
 
 @contextlib.asynccontextmanager

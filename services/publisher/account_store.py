@@ -30,6 +30,8 @@ class TokenPair:
     access_expire_time: datetime
     refresh_token: str = field(repr=False)
     refresh_expire_time: datetime | None
+    # The refresh token as it lies in its row: it differs when somebody has stored another since.
+    stored_refresh: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,10 @@ def save_account(
     scopes: tuple[str, ...],
     tokens: TokenPair,
 ) -> Account:
-    """Stores a connected account; one that the workspace has already keeps its id."""
+    """Stores a connected account; one that the workspace has already keeps its id.
+
+    When the platform gave no new refresh token the account keeps the one that it has.
+    """
     profile = {"workspace_id": workspace_id, "platform": platform.value, "platform_account_id": platform_account_id}
     account_id = tx.execute(select(accounts.c.account_id).filter_by(**profile).with_for_update()).scalar() or new_id()
     values = {
@@ -104,13 +109,16 @@ def save_account(
         "scopes": list(scopes),
         "state": AccountState.CONNECTED.value,
         "problem": "",
+        "refresh_lease_time": None,
         **_sealed(tx, vault, workspace_id, account_id, tokens),
     }
+    kept = {"refresh_token", "refresh_expire_time"} if not tokens.refresh_token else set()
+    updated = {name: value for name, value in values.items() if name not in kept}
     row = (
         tx.execute(
             upsert(accounts)
             .values(account_id=account_id, **profile, **values)
-            .on_conflict_do_update(index_elements=[accounts.c.account_id], set_={**values, "update_time": func.now()})
+            .on_conflict_do_update(index_elements=[accounts.c.account_id], set_={**updated, "update_time": func.now()})
             .returning(accounts)
         )
         .mappings()
@@ -165,12 +173,15 @@ def read_tokens(tx: Connection, vault: Vault, account: Account) -> TokenPair:
         row.access_expire_time,
         vault.unseal(tx, account.workspace_id, _place("refresh_token", account.account_id), bytes(row.refresh_token)),
         row.refresh_expire_time,
+        bytes(row.refresh_token),
     )
 
 
-def take_refresh(tx: Connection, account: Account, lease_seconds: float) -> bool:
-    """Whether this process may refresh the account's tokens; others may not for a while."""
-    result = tx.execute(
+def take_refresh(tx: Connection, account: Account, lease_seconds: float) -> datetime | None:
+    """Lets this caller refresh the account's tokens, and no other for a while; returns the lease's end, None when
+    another has it.
+    """
+    end: datetime | None = tx.execute(
         update(accounts)
         .where(
             accounts.c.workspace_id == account.workspace_id,
@@ -178,40 +189,56 @@ def take_refresh(tx: Connection, account: Account, lease_seconds: float) -> bool
             or_(accounts.c.refresh_lease_time.is_(None), accounts.c.refresh_lease_time <= func.now()),
         )
         .values(refresh_lease_time=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, lease_seconds))
-    )
-    return result.rowcount == 1
+        .returning(accounts.c.refresh_lease_time)
+    ).scalar()
+    return end
 
 
-def save_tokens(tx: Connection, vault: Vault, account: Account, tokens: TokenPair) -> None:
-    """Stores refreshed tokens, before anybody uses them, and lets the next refresh be."""
-    tx.execute(
+def save_tokens(tx: Connection, vault: Vault, account: Account, used: TokenPair, tokens: TokenPair) -> bool:
+    """Stores refreshed tokens, before anybody uses them, and lets the next refresh be. They prove the authorisation.
+
+    False, and nothing is changed, when the account was connected anew since `used` was read.
+    """
+    result = tx.execute(
         update(accounts)
-        .where(accounts.c.workspace_id == account.workspace_id, accounts.c.account_id == account.account_id)
+        .where(
+            accounts.c.workspace_id == account.workspace_id,
+            accounts.c.account_id == account.account_id,
+            accounts.c.refresh_token == used.stored_refresh,
+        )
         .values(
             **_sealed(tx, vault, account.workspace_id, account.account_id, tokens),
+            state=AccountState.CONNECTED.value,
+            problem="",
             refresh_lease_time=None,
             update_time=func.now(),
         )
     )
+    return result.rowcount == 1
 
 
-def release_refresh(tx: Connection, account: Account) -> None:
-    """Lets another try to refresh at once, after a failure."""
+def release_refresh(tx: Connection, account: Account, lease_end: datetime) -> None:
+    """Lets another try to refresh at once, after a failure; does nothing when the lease is another's by now."""
     tx.execute(
         update(accounts)
-        .where(accounts.c.workspace_id == account.workspace_id, accounts.c.account_id == account.account_id)
+        .where(
+            accounts.c.workspace_id == account.workspace_id,
+            accounts.c.account_id == account.account_id,
+            accounts.c.refresh_lease_time == lease_end,
+        )
         .values(refresh_lease_time=None)
     )
 
 
-def set_authorization_lost(tx: Connection, account: Account, problem: str) -> bool:
-    """CONNECTED → AUTHORIZATION_LOST; False when it was lost already."""
+def set_authorization_lost(tx: Connection, account: Account, used: TokenPair, problem: str) -> bool:
+    """CONNECTED → AUTHORIZATION_LOST; False when it was lost already, or connected anew since `used` was read."""
     result = tx.execute(
         update(accounts)
         .where(
             accounts.c.workspace_id == account.workspace_id,
             accounts.c.account_id == account.account_id,
             accounts.c.state == AccountState.CONNECTED.value,
+            accounts.c.refresh_token == used.stored_refresh,
         )
         .values(
             state=AccountState.AUTHORIZATION_LOST.value,

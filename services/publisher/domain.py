@@ -74,9 +74,14 @@ class Next(enum.Enum):
 
     PREPARE = "prepare and begin"
     SEND = "send what the handle waits for"
-    ASK = "ask the platform how far it came"
+    ASK = "ask the platform how far it came, and go on there"
+    ASK_ONLY = "ask the platform what became of it, and send nothing"
     REPORT = "report what is known"
     GIVE_UP = "nobody can tell; a person must look"
+
+
+# Steps at which not one byte of media was sent.
+NOTHING_SENT = (Step.OPENED, Step.PREPARED, Step.HANDLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,12 +213,13 @@ class Fenced(Exception):
 
 
 class AttemptFailed(Exception):
-    """An attempt ends without a publication."""
+    """An attempt ends without a publication. `handle_ended`: nothing can come of its handle any more."""
 
-    def __init__(self, failure: Failure, vendor_log_id: str = "") -> None:
+    def __init__(self, failure: Failure, vendor_log_id: str = "", *, handle_ended: bool = False) -> None:
         super().__init__(failure.message)
         self.failure = failure
         self.vendor_log_id = vendor_log_id
+        self.handle_ended = handle_ended
 
 
 def next_action(publication: Publication, claim: Claim, epoch: Epoch, now: datetime) -> Next:
@@ -226,13 +232,18 @@ def next_action(publication: Publication, claim: Claim, epoch: Epoch, now: datet
         return Next.REPORT
     restored = publication.publish_epoch < epoch.number or (epoch.number > 1 and claim.due_time < epoch.begin_time)
     if restored:
-        return Next.ASK if publication.handle else Next.GIVE_UP
+        return Next.ASK_ONLY if publication.handle else Next.GIVE_UP
     if publication.step is Step.COMMITTING:
         return Next.ASK
-    usable = publication.handle_expire_time is not None and now < publication.handle_expire_time
-    if publication.step is Step.HANDLE and usable and publication.etag == claim.etag:
+    if publication.step is Step.HANDLE and may_go_on(publication, claim, now):
         return Next.SEND
     return Next.PREPARE
+
+
+def may_go_on(publication: Publication, claim: Claim, now: datetime) -> bool:
+    """Whether bytes may still be sent to the stored handle, and it is of the version that was claimed."""
+    usable = publication.handle_expire_time is not None and now < publication.handle_expire_time
+    return usable and publication.etag == claim.etag
 
 
 # How long to wait before a verdict is asked for again: TikTok's moderation usually takes under a minute and may take
@@ -241,6 +252,10 @@ _CHECK_WAITS = ((10, 1.0), (16, 5.0), (24, 15.0), (54, 60.0), (150, 900.0))
 _LAST_WAIT_SECONDS = 3600.0
 # A public post whose id is not shown so long after it was complete is not public.
 PUBLIC_ID_PATIENCE = timedelta(hours=24)
+# A handle that the platform does not know so long after it took everything is lost; sooner it may only be slow.
+UNKNOWN_HANDLE_PATIENCE = timedelta(minutes=10)
+# Moderation takes hours at most. What has no verdict after so long gets none, and a person looks.
+VERDICT_PATIENCE = timedelta(days=7)
 
 
 def check_wait(checks: int) -> timedelta:

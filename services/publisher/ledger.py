@@ -14,6 +14,7 @@ from kit.db import ALL_WORKSPACES, Database
 from kit.listen import notify
 from services.publisher import account_store, reports, store
 from services.publisher.domain import (
+    NOTHING_SENT,
     Account,
     AccountNotFound,
     AttemptFailed,
@@ -27,8 +28,15 @@ from services.publisher.domain import (
     Step,
     Verdict,
     check_wait,
+    unknown_outcome,
 )
 from services.publisher.vault import Vault
+
+# After these another attempt may work.
+_FOR_NOW = (FailureKind.TRANSIENT, FailureKind.RATE_LIMITED)
+_BROKE = Failure(
+    FailureKind.TRANSIENT, "ATTEMPT_BROKE", "The attempt broke off by a fault on our side; the log has the cause."
+)
 
 
 class Ledger:
@@ -39,12 +47,14 @@ class Ledger:
         self.vault = vault
         self._holder = holder
 
-    def account(self, claim: Claim) -> Account:
-        """The account of a claim. Raises AttemptFailed when the workspace has none with that id."""
-        with self.database.transaction(claim.workspace_id) as tx:
+    def account(self, publication: Publication) -> Account:
+        """The account of a publication. Raises AttemptFailed when the workspace has none with that id."""
+        with self.database.transaction(publication.workspace_id) as tx:
             try:
-                return account_store.read_account(tx, claim.workspace_id, claim.account_id)
+                return account_store.read_account(tx, publication.workspace_id, publication.account_id)
             except AccountNotFound as error:
+                if publication.handle:
+                    raise AttemptFailed(unknown_outcome(f"{error.message} So the platform cannot be asked.")) from None
                 message = f"{error.message} Connect it, and create the post again."
                 raise AttemptFailed(Failure(FailureKind.PERMANENT, error.reason, message)) from None
 
@@ -115,33 +125,59 @@ class Ledger:
             store.tell(tx, [reports.accepted(publication, now)])
             notify(tx, store.OPEN_CHANNEL)
 
-    def failed(self, claim: Claim, failure: Failure, vendor_log_id: str = "") -> None:
-        """The attempt ends without a publication. What may work later leaves the step for the next attempt."""
+    def failed(self, claim: Claim, failure: Failure, vendor_log_id: str = "", *, handle_ended: bool = False) -> None:
+        """The attempt ends without a publication. What may work later leaves the step for the next attempt, which
+        begins anew when nothing can come of the handle any more.
+        """
         with self.database.transaction(claim.workspace_id) as tx:
-            publication = store.read_publication(tx, self.vault, claim.workspace_id, claim.delivery_id, lock=True)
-            if publication.attempt != claim.attempt:
-                raise Fenced
+            publication = self._held(tx, claim)
             store.note(tx, publication, publication.step, failure.message, vendor_log_id)
-            if failure.kind not in (FailureKind.TRANSIENT, FailureKind.RATE_LIMITED):
+            if failure.kind not in _FOR_NOW:
                 step = Step.REJECTED if failure.kind is FailureKind.REJECTED else Step.FAILED
                 store.set_failed(tx, publication, failure, step)
+            elif handle_ended:
+                store.reopen(tx, publication)
             store.end_attempt(tx, publication, failure.kind.value.lower())
             store.tell(tx, [reports.failed(publication, failure)])
+
+    def broke(self, claim: Claim) -> bool:
+        """A fault of ours ended the attempt: it failed for now when nothing was sent, and counts as a try. False when
+        something may have been sent: then the lease must run out, so that the next attempt asks.
+        """
+        with self.database.transaction(claim.workspace_id) as tx:
+            publication = self._held(tx, claim)
+            if publication.step not in NOTHING_SENT:
+                store.note(tx, publication, publication.step, _BROKE.message)
+                return False
+            store.note(tx, publication, publication.step, f"{_BROKE.message} Nothing was sent.")
+            store.end_attempt(tx, publication, "broken")
+            store.tell(tx, [reports.failed(publication, _BROKE)])
+        return True
+
+    def _held(self, tx: Connection, claim: Claim) -> Publication:
+        """The publication of a claim, locked. Raises Fenced when another attempt has it."""
+        publication = store.read_publication(tx, self.vault, claim.workspace_id, claim.delivery_id, lock=True)
+        if publication.attempt != claim.attempt:
+            raise Fenced
+        return publication
 
     def abandoned(self, publication: Publication, message: str) -> None:
         """The attempt ends with nothing known; its lease runs out and the next attempt asks again."""
         with self.database.transaction(publication.workspace_id) as tx:
+            store.check_held(tx, publication)
             store.note(tx, publication, publication.step, message)
             store.end_attempt(tx, publication, "abandoned")
 
     def noted(self, publication: Publication, message: str) -> None:
         """A line of the attempt log."""
         with self.database.transaction(publication.workspace_id) as tx:
+            store.check_held(tx, publication)
             store.note(tx, publication, publication.step, message)
 
     def report_again(self, publication: Publication) -> None:
         """The publication is over, or awaits its verdict, but the scheduler has not heard it: under this attempt."""
         with self.database.transaction(publication.workspace_id) as tx:
+            store.check_held(tx, publication)
             store.note(tx, publication, publication.step, "Already done by an earlier attempt; reported again.")
             store.end_attempt(tx, publication, publication.step.value.lower())
             notices = []
@@ -154,14 +190,10 @@ class Ledger:
                 notices.append(reports.failed(publication, publication.failure))
             store.tell(tx, notices)
 
-    def take_checks(self, batch: int, lease_seconds: float) -> list[tuple[Publication, Account]]:
-        """Publications whose verdict may be asked for now, with their accounts."""
+    def take_checks(self, batch: int, lease_seconds: float) -> list[Publication]:
+        """Publications whose verdict may be asked for now."""
         with self.database.transaction(ALL_WORKSPACES) as tx:
-            taken = store.take_checks(tx, self.vault, batch=batch, lease_seconds=lease_seconds)
-            return [
-                (publication, account_store.read_account(tx, publication.workspace_id, publication.account_id))
-                for publication in taken
-            ]
+            return store.take_checks(tx, self.vault, batch=batch, lease_seconds=lease_seconds)
 
     def seconds_until_check(self) -> float | None:
         """How long until the next verdict may be asked for."""
@@ -177,8 +209,10 @@ class Ledger:
     def published(self, publication: Publication, verdict: Verdict) -> None:
         """Published, by the platform's word. Nothing changes when another observer was first."""
         with self.database.transaction(publication.workspace_id) as tx:
-            if not store.lock_open_verdict(tx, publication):
+            current = self._open_verdict(tx, publication)
+            if current is None:
                 return
+            publication = current
             now = store.set_published(tx, publication, verdict)
             message = f"Published ({verdict.visibility.value.lower()})." + (f" {verdict.url}" if verdict.url else "")
             store.note(tx, publication, Step.PUBLISHED, message)
@@ -187,9 +221,11 @@ class Ledger:
     def refused(self, publication: Publication, failure: Failure) -> None:
         """The platform's definite no to what it had accepted; for some reasons a later attempt may work."""
         with self.database.transaction(publication.workspace_id) as tx:
-            if not store.lock_open_verdict(tx, publication):
+            current = self._open_verdict(tx, publication)
+            if current is None:
                 return
-            if failure.kind in (FailureKind.TRANSIENT, FailureKind.RATE_LIMITED):
+            publication = current
+            if failure.kind in _FOR_NOW:
                 store.note(tx, publication, Step.OPENED, f"{failure.message} Nothing was published.")
                 store.reopen(tx, publication)
             else:
@@ -197,6 +233,15 @@ class Ledger:
                 store.note(tx, publication, step, failure.message)
                 store.set_failed(tx, publication, failure, step)
             store.tell(tx, [reports.failed(publication, failure)])
+
+    def _open_verdict(self, tx: Connection, asked: Publication) -> Publication | None:
+        """The publication as it stands, locked; None when the verdict on the handle that was asked for is known.
+
+        A verdict is true whoever asked for it, but must be reported under the attempt that the scheduler knows: a
+        later one may have taken over while the platform was asked.
+        """
+        current = store.read_publication(tx, self.vault, asked.workspace_id, asked.delivery_id, lock=True)
+        return current if current.step is Step.ACCEPTED and current.handle == asked.handle else None
 
 
 def _step(tx: Connection, publication: Publication, step: Step, kind: str, message: str) -> None:

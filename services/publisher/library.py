@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterable, AsyncIterator
 from uuid import UUID
 
 import grpc
@@ -33,8 +34,9 @@ class Library:
     async def _file(self, workspace_id: str, reference: MediaRef) -> MediaFile:
         request = pb.GetMediaAssetRequest(workspace_id=workspace_id, media_asset_id=reference.media_asset_id)
         try:
+            # A library that is just being restarted is waited for.
             answer = await self._stub.GetMediaAsset(
-                request, timeout=_CALL_SECONDS, metadata=rpc.call_metadata(self._token)
+                request, timeout=_CALL_SECONDS, metadata=rpc.call_metadata(self._token), wait_for_ready=True
             )
         except grpc.aio.AioRpcError as error:
             raise AttemptFailed(_failure(error)) from None
@@ -48,7 +50,7 @@ class Library:
                 )
             )
 
-        def read(offset: int, length: int) -> AsyncIterator[bytes]:
+        def read(offset: int, length: int) -> contextlib.AbstractAsyncContextManager[AsyncIterator[bytes]]:
             return self._read(workspace_id, reference.media_asset_id, offset, length)
 
         return MediaFile(
@@ -65,7 +67,10 @@ class Library:
             read=read,
         )
 
-    async def _read(self, workspace_id: str, media_asset_id: str, offset: int, length: int) -> AsyncIterator[bytes]:
+    @contextlib.asynccontextmanager
+    async def _read(
+        self, workspace_id: str, media_asset_id: str, offset: int, length: int
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
         stream = self._stub.DownloadMedia(
             pb.DownloadMediaRequest(
                 workspace_id=workspace_id,
@@ -77,10 +82,18 @@ class Library:
             metadata=rpc.call_metadata(self._token),
         )
         try:
-            async for message in stream:
-                yield message.data
-        except grpc.aio.AioRpcError as error:
-            raise AttemptFailed(_failure(error)) from None
+            yield _pieces(stream)
+        finally:
+            # Whoever reads stops at the last byte or earlier, never at the stream's end; a thread of the library waits.
+            stream.cancel()
+
+
+async def _pieces(stream: AsyncIterable[pb.DownloadMediaResponse]) -> AsyncIterator[bytes]:
+    try:
+        async for message in stream:
+            yield message.data
+    except grpc.aio.AioRpcError as error:
+        raise AttemptFailed(_failure(error)) from None
 
 
 def _failure(error: grpc.aio.AioRpcError) -> Failure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -86,7 +87,7 @@ def publication_to(
 def media_from(facts: pb.MediaFacts) -> MediaFile:
     """What is known of a file, for checks alone: it cannot be read."""
 
-    def read(_offset: int, _length: int) -> AsyncIterator[bytes]:
+    def read(_offset: int, _length: int) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         raise ValueError("a file that is only checked has no bytes")
 
     return MediaFile(

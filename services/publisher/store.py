@@ -134,7 +134,12 @@ def set_handle(tx: Connection, vault: Vault, publication: Publication, handle: H
 
 
 def set_committing(tx: Connection, publication: Publication) -> None:
-    """HANDLE → COMMITTING: the intent to send, before the first byte."""
+    """HANDLE → COMMITTING: the intent to send, before the first byte.
+
+    Raises Fenced as well when another publish epoch has begun since the publication was opened: it is only asked about.
+    """
+    if present_epoch(tx).number != publication.publish_epoch:
+        raise Fenced
     _write(tx, publication, step=Step.COMMITTING.value)
 
 
@@ -190,17 +195,30 @@ def set_failed(tx: Connection, publication: Publication, failure: Failure, step:
 
 
 def reopen(tx: Connection, publication: Publication) -> None:
-    """ACCEPTED → OPENED: the platform's definite word that nothing came of the handle. Another may be asked for."""
+    """COMMITTING, ACCEPTED → OPENED: by the platform's definite word nothing came of the handle; it is given up."""
     _write(
         tx,
         publication,
         step=Step.OPENED.value,
         handle="",
+        upload_url=None,
         handle_expire_time=None,
+        media_size=0,
         sent_bytes=0,
         accept_time=None,
         next_check_time=None,
     )
+
+
+def check_held(tx: Connection, publication: Publication) -> None:
+    """Raises Fenced when another attempt has the publication; it stays as it is until the transaction ends."""
+    held = (
+        (publications.c.workspace_id == publication.workspace_id)
+        & (publications.c.publication_id == publication.publication_id)
+        & (publications.c.attempt == publication.attempt)
+    )
+    if tx.execute(select(publications.c.attempt).where(held).with_for_update()).first() is None:
+        raise Fenced
 
 
 def end_attempt(tx: Connection, publication: Publication, outcome: str) -> None:
@@ -269,14 +287,6 @@ def set_next_check(tx: Connection, publication: Publication, seconds: float) -> 
     )
 
 
-def lock_open_verdict(tx: Connection, publication: Publication) -> bool:
-    """Whether the verdict is still open; it stays as it is until the transaction ends."""
-    step = tx.execute(
-        select(publications.c.step).where(publications.c.publication_id == publication.publication_id).with_for_update()
-    ).scalar()
-    return step == Step.ACCEPTED.value
-
-
 def read_publication(
     tx: Connection, vault: Vault, workspace_id: UUID, delivery_id: UUID, *, lock: bool = False
 ) -> Publication:
@@ -301,14 +311,15 @@ def read_attempts(tx: Connection, publication: Publication) -> tuple[list[RowMap
         tx.execute(
             select(attempt_entries)
             .where(attempt_entries.c.publication_id == publication.publication_id)
-            .order_by(attempt_entries.c.entry_id)
-            # A delivery has few attempts of a dozen lines each; the limit guards against a fault of ours.
+            .order_by(attempt_entries.c.entry_id.desc())
+            # A delivery has few attempts of a dozen lines each. While a platform is away for days there are more: the
+            # newest say how it stands.
             .limit(1000)
         )
         .mappings()
         .all()
     )
-    return list(tries), list(lines)
+    return list(tries), list(reversed(lines))
 
 
 def read_times(tx: Connection, publication: Publication) -> tuple[datetime, datetime]:

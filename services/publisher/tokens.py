@@ -1,8 +1,10 @@
 """Access tokens: good for some minutes, refreshed before they end, by one process at a time.
 
 The process that takes the refresh lease of an account asks the platform and stores the new pair before anybody uses
-it; the others wait for its row to change. Refresh tokens rotate, so two refreshes at once would lose one. A fault on
-the platform's side is not a lost authorisation: only its definite no is.
+it; the others wait for its row to change. Refresh tokens rotate, so two refreshes at once would lose one, and an answer
+that is not stored loses the account: a refresh goes on when the work that asked for it is canceled, and is stored as
+soon as the database takes it. A fault on the platform's side, or in our app's own credentials, is not a lost
+authorisation: only the platform's definite no to this account is.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from kit.activity import activity
 from kit.db import Database
-from kit.vendor_errors import VendorAccountProblem, VendorError, VendorRejected
+from kit.vendor_errors import VendorAccountProblem, VendorError
 from services.publisher import account_store, store
 from services.publisher.account_store import TokenPair
 from services.publisher.domain import Account, AccountState, AttemptFailed, Failure, FailureKind
@@ -27,8 +31,13 @@ from vendors.tiktok.models import TokenGrant
 log = structlog.get_logger()
 
 _MARGIN = timedelta(minutes=5)
-_LEASE_SECONDS = 60.0
+# Longer than a refresh takes with its retries (30 s by vendors.tiktok.config) and the storing of its answer.
+_LEASE_SECONDS = 45.0
+# Longer than the lease, so that whoever waits outlives a process that died while it refreshed.
+_PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.25
+# While the database is away an answer is kept in memory and offered again after each of these waits: a minute in all.
+_SAVE_WAITS_SECONDS = (0.1, 0.2, 0.5, *(1.0,) * 59)
 
 
 class TokenVendor(Protocol):
@@ -38,20 +47,25 @@ class TokenVendor(Protocol):
         """A new pair. Raises VendorError."""
 
 
+# Refreshes under way, whoever waits for them.
+Refreshes = set[asyncio.Task[str | None]]
+
+
 @dataclass(frozen=True, slots=True)
 class AccountTokens:
-    """Tokens of one account, for one piece of work. See platforms.base.Tokens."""
+    """Tokens of one account, for one piece of work. See platforms.base.Tokens.
+
+    `refreshes` holds what must be finished before the loop ends.
+    """
 
     database: Database
     vault: Vault
     account: Account
     vendor: TokenVendor
+    refreshes: Refreshes
 
     async def access(self) -> str:
         """A token good for five minutes at least."""
-        pair = await asyncio.to_thread(self._read)
-        if pair.access_expire_time - datetime.now(UTC) > _MARGIN:
-            return pair.access_token
         return await self._refreshed(lambda current: current.access_expire_time - datetime.now(UTC) > _MARGIN)
 
     async def fresh(self, refused: str) -> str:
@@ -59,18 +73,17 @@ class AccountTokens:
         return await self._refreshed(lambda current: current.access_token != refused)
 
     async def _refreshed(self, is_good: Callable[[TokenPair], bool]) -> str:
-        deadline = asyncio.get_running_loop().time() + _LEASE_SECONDS
+        deadline = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
         while asyncio.get_running_loop().time() < deadline:
             pair = await asyncio.to_thread(self._read)
             if is_good(pair):
                 return pair.access_token
-            if await asyncio.to_thread(self._take_lease):
-                # Read again under the lease: another process may have finished between our look and our turn.
-                pair = await asyncio.to_thread(self._read)
-                if is_good(pair):
-                    await asyncio.to_thread(self._release)
-                    return pair.access_token
-                return await self._refresh(pair)
+            refresh = asyncio.create_task(self._try_refresh(is_good))
+            self.refreshes.add(refresh)
+            refresh.add_done_callback(self._finished)
+            token = await asyncio.shield(refresh)
+            if token is not None:
+                return token
             await asyncio.sleep(_POLL_SECONDS)
         raise AttemptFailed(
             Failure(
@@ -80,29 +93,63 @@ class AccountTokens:
             )
         )
 
+    def _finished(self, refresh: asyncio.Task[str | None]) -> None:
+        self.refreshes.discard(refresh)
+        if not refresh.cancelled():
+            # Looked at here, because whoever waited may have been canceled.
+            refresh.exception()
+
+    async def _try_refresh(self, is_good: Callable[[TokenPair], bool]) -> str | None:
+        """A good token; None while another caller refreshes."""
+        lease_end = await asyncio.to_thread(self._take_lease)
+        if lease_end is None:
+            return None
+        try:
+            # Read again under the lease: another process may have finished between our look and our turn.
+            pair = await asyncio.to_thread(self._read)
+            if is_good(pair):
+                return pair.access_token
+            return await self._refresh(pair)
+        finally:
+            await asyncio.to_thread(self._release, lease_end)
+
     async def _refresh(self, pair: TokenPair) -> str:
+        if not pair.refresh_token:
+            return await self._lose(pair, "TikTok gave no refresh token when it was connected. Connect it again.")
         try:
             grant = await self.vendor.refresh(pair.refresh_token)
-        except (VendorAccountProblem, VendorRejected) as refusal:
-            problem = f"{refusal.message} Connect the account again."
-            await asyncio.to_thread(self._lose, problem)
-            raise AttemptFailed(
-                Failure(FailureKind.ACCOUNT, "AUTHORIZATION_LOST", problem), refusal.log_id or ""
-            ) from None
+        except VendorAccountProblem as refusal:
+            return await self._lose(pair, f"{refusal.message} Connect the account again.", refusal.log_id or "")
         except VendorError as error:
-            await asyncio.to_thread(self._release)
             raise AttemptFailed(
                 Failure(
                     FailureKind.TRANSIENT,
                     "TOKEN_REFRESH_FAILED",
-                    f"The account's token could not be refreshed now: {error.message} The account stays connected.",
+                    f"The account's token could not be refreshed now: {error.message} {error.advice}".strip()
+                    + " The account stays connected.",
                 ),
                 error.log_id or "",
             ) from None
         renewed = pair_of(grant, datetime.now(UTC), pair)
-        await asyncio.to_thread(self._save, renewed)
-        log.info("token refreshed", account_id=str(self.account.account_id))
-        return renewed.access_token
+        if await self._saved(pair, renewed):
+            log.info("token refreshed", account_id=str(self.account.account_id))
+            return renewed.access_token
+        return (await asyncio.to_thread(self._read)).access_token
+
+    async def _saved(self, used: TokenPair, renewed: TokenPair) -> bool:
+        for wait in _SAVE_WAITS_SECONDS:
+            try:
+                return await asyncio.to_thread(self._save, used, renewed)
+            except (DBAPIError, PoolTimeout) as error:
+                log.warning("refreshed tokens are not stored yet", retry_in_seconds=wait, exc_info=error)
+            await asyncio.sleep(wait)
+        return await asyncio.to_thread(self._save, used, renewed)
+
+    async def _lose(self, used: TokenPair, problem: str, vendor_log_id: str = "") -> str:
+        """Records the lost authorisation and raises AttemptFailed(ACCOUNT); the present token when it is not lost."""
+        if await asyncio.to_thread(self._set_lost, used, problem):
+            raise AttemptFailed(Failure(FailureKind.ACCOUNT, "AUTHORIZATION_LOST", problem), vendor_log_id)
+        return (await asyncio.to_thread(self._read)).access_token
 
     def _read(self) -> TokenPair:
         with self.database.transaction(self.account.workspace_id) as tx:
@@ -111,35 +158,37 @@ class AccountTokens:
                 raise AttemptFailed(Failure(FailureKind.ACCOUNT, "AUTHORIZATION_LOST", account.problem))
             return account_store.read_tokens(tx, self.vault, account)
 
-    def _take_lease(self) -> bool:
+    def _take_lease(self) -> datetime | None:
         with self.database.transaction(self.account.workspace_id) as tx:
             return account_store.take_refresh(tx, self.account, _LEASE_SECONDS)
 
-    def _release(self) -> None:
+    def _release(self, lease_end: datetime) -> None:
         with self.database.transaction(self.account.workspace_id) as tx:
-            account_store.release_refresh(tx, self.account)
+            account_store.release_refresh(tx, self.account, lease_end)
 
-    def _save(self, pair: TokenPair) -> None:
+    def _save(self, used: TokenPair, renewed: TokenPair) -> bool:
         with self.database.transaction(self.account.workspace_id) as tx:
-            account_store.save_tokens(tx, self.vault, self.account, pair)
+            return account_store.save_tokens(tx, self.vault, self.account, used, renewed)
 
-    def _lose(self, problem: str) -> None:
+    def _set_lost(self, used: TokenPair, problem: str) -> bool:
         account = self.account
         with self.database.transaction(account.workspace_id) as tx:
-            if account_store.set_authorization_lost(tx, account, problem):
-                store.tell(
-                    tx,
-                    [
-                        activity(
-                            account.workspace_id,
-                            "account.authorization_lost",
-                            f"@{account.handle} can no longer be used: {problem}",
-                            store.database_time(tx),
-                            account_id=account.account_id,
-                            attributes={"handle": account.handle, "platform": account.platform.value.lower()},
-                        )
-                    ],
-                )
+            if not account_store.set_authorization_lost(tx, account, used, problem):
+                return False
+            store.tell(
+                tx,
+                [
+                    activity(
+                        account.workspace_id,
+                        "account.authorization_lost",
+                        f"@{account.handle} can no longer be used: {problem}",
+                        store.database_time(tx),
+                        account_id=account.account_id,
+                        attributes={"handle": account.handle, "platform": account.platform.value.lower()},
+                    )
+                ],
+            )
+        return True
 
 
 def pair_of(grant: TokenGrant, now: datetime, before: TokenPair | None = None) -> TokenPair:

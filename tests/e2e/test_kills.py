@@ -68,7 +68,7 @@ def test_r1_the_publisher_killed_at_a_step_of_its_ledger_publishes_once(running:
         case "PREPARED":
             running.fault(endpoint="tiktok.video_init", **slow)
         case "COMMITTING":
-            running.fault(endpoint="tiktok.upload", mode="cut_upload", count=1)
+            running.fault(endpoint="tiktok.upload", mode="cut_upload", count=3)
         case "COMMITTING after the effect":
             running.fault(endpoint="tiktok.upload", **slow)
         case "ACCEPTED":

@@ -8,6 +8,7 @@ publishes: it is called with a lease and the intent stored, and after a crash or
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,7 +17,7 @@ from services.publisher import domain
 
 @dataclass(frozen=True, slots=True)
 class MediaFile:
-    """A file to publish. `read(offset, length)` streams its bytes; it may be called again."""
+    """A file to publish. `async with read(offset, length) as pieces` streams its bytes; it may be called again."""
 
     media_asset_id: str
     mime_type: str
@@ -28,7 +29,7 @@ class MediaFile:
     frame_rate_millis: int
     duration_ms: int
     pixel_mode: str
-    read: Callable[[int, int], AsyncIterator[bytes]]
+    read: Callable[[int, int], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 
 
 @dataclass(frozen=True, slots=True)

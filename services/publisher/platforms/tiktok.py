@@ -51,6 +51,13 @@ CAPTION_UNITS = 2200  # UTF-16 units, as TikTok counts them
 # The upload must end within the hour for which TikTok takes bytes; what is left is a margin for clocks.
 HANDLE_LIFE = timedelta(minutes=58)
 PRIVATE_LEVELS = ("SELF_ONLY", "MUTUAL_FOLLOW_FRIENDS", "FOLLOWER_OF_CREATOR")
+# Answers to the question for a publish_id that no later question will change.
+_UNKNOWN_HANDLE = {
+    "TIKTOK_INVALID_PUBLISH_ID": "TikTok does not know the publish_id.",
+    "TIKTOK_TOKEN_NOT_AUTHORIZED_FOR_SPECIFIED_PUBLISH_ID": (
+        "TikTok gives no word on the publish_id to this account's present connection."
+    ),
+}
 _CHUNK_TRIES = 4
 _OUT_OF_STEP_LIMIT = 3
 
@@ -194,17 +201,15 @@ class TikTokAdapter:
         """Uploads the chunks in order; with the last one TikTok publishes."""
         file = work.media[0]
         plan = plan_chunks(handle.media_size)
-        index, failures, out_of_step = from_byte // plan.chunk_size, 0, 0
+        # The last chunk is longer than the others, so a position inside of it must not count as one behind it.
+        index, failures, out_of_step = min(from_byte // plan.chunk_size, plan.count - 1), 0, 0
         while index < plan.count:
             span = plan.span(index)
             try:
-                reply = await self._client.upload_chunk(
-                    handle.upload_url,
-                    span,
-                    file.read(span.first, span.length),
-                    content_type=file.mime_type,
-                    publish_id=handle.handle,
-                )
+                async with file.read(span.first, span.length) as pieces:
+                    reply = await self._client.upload_chunk(
+                        handle.upload_url, span, pieces, content_type=file.mime_type, publish_id=handle.handle
+                    )
             except VendorUncertain as error:
                 raise Uncertain(str(error)) from None
             except UploadGone as error:
@@ -217,7 +222,7 @@ class TikTokAdapter:
                 continue
             except VendorError as error:
                 raise AttemptFailed(failure_of(error), error.log_id or "") from None
-            if reply.state is models.ChunkState.COMPLETE:
+            if reply.state is models.ChunkState.COMPLETE and span.is_final:
                 return
             if reply.state is models.ChunkState.OUT_OF_STEP:
                 out_of_step += 1
@@ -225,6 +230,8 @@ class TikTokAdapter:
                 if position is None or out_of_step > _OUT_OF_STEP_LIMIT:
                     raise UploadEnded("TikTok holds other bytes than we sent.")
                 index = position
+            elif span.is_final:
+                raise Uncertain("TikTok expects more bytes after the last one.")
             else:
                 failures = 0
                 await on_stored(span.last + 1)
@@ -235,8 +242,8 @@ class TikTokAdapter:
         try:
             status = await self._with_token(tokens, lambda token: self._client.status_fetch(token, handle))
         except AttemptFailed as error:
-            if error.failure.reason == "TIKTOK_INVALID_PUBLISH_ID":
-                return Unknown("TikTok does not know the publish_id.")
+            if error.failure.reason in _UNKNOWN_HANDLE:
+                return Unknown(_UNKNOWN_HANDLE[error.failure.reason])
             raise
         match status.state:
             case models.PublishState.PROCESSING_UPLOAD:
