@@ -9,7 +9,6 @@ Layout of sealed bytes: one version byte (1), a 12-byte random nonce, then ciphe
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 
 from cryptography.exceptions import InvalidTag
@@ -24,6 +23,10 @@ class SealBroken(RuntimeError):
     """A sealed value does not open: wrong key, wrong place, or changed bytes."""
 
 
+class KeyUnusable(ValueError):
+    """The text of a key is no key. The message says how to make one, and does not repeat it."""
+
+
 def seal(key: bytes, value: bytes, place: str) -> bytes:
     """Encrypts a value for one place ("workspace|account|access_token")."""
     nonce = os.urandom(_NONCE_BYTES)
@@ -35,6 +38,8 @@ def unseal(key: bytes, sealed: bytes, place: str) -> bytes:
     if sealed[:1] != _VERSION:
         raise SealBroken("The value was sealed in a way that this version does not know.")
     nonce, body = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
+    if len(nonce) < _NONCE_BYTES:
+        raise SealBroken("The value is cut short.")
     try:
         return AESGCM(key).decrypt(nonce, body, place.encode())
     except InvalidTag:
@@ -49,13 +54,13 @@ def new_key() -> bytes:
 
 
 def parse_key(text: str) -> bytes:
-    """A key from its base64 text (REELROUTE_MASTER_KEY). Raises ValueError that says how to make one."""
+    """A key from its base64 text (REELROUTE_MASTER_KEY). Raises KeyUnusable that says how to make one."""
     try:
         key = base64.b64decode(text.strip(), validate=True)
-    except binascii.Error:
+    except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
-        raise ValueError(
+        raise KeyUnusable(
             "REELROUTE_MASTER_KEY must be 32 random bytes in base64. Make one: "
             "python3 -c 'import base64, os; print(base64.b64encode(os.urandom(32)).decode())'"
         )

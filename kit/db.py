@@ -15,7 +15,8 @@ from uuid import UUID
 import structlog
 import uuid_utils.compat
 from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from kit import context
 
@@ -25,7 +26,25 @@ ALL_WORKSPACES: Final = "*"
 
 
 class UnsafeDatabase(RuntimeError):
-    """The server would forget what it has acknowledged. Turn the named setting on, or use another server."""
+    """The server would forget what it acknowledged, or show a workspace the rows of another. The text says why."""
+
+
+class AddressUnusable(RuntimeError):
+    """A database's address cannot be read. The text does not repeat it: it holds a password."""
+
+
+def parse_url(url: str, setting: str) -> URL:
+    """The address of a PostgreSQL database. Raises AddressUnusable, naming the setting that it came from."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        parsed = None
+    if parsed is None or parsed.get_backend_name() not in ("postgresql", "postgres") or not parsed.username:
+        raise AddressUnusable(
+            f"{setting} is not an address like postgresql://user:password@host:5432/database. Signs such as @ and /"
+            " in a password are written as %40 and %2F."
+        )
+    return parsed.set(drivername="postgresql+psycopg2")
 
 
 class Database:
@@ -34,7 +53,7 @@ class Database:
     def __init__(self, url: str, schema: str, *, pool_size: int = 8, statement_timeout_seconds: float = 30) -> None:
         self.schema = schema
         self.statement_timeout_seconds = statement_timeout_seconds
-        self.url = make_url(url).set(drivername="postgresql+psycopg2")
+        self.url = parse_url(url, "REELROUTE_DATABASE_URL")
         self.engine = create_engine(
             self.url,
             pool_size=pool_size,
@@ -42,6 +61,8 @@ class Database:
             pool_timeout=5,
             # A connection that died with its server is replaced before a caller meets it.
             pool_pre_ping=True,
+            # Errors reach the log with their statement, never with its values.
+            hide_parameters=True,
             connect_args={
                 "connect_timeout": 5,
                 "application_name": f"reelroute-{schema}",
@@ -55,9 +76,12 @@ class Database:
         """One transaction that sees one workspace, or all of them with ALL_WORKSPACES. Commits at the end.
 
         No statement runs longer than the caller's deadline. Never call the outside inside of it.
+        Raises DeadlineExceeded when that has passed.
         """
-        milliseconds = int(context.remaining_seconds(self.statement_timeout_seconds) * 1000) or 1
+        context.remaining_seconds(self.statement_timeout_seconds)
         with self.engine.begin() as connection:
+            # Asked again: the wait for a connection took time.
+            milliseconds = int(context.remaining_seconds(self.statement_timeout_seconds) * 1000) or 1
             connection.execute(
                 text(
                     "SELECT set_config('app.workspace', :workspace, true),"
@@ -68,8 +92,13 @@ class Database:
             yield connection
 
     def check_safe(self) -> None:
-        """Raises UnsafeDatabase when the server does not keep what it acknowledges."""
+        """Raises UnsafeDatabase when the server may forget what it acknowledged, or our role sees every workspace."""
         with self.engine.connect() as connection:
+            if connection.scalar(text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")):
+                raise UnsafeDatabase(
+                    f"The role {self.url.username} may pass row-level security, so nothing would keep workspaces"
+                    " apart. Give REELROUTE_DATABASE_URL a role of the service's own; its migration makes one."
+                )
             for setting in ("fsync", "full_page_writes", "synchronous_commit"):
                 value = connection.scalar(text(f"SHOW {setting}"))
                 if value == "off":

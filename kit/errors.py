@@ -1,7 +1,7 @@
 """The refusals of every service: a small tree by kind of cause.
 
-Domain code raises them, `kit.rpc` turns them into a `google.rpc.Status`, and the gateway turns that into an HTTP
-problem. A concrete error is a class of the service that raises it; its name is its reason (`PostNotEditable` is
+Domain code raises them, `kit.rpc_server` turns them into a `google.rpc.Status`, and the gateway turns that into
+an HTTP problem. A concrete error is a class of the service that raises it; its name is its reason (`PostNotEditable` is
 `POST_NOT_EDITABLE`), its docstring explains it, and its sentence tells the caller how to go on.
 """
 

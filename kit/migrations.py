@@ -10,13 +10,19 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import structlog
 from alembic import command
 from alembic import context as alembic_context
 from alembic.config import Config
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
+from psycopg2.extensions import encrypt_password
 from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
+
+from kit.db import UnsafeDatabase, parse_url
+
+log = structlog.get_logger()
 
 _SERVICES = Path(__file__).resolve().parent.parent / "services"
 _LOCK_TIMEOUT_MILLISECONDS = 10_000
@@ -30,14 +36,17 @@ class SchemaOutdated(RuntimeError):
 def prepare(service: str, admin_url: str, service_url: str) -> None:
     """Makes or updates a service's role, schema and tables. May be repeated.
 
-    `service_url` names the login role and its password; the role gets that password.
+    `service_url` names the login role and its password; the role gets that password. Raises AddressUnusable, and
+    UnsafeDatabase when that role exists and may do more than a service may.
     """
-    admin = create_engine(make_url(admin_url).set(drivername="postgresql+psycopg2"))
-    login = make_url(service_url)
+    admin = create_engine(parse_url(admin_url, "REELROUTE_ADMIN_DATABASE_URL"), hide_parameters=True)
+    login = parse_url(service_url, "REELROUTE_DATABASE_URL")
     try:
         with admin.begin() as connection:
-            # Roles belong to the whole server: services that start together take turns.
-            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('reelroute roles'))"))
+            connection.execute(text(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MILLISECONDS}"))
+            # Roles belong to the whole server, an advisory lock to one database: this makes services that start
+            # together take turns, whatever their databases. Nobody's login waits for it.
+            connection.execute(text("LOCK TABLE pg_catalog.pg_authid IN SHARE ROW EXCLUSIVE MODE"))
             _prepare_roles(connection, service, login)
         with admin.begin() as connection:
             connection.execute(
@@ -67,9 +76,17 @@ def _prepare_roles(connection: Connection, service: str, login: URL) -> None:
     for role, kind in ((owner, "NOLOGIN"), (user, "LOGIN")):
         if not connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}):
             connection.execute(text(f'CREATE ROLE "{role}" {kind} NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE'))
-    # As a bound value PostgreSQL takes no password; the server quotes it for us.
-    quoted = connection.scalar(text("SELECT quote_literal(:password)"), {"password": str(login.password)})
-    connection.exec_driver_sql(f'ALTER ROLE "{user}" PASSWORD {quoted}'.replace("%", "%%"))
+    if connection.scalar(
+        text("SELECT 1 FROM pg_roles WHERE rolname = :role AND (rolsuper OR rolbypassrls)"), {"role": user}
+    ):
+        raise UnsafeDatabase(
+            f"The role {user} of REELROUTE_DATABASE_URL may pass row-level security, so nothing would keep workspaces"
+            " apart. Name a role that does not exist yet; it is made here."
+        )
+    if login.password is not None:
+        # As its verifier: the statement may be seen in the server's log.
+        verifier = encrypt_password(str(login.password), user, connection.connection.driver_connection, "scram-sha-256")
+        connection.exec_driver_sql(f"ALTER ROLE \"{user}\" PASSWORD '{verifier}'")
     for statement in (
         f'CREATE SCHEMA IF NOT EXISTS {service} AUTHORIZATION "{owner}"',
         f'GRANT USAGE ON SCHEMA {service} TO "{user}"',
@@ -81,12 +98,17 @@ def _prepare_roles(connection: Connection, service: str, login: URL) -> None:
 
 
 def check_current(connection: Connection, service: str) -> None:
-    """Raises SchemaOutdated when the schema's version is not the one that this code was written for."""
-    head = ScriptDirectory.from_config(_config(service)).get_current_head()
-    version = None
+    """Raises SchemaOutdated when the schema is older than the one that this code was written for.
+
+    A version that this code does not know is of a newer release, and newer schemas serve the release before them too.
+    """
+    scripts = ScriptDirectory.from_config(_config(service))
+    version, head = None, scripts.get_current_head()
     if connection.scalar(text("SELECT to_regclass('alembic_version')")):
         version = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    if version != head:
+    if version is not None and version not in {script.revision for script in scripts.walk_revisions()}:
+        log.warning("the schema is newer than this program", schema=service, version=version, known=head)
+    elif version != head:
         raise SchemaOutdated(
             f"The schema of {service} is at {version or 'nothing'}, this program needs {head}. "
             f"Run: python -m services.{service} migrate"

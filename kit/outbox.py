@@ -46,8 +46,9 @@ log = structlog.get_logger()
 SENT = Counter("reelroute_outbox_sent_total", "Outbox rows by result.", ["target", "result"])
 
 _BATCH = 100
-_LEASE_SECONDS = 30
-_CALL_TIMEOUT_SECONDS = 10.0
+# A relay that dies while calling holds its rows, and what waits behind them, for so long.
+_LEASE_SECONDS = 12
+_CALL_TIMEOUT_SECONDS = 5.0
 _LONGEST_BACK_OFF_SECONDS = 60
 # The receiver has understood and said no; the same request will get the same answer.
 _DEFINITE = {
@@ -143,8 +144,15 @@ class Relay:
         """One batch, its calls side by side; True when there may be more."""
         with self._database.transaction(ALL_WORKSPACES) as tx:
             rows = tx.execute(text(_TAKE), {"batch": _BATCH, "lease": _LEASE_SECONDS}).all()
-        calls = [(row, self._call(row)) for row in rows]
         answered, refused, failed = [], [], []
+        calls = []
+        for row in rows:
+            if row.target in self._channels:
+                calls.append((row, self._call(row)))
+            else:
+                # Of another release, perhaps. It waits, and holds up nothing but its aggregate.
+                log.error("outbox row for an unknown target", target=row.target, method=row.method)
+                failed.append({"position": row.position, "wait": _LONGEST_BACK_OFF_SECONDS, "attempts": row.attempts})
         for row, call in calls:
             try:
                 call.result()
@@ -159,7 +167,7 @@ class Relay:
                     log.warning("outbox row refused", target=row.target, method=row.method, reason=refusal.reason)
                 else:
                     wait = min(0.2 * 2 ** min(row.attempts, 12), _LONGEST_BACK_OFF_SECONDS)
-                    failed.append({"position": row.position, "wait": wait})
+                    failed.append({"position": row.position, "wait": wait, "attempts": row.attempts})
                     SENT.labels(row.target, "failed").inc()
         self._settle(answered, refused, failed)
         return bool(answered) or bool(refused)
@@ -184,7 +192,9 @@ class Relay:
             if failed:
                 tx.execute(
                     text(
-                        "UPDATE outbox SET next_time = now() + make_interval(secs => :wait) WHERE position = :position"
+                        # Not what another relay has taken since.
+                        "UPDATE outbox SET next_time = now() + make_interval(secs => :wait)"
+                        " WHERE position = :position AND attempts = :attempts"
                     ),
                     failed,
                 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
@@ -11,6 +13,9 @@ from grpc_status import rpc_status
 from kit import errors
 
 DOMAIN = "reelroute"
+# A status travels in the call's trailing metadata, of which a client takes `rpc.MAX_METADATA_BYTES`.
+_MESSAGE_CHARACTERS = 2_000
+_VIOLATIONS_BYTES = 24 * 1024
 
 # From most to least special: the first class that fits is taken.
 _CODES: list[tuple[type[errors.ReelrouteError], grpc.StatusCode]] = [
@@ -42,23 +47,24 @@ def to_status(error: errors.ReelrouteError) -> status_pb2.Status:
     ]
     packed = [_pack(detail) for detail in details]
     if error.violations:
-        packed.append(
-            _pack(
-                error_details_pb2.BadRequest(
-                    field_violations=[
-                        error_details_pb2.BadRequest.FieldViolation(
-                            field=violation.field, description=violation.description, reason=violation.reason
-                        )
-                        for violation in error.violations
-                    ]
-                )
-            )
-        )
+        packed.append(_pack(_bad_request(error.violations)))
     if error.retry_after_seconds is not None:
         delay = duration_pb2.Duration()
         delay.FromNanoseconds(int(error.retry_after_seconds * 1_000_000_000))
         packed.append(_pack(error_details_pb2.RetryInfo(retry_delay=delay)))
-    return status_pb2.Status(code=code_of(error).value[0], message=error.message, details=packed)
+    message = error.message[:_MESSAGE_CHARACTERS]
+    return status_pb2.Status(code=code_of(error).value[0], message=message, details=packed)
+
+
+def _bad_request(violations: Sequence[errors.FieldViolation]) -> error_details_pb2.BadRequest:
+    """As many of the violations, from the first on, as fit."""
+    request = error_details_pb2.BadRequest()
+    for violation in violations:
+        request.field_violations.add(field=violation.field, description=violation.description, reason=violation.reason)
+        if request.ByteSize() > _VIOLATIONS_BYTES:
+            del request.field_violations[-1]
+            break
+    return request
 
 
 def from_rpc_error(error: grpc.RpcError) -> errors.ReelrouteError:
@@ -67,7 +73,11 @@ def from_rpc_error(error: grpc.RpcError) -> errors.ReelrouteError:
     known = isinstance(error, grpc.Call | grpc.aio.AioRpcError)
     code = error.code() if known else grpc.StatusCode.UNKNOWN
     kind = _CLASSES.get(code, errors.Internal)
-    status = rpc_status.from_call(error) if known else None
+    try:
+        status = rpc_status.from_call(error) if known else None
+    except ValueError:
+        # The call ended otherwise than its server said: cut off, or too large to be received.
+        status = None
     if status is None:
         return kind(_NEUTRAL.get(code, "Another part of the system failed. Try again; the log has the cause."))
     result = kind(status.message)
@@ -89,7 +99,7 @@ def from_rpc_error(error: grpc.RpcError) -> errors.ReelrouteError:
 _NEUTRAL = {
     grpc.StatusCode.UNAVAILABLE: "A part of the system does not answer now. Try again in a moment.",
     grpc.StatusCode.DEADLINE_EXCEEDED: "A part of the system took too long. Try again in a moment.",
-    grpc.StatusCode.RESOURCE_EXHAUSTED: "The request is larger than a service takes.",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "The request or its answer is larger than a service takes.",
 }
 
 

@@ -6,9 +6,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
+from wsgiref.simple_server import WSGIServer
 
 import grpc
 import structlog
@@ -16,11 +18,14 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+from sqlalchemy.exc import OperationalError
 
+from kit import crypto, migrations, rpc_server
 from kit import log as log_setup
-from kit import migrations, rpc
 from kit.config import ServiceSettings
-from kit.db import Database
+from kit.db import AddressUnusable, Database, UnsafeDatabase
 
 log = structlog.get_logger()
 
@@ -89,16 +94,15 @@ def serve(
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    server = rpc.build_server(config.service_token.get_secret_value(), config.rpc_threads)
+    server = rpc_server.build_server(config.service_token.get_secret_value(), config.rpc_threads)
     for add, servicer, _ in servicers:
         add(servicer, server)
     health_servicer = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     names = [full_name for _, _, full_name in servicers]
     reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
-    rpc.listen(server, config.listen)
-    metrics_host, metrics_port = config.metrics_listen.rsplit(":", 1)
-    metrics_server, _ = start_http_server(int(metrics_port), metrics_host)
+    rpc_server.listen(server, config.listen)
+    metrics_server = _serve_metrics(config.metrics_listen)
     scheduler = _scheduler(duties)
     server.start()
     for part in parts:
@@ -111,6 +115,15 @@ def serve(
     stopping.wait()
     _drain(config.drain_seconds, server, health_servicer, scheduler, parts, on_drain)
     metrics_server.shutdown()
+
+
+def _serve_metrics(address: str) -> WSGIServer:
+    host, _, port = address.rpartition(":")
+    try:
+        server, _ = start_http_server(int(port), host)
+    except (OSError, ValueError, OverflowError) as error:
+        raise rpc_server.AddressTaken(address, "REELROUTE_METRICS_LISTEN") from error
+    return server
 
 
 def _drain(
@@ -164,17 +177,41 @@ def main(
 ) -> None:
     """The command line of every service: nothing to serve, `migrate` to prepare its schema, and its own commands.
 
-    A command gets the arguments that follow its name.
+    A command gets the arguments that follow its name. What whoever starts it can put right is said in one line on
+    standard error, with exit code 1.
     """
     own = commands or {}
-    config = config_class()
-    log_setup.configure(name, config.log_level)
-    match sys.argv[1:]:
-        case []:
-            run(config)
-        case ["migrate"]:
-            migrate(name, config)
-        case [command, *arguments] if command in own:
-            own[command](config, arguments)
-        case _:
-            sys.exit(f"usage: python -m services.{name} [{' | '.join(['migrate', *own])}]")
+    with _said_plainly():
+        config = config_class()
+        log_setup.configure(name, config.log_level)
+        match sys.argv[1:]:
+            case []:
+                run(config)
+            case ["migrate"]:
+                migrate(name, config)
+            case [command, *arguments] if command in own:
+                own[command](config, arguments)
+            case _:
+                sys.exit(f"usage: python -m services.{name} [{' | '.join(['migrate', *own])}]")
+
+
+@contextmanager
+def _said_plainly() -> Iterator[None]:
+    try:
+        yield
+    except ValidationError as error:
+        faults = "; ".join(f"REELROUTE_{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors())
+        sys.exit(f"The configuration cannot be used. {faults}")
+    except (
+        SettingsError,
+        AddressUnusable,
+        UnsafeDatabase,
+        migrations.SchemaOutdated,
+        rpc_server.AddressTaken,
+        crypto.KeyUnusable,
+        log_setup.LevelUnknown,
+    ) as error:
+        sys.exit(str(error))
+    except OperationalError as error:
+        # What the driver says names host, database and role, and no password.
+        sys.exit("The database cannot be used: " + " ".join(str(error.orig).split()))

@@ -14,7 +14,7 @@ import grpc
 import psycopg2
 from psycopg2 import sql
 
-from kit import migrations, rpc
+from kit import migrations, rpc, rpc_server
 from kit.db import Database
 from tests import database
 
@@ -69,10 +69,10 @@ def service_database(admin_url: str, service: str) -> Iterator[Database]:
 @contextlib.contextmanager
 def served(*servicers: tuple[Callable[..., None], object]) -> Iterator[grpc.Channel]:
     """A server with our interceptor on a free port, and a channel to it that carries the service token."""
-    server = rpc.build_server(SERVICE_TOKEN, threads=16)
+    server = rpc_server.build_server(SERVICE_TOKEN, threads=16)
     for add, servicer in servicers:
         add(servicer, server)
-    port = rpc.listen(server, "127.0.0.1:0")
+    port = rpc_server.listen(server, "127.0.0.1:0")
     server.start()
     channel = rpc.channel(f"127.0.0.1:{port}", SERVICE_TOKEN)
     try:

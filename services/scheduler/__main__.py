@@ -62,9 +62,11 @@ def sweep(database: Database, bell: DueBell) -> None:
 
 
 def clean_up(database: Database) -> None:
-    """Deletes answers that nobody will ask for again."""
-    with database.transaction(ALL_WORKSPACES) as tx:
-        forget(tx, store.requests)
+    """Deletes answers that nobody will ask for again, a bounded number per transaction."""
+    deleted = 1
+    while deleted:
+        with database.transaction(ALL_WORKSPACES) as tx:
+            deleted = forget(tx, store.requests)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from reelroute.scheduler.v1 import scheduler_pb2 as pb
 from reelroute.scheduler.v1 import scheduler_pb2_grpc
 from sqlalchemy import Connection
 
-from kit import rpc
+from kit import rpc_server
 from kit.activity import activity
 from kit.db import ALL_WORKSPACES, Database
 from kit.errors import FieldViolation, InvalidArgument
@@ -99,7 +99,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
         return pb.BatchCreatePostsResponse(results=results)
 
     def _check(self, message: pb.PostDraft) -> None:
-        violations = rpc.check(self._validator, message)
+        violations = rpc_server.check(self._validator, message)
         if violations:
             raise InvalidArgument(f"{violations[0].field}: {violations[0].description}", violations)
 
@@ -117,8 +117,10 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
                 tx,
                 workspace_id,
                 page,
-                from_time=messages.time_from(request.from_time) if request.HasField("from_time") else None,
-                until_time=messages.time_from(request.until_time) if request.HasField("until_time") else None,
+                from_time=messages.time_from(request.from_time, "from_time") if request.HasField("from_time") else None,
+                until_time=messages.time_from(request.until_time, "until_time")
+                if request.HasField("until_time")
+                else None,
                 channel=request.channel,
                 state=messages.state_from(request.delivery_state),
             )
@@ -225,12 +227,12 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
                 return pb.CompleteDeliveryResponse()
             if reported is domain.DeliveryState.CONFIRMING:
                 store.set_confirming(tx, workspace_id, delivery_id, request.attempt)
-                time = messages.time_from(request.accepted.accept_time)
+                time = messages.time_from(request.accepted.accept_time, "accepted.accept_time")
                 text = "The platform has everything; its verdict is awaited."
                 store.tell(tx, [_on(workspace_id, delivery, "delivery.confirming", text, time)])
             else:
                 published = request.published
-                time = messages.time_from(published.publish_time)
+                time = messages.time_from(published.publish_time, "published.publish_time")
                 store.set_published(
                     tx,
                     workspace_id,

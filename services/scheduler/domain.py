@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import enum
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -169,7 +170,7 @@ class Failure:
 class RetryPolicy:
     """How often and how late a failed delivery is tried again. Waits in seconds."""
 
-    max_attempts: int = 5
+    max_attempts: int = 10
     first_seconds: float = 5
     longest_seconds: float = 900
 
@@ -196,6 +197,10 @@ class ScheduleTimeInPast(InvalidArgument):
 
 class ScheduleTimeTooFar(InvalidArgument):
     """The instant is more than two years ahead."""
+
+
+class AccountRepeated(InvalidArgument):
+    """A post names an account twice, perhaps once in capital letters."""
 
 
 class PostNotFound(NotFound):
@@ -250,7 +255,10 @@ def resolve(local_time: str, time_zone: str, ambiguous: AmbiguousTime | None, no
             "local_time",
             f"{local_time!r} is not a wall-clock time. Use 'YYYY-MM-DDTHH:MM:SS' without an offset.",
         )
-    instant = _instant(naive, time_zone, ambiguous)
+    try:
+        instant = _instant(naive, time_zone, ambiguous)
+    except OverflowError:
+        raise _refused(LocalTimeInvalid, "local_time", f"{local_time} is at the end of the calendar.") from None
     if instant < now:
         raise _refused(
             ScheduleTimeInPast,
@@ -291,6 +299,14 @@ def _instant(naive: datetime, time_zone: str, ambiguous: AmbiguousTime | None) -
 
 def _refused(kind: type[InvalidArgument], field: str, message: str) -> InvalidArgument:
     return kind(message, [FieldViolation(field, message)])
+
+
+def distinct_accounts(account_ids: Sequence[UUID]) -> tuple[UUID, ...]:
+    """The accounts of a draft. Raises AccountRepeated when one comes twice."""
+    for index, account_id in enumerate(account_ids):
+        if account_id in account_ids[:index]:
+            raise _refused(AccountRepeated, f"account_ids[{index}]", f"The account {account_id} comes twice.")
+    return tuple(account_ids)
 
 
 def check_editable(post: Post, etag: str) -> None:
@@ -349,16 +365,18 @@ def lost_lease(delivery: Delivery, attempt: int) -> LeaseLost:
 def takes_report(delivery: Delivery, attempt: int, reported: DeliveryState) -> bool:
     """Whether a publisher's report changes the delivery; False when it says what is already known.
 
-    Raises LeaseLost when the attempt no longer holds the delivery.
+    Raises LeaseLost when the attempt no longer holds the delivery: another one does, or this one has ended otherwise.
     """
     if delivery.attempt != attempt or delivery.state is DeliveryState.CANCELED:
         raise lost_lease(delivery, attempt)
     if delivery.state is DeliveryState.CLAIMED:
         return True
+    if reported in (delivery.state, DeliveryState.CONFIRMING):
+        # The same report again, or the one before it: what was sent may arrive twice.
+        return False
     if delivery.state is DeliveryState.CONFIRMING:
-        return reported is not DeliveryState.CONFIRMING
-    # Over, or already scheduled again: a repeat of the report that ended this attempt.
-    return False
+        return True
+    raise lost_lease(delivery, attempt)
 
 
 def told_failure(failure: Failure, attempt: int, state: DeliveryState, due_time: datetime | None) -> tuple[str, str]:

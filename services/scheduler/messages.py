@@ -8,6 +8,7 @@ from uuid import UUID
 from google.protobuf.timestamp_pb2 import Timestamp
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
+from kit.errors import InvalidArgument
 from services.scheduler import domain
 
 _AMBIGUOUS = {
@@ -27,10 +28,10 @@ def schedule_from(message: pb.PostDraft, now: datetime) -> domain.Schedule:
 
 
 def draft_from(message: pb.PostDraft, schedule: domain.Schedule) -> domain.Draft:
-    """What the author decided."""
+    """What the author decided. Raises AccountRepeated."""
     return domain.Draft(
         channel=message.channel,
-        account_ids=tuple(UUID(account_id) for account_id in message.account_ids),
+        account_ids=domain.distinct_accounts([UUID(account_id) for account_id in message.account_ids]),
         caption=message.caption,
         media=tuple(domain.Media(media.media_asset_id, media.sha256, media.mime_type) for media in message.media),
         schedule=schedule,
@@ -172,7 +173,7 @@ def failure_from(message: pb.Failure) -> domain.Failure:
         kind=domain.FailureKind[pb.FailureKind.Name(message.kind).removeprefix("FAILURE_KIND_")],
         reason=message.reason,
         message=message.message,
-        retry_time=time_from(message.retry_time) if message.HasField("retry_time") else None,
+        retry_time=time_from(message.retry_time, "failure.retry_time") if message.HasField("retry_time") else None,
     )
 
 
@@ -195,6 +196,9 @@ def time_to(instant: datetime) -> Timestamp:
     return message
 
 
-def time_from(message: Timestamp) -> datetime:
-    """A message as an instant in UTC."""
-    return message.ToDatetime(tzinfo=UTC)
+def time_from(message: Timestamp, field: str) -> datetime:
+    """A message as an instant in UTC. Raises InvalidArgument, naming the field, for one outside the years 1 to 9999."""
+    try:
+        return message.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise InvalidArgument.of_field(field, "The instant is outside of the calendar's years 1 to 9999.") from None

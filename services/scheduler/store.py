@@ -157,13 +157,10 @@ def read_post(tx: Connection, workspace_id: UUID, post_id: UUID, *, lock: bool =
 
 
 def read_posts(tx: Connection, workspace_id: UUID, post_ids: Sequence[UUID]) -> list[Post]:
-    """Posts in the order of their ids; ids that the workspace does not have are left out."""
-    rows = tx.execute(
-        select(posts)
-        .where(posts.c.workspace_id == workspace_id, posts.c.post_id.in_(post_ids))
-        .order_by(posts.c.post_id)
-    )
-    return _with_deliveries(tx, workspace_id, rows.mappings().all())
+    """Posts in the order of `post_ids`; ids that the workspace does not have are left out."""
+    rows = tx.execute(select(posts).where(posts.c.workspace_id == workspace_id, posts.c.post_id.in_(post_ids)))
+    found = {post.post_id: post for post in _with_deliveries(tx, workspace_id, rows.mappings().all())}
+    return [found[post_id] for post_id in post_ids if post_id in found]
 
 
 def list_posts(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 Work = TypeVar("Work")
+_SHORTEST_WAIT_SECONDS = 0.01
 
 
 class DueBell:
@@ -72,4 +73,6 @@ def claim_or_wait(
         if claimed or left <= 0 or bell.closed:
             return claimed
         until_due = seconds_until_due()
-        bell.wait(rings, min(left, poll_seconds, poll_seconds if until_due is None else max(0.001, until_due)))
+        # Something that is due and was not handed out is locked by somebody, for a moment.
+        until_due = poll_seconds if until_due is None else max(_SHORTEST_WAIT_SECONDS, until_due)
+        bell.wait(rings, min(left, poll_seconds, until_due))

@@ -75,6 +75,7 @@ def test_a_time_that_comes_twice_needs_the_authors_choice() -> None:
         ("2027-01-04T18:00:00", "Mars/Olympus", "TIME_ZONE_UNKNOWN"),
         ("2027-02-30T18:00:00", "UTC", "LOCAL_TIME_INVALID"),
         ("2027-01-04T18:00:00+01:00", "UTC", "LOCAL_TIME_INVALID"),
+        ("9999-12-31T23:59:00", "America/New_York", "LOCAL_TIME_INVALID"),  # the year 10000 in UTC
         ("2026-12-01T11:59:59", "UTC", "SCHEDULE_TIME_IN_PAST"),
         ("2036-01-04T18:00:00", "UTC", "SCHEDULE_TIME_TOO_FAR"),
     ],
@@ -87,7 +88,9 @@ def test_a_time_that_cannot_be_meant_is_refused_with_its_field(local_time: str, 
 
 
 @given(
-    st.sampled_from(["America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "Africa/Casablanca", "Asia/Kathmandu"]),
+    st.sampled_from(
+        ["America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "Africa/Casablanca", "Asia/Kathmandu"]
+    ),
     st.datetimes(datetime(2026, 12, 2), datetime(2028, 11, 1)),
     st.sampled_from(list(AmbiguousTime)),
 )
@@ -102,7 +105,7 @@ def test_whatever_is_accepted_shows_that_time_on_a_wall_clock_there(
     assert schedule.instant.astimezone(ZoneInfo(time_zone)).replace(tzinfo=None) == local
 
 
-@pytest.mark.parametrize("state", set(DeliveryState) - {DeliveryState.SCHEDULED})
+@pytest.mark.parametrize("state", [state for state in DeliveryState if state is not DeliveryState.SCHEDULED])
 def test_only_a_post_of_which_nothing_has_begun_can_be_edited(state: DeliveryState) -> None:
     domain.check_editable(post(delivery(DeliveryState.SCHEDULED)), "r3")
     with pytest.raises(domain.PostNotEditable):
@@ -178,7 +181,7 @@ def test_a_report_of_an_older_attempt_is_refused_in_every_state() -> None:
         (DeliveryState.CONFIRMING, DeliveryState.CONFIRMING, False),  # the same report again
         (DeliveryState.CONFIRMING, DeliveryState.PUBLISHED, True),
         (DeliveryState.PUBLISHED, DeliveryState.PUBLISHED, False),
-        (DeliveryState.PUBLISHED, DeliveryState.FAILED, False),  # final is final
+        (DeliveryState.PUBLISHED, DeliveryState.CONFIRMING, False),  # an earlier report again
         (DeliveryState.SCHEDULED, DeliveryState.SCHEDULED, False),  # the failure was already taken
     ],
 )
@@ -186,3 +189,23 @@ def test_a_report_of_the_holding_attempt_moves_a_delivery_only_forward(
     state: DeliveryState, reported: DeliveryState, changes: bool
 ) -> None:
     assert domain.takes_report(delivery(state), 1, reported) is changes
+
+
+@pytest.mark.parametrize(
+    ("state", "reported"),
+    [
+        (DeliveryState.PUBLISHED, DeliveryState.FAILED),
+        (DeliveryState.FAILED, DeliveryState.PUBLISHED),
+        (DeliveryState.SCHEDULED, DeliveryState.PUBLISHED),  # it failed and waits: only another attempt may say more
+    ],
+)
+def test_an_attempt_that_has_ended_cannot_say_otherwise(state: DeliveryState, reported: DeliveryState) -> None:
+    with pytest.raises(domain.LeaseLost):
+        domain.takes_report(delivery(state), 1, reported)
+
+
+def test_an_account_comes_once_however_it_is_written() -> None:
+    account = "0198c0de-0000-7000-8000-00000000abcd"
+    with pytest.raises(domain.AccountRepeated) as refusal:
+        domain.distinct_accounts([UUID(account), UUID(int=1), UUID(account.upper())])
+    assert refusal.value.violations[0].field == "account_ids[2]"
