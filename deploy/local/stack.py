@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +36,13 @@ class Stack:
     uses_sandbox: bool
 
 
-def start(supervisor: Supervisor, data: Path, announce: Callable[[str], None]) -> Stack:
-    """Starts everything on the data of a folder and returns when it is ready. Raises LocalError."""
+def start(
+    supervisor: Supervisor, data: Path, announce: Callable[[str], None], environment: Mapping[str, str] = os.environ
+) -> Stack:
+    """Starts everything on the data of a folder and returns when it is ready. Raises LocalError.
+
+    What `environment` sets for Reelroute (REELROUTE_…) is handed on to every process.
+    """
     secrets, port, logs = local_secrets(data), ports(data), data / "logs"
     logs.mkdir(exist_ok=True)
     announce("starting PostgreSQL")
@@ -51,9 +56,9 @@ def start(supervisor: Supervisor, data: Path, announce: Callable[[str], None]) -
         for name in SERVICES:
             pool.submit(migrations.prepare, name, postgres.admin_url, urls[name]).result()
     announce("starting the services")
-    uses_sandbox = "REELROUTE_TIKTOK_CLIENT_KEY" not in os.environ
+    uses_sandbox = "REELROUTE_TIKTOK_CLIENT_KEY" not in environment
     common = {
-        **{name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith("REELROUTE_")},
+        **{name: value for name, value in environment.items() if name in _PASSED_ON or name.startswith("REELROUTE_")},
         "REELROUTE_SERVICE_TOKEN": secrets.service_token,
         **{f"REELROUTE_{name.upper()}_ADDRESS": f"127.0.0.1:{port[name]}" for name in SERVICES},
     }
@@ -84,14 +89,14 @@ def start(supervisor: Supervisor, data: Path, announce: Callable[[str], None]) -
         )
     for name in (*SERVICES, "gateway"):
         listen = f"127.0.0.1:{port[name]}"
-        environment = {
+        variables = {
             **common,
             **own.get(name, {}),
             "REELROUTE_LISTEN": listen,
             "REELROUTE_METRICS_LISTEN": f"127.0.0.1:{port[f'{name}-metrics']}",
         }
         ready = _http_ready(f"http://{listen}/readyz") if name == "gateway" else _rpc_ready(listen)
-        supervisor.start(_child(name, [sys.executable, "-m", f"services.{name}"], environment, logs, ready))
+        supervisor.start(_child(name, [sys.executable, "-m", f"services.{name}"], variables, logs, ready))
     supervisor.wait_ready(timeout=_READY_SECONDS)
     return Stack(
         gateway_url=f"http://127.0.0.1:{port['gateway']}",

@@ -149,12 +149,10 @@ class Product:
 def product(environment: dict[str, str]) -> Iterator[Product]:
     folder = Path(tempfile.mkdtemp(prefix="reelroute-e2e-"))
     folder.chmod(0o711)
-    before = dict(os.environ)
-    os.environ.update(environment)
     told: list[str] = []
     try:
         with Supervisor(announce=told.append, stable_after=0) as supervisor:
-            stack = start(supervisor, folder, told.append)
+            stack = start(supervisor, folder, told.append, {**os.environ, **environment})
             headers = {"Authorization": f"Bearer {stack.api_key_file.read_text().strip()}"}
             with (
                 httpx.Client(base_url=stack.gateway_url, headers=headers, timeout=20, trust_env=False) as api,
@@ -170,8 +168,6 @@ def product(environment: dict[str, str]) -> Iterator[Product]:
                 ).raise_for_status()
                 yield Product(stack, supervisor, api, sandbox, demo.connect_accounts(api, sandbox, told.append))
     finally:
-        os.environ.clear()
-        os.environ.update(before)
         shutil.rmtree(folder, ignore_errors=True)
 
 
