@@ -16,6 +16,7 @@ from sqlalchemy import (
     Column,
     Connection,
     DateTime,
+    Index,
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
@@ -27,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
+from kit.db import ALL_WORKSPACES, Database
 from kit.errors import AlreadyExists
 
 KEEP_HOURS = 72
@@ -48,6 +50,7 @@ def requests_table(metadata: MetaData) -> Table:
         Column("response", LargeBinary),
         Column("create_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
         PrimaryKeyConstraint("workspace_id", "request_id", name="requests_pkey"),
+        Index("requests_by_age", "create_time"),
     )
 
 
@@ -86,13 +89,18 @@ def once(
     return response
 
 
-def forget(tx: Connection, table: Table) -> int:
-    """Deletes answers older than KEEP_HOURS; returns how many. At most 10,000 at a time."""
-    result = tx.execute(
-        text(
-            f"DELETE FROM {table.name} WHERE ctid IN (SELECT ctid FROM {table.name}"  # noqa: S608 - our own name
-            " WHERE create_time < now() - make_interval(hours => :hours) LIMIT 10000)"
-        ),
-        {"hours": KEEP_HOURS},
-    )
-    return result.rowcount
+def forget(database: Database, table: Table) -> int:
+    """Deletes answers older than KEEP_HOURS; returns how many. At most 10,000 in a transaction."""
+    forgotten = 0
+    while True:
+        with database.transaction(ALL_WORKSPACES) as tx:
+            deleted = tx.execute(
+                text(
+                    f"DELETE FROM {table.name} WHERE ctid IN (SELECT ctid FROM {table.name}"  # noqa: S608 - our own name
+                    " WHERE create_time < now() - make_interval(hours => :hours) LIMIT 10000)"
+                ),
+                {"hours": KEEP_HOURS},
+            ).rowcount
+        if not deleted:
+            return forgotten
+        forgotten += deleted

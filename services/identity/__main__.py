@@ -31,7 +31,11 @@ def run(config: IdentityConfig) -> None:
         "identity",
         config,
         servicers=[(add_IdentityServiceServicer_to_server, IdentityApi(db), "reelroute.identity.v1.IdentityService")],
-        duties=[service.Duty("forget answered requests", _FORGET_EVERY_SECONDS, lambda: _forget(db))],
+        duties=[
+            service.Duty(
+                "forget answered requests", _FORGET_EVERY_SECONDS, lambda: idempotency.forget(db, store.requests)
+            )
+        ],
     )
     db.close()
 
@@ -69,11 +73,6 @@ def _known_workspaces(db: Database) -> str:
     if not known:
         return "There is no workspace yet. Start the service once: it makes one, and a key."
     return "\n".join(["The workspaces:", *(f"  {item.workspace_id}  {item.display_name}" for item in known)])
-
-
-def _forget(db: Database) -> int:
-    with db.transaction(ALL_WORKSPACES) as tx:
-        return idempotency.forget(tx, store.requests)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def run(config: SchedulerConfig) -> None:
         duties=[
             service.Duty("wake the claimers", config.poll_seconds, bell.ring),
             service.Duty("sweep expired leases", 2, lambda: sweep(database, bell)),
-            service.Duty("forget answered requests", 3600, lambda: clean_up(database)),
+            service.Duty("forget answered requests", 3600, lambda: forget(database, store.requests)),
         ],
         on_drain=bell.close,
     )
@@ -59,14 +59,6 @@ def sweep(database: Database, bell: DueBell) -> None:
         OLDEST_CLAIM.set(store.oldest_claim_seconds(tx))
     if until_due is not None and until_due <= 0:
         bell.ring()
-
-
-def clean_up(database: Database) -> None:
-    """Deletes answers that nobody will ask for again, a bounded number per transaction."""
-    deleted = 1
-    while deleted:
-        with database.transaction(ALL_WORKSPACES) as tx:
-            deleted = forget(tx, store.requests)
 
 
 if __name__ == "__main__":

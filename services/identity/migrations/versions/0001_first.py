@@ -86,6 +86,7 @@ def upgrade() -> None:
         sa.Column("create_time", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
         sa.PrimaryKeyConstraint("workspace_id", "request_id", name="requests_pkey"),
     )
+    op.create_index("requests_by_age", "requests", ["create_time"])
     isolate_by_workspace(op, "workspaces", "users", "api_keys", "requests")
 
 

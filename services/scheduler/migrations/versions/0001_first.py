@@ -85,6 +85,7 @@ def upgrade() -> None:
         sa.Column("create_time", sa.DateTime(timezone=True), nullable=False, server_default=_NOW),
         sa.PrimaryKeyConstraint("workspace_id", "request_id", name="requests_pkey"),
     )
+    op.create_index("requests_by_age", "requests", ["create_time"])
     op.create_table(
         "outbox",
         sa.Column("position", sa.BigInteger, sa.Identity(always=True), primary_key=True),
