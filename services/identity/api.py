@@ -8,14 +8,13 @@ from typing import TypeVar
 from uuid import UUID
 
 import grpc
-from google.protobuf.timestamp_pb2 import Timestamp
 from reelroute.identity.v1 import identity_pb2 as pb
 from reelroute.identity.v1.identity_pb2_grpc import IdentityServiceServicer
 
 from kit import idempotency
 from kit.db import ALL_WORKSPACES, Database, new_id
-from kit.errors import InvalidArgument
 from kit.paging import Page
+from kit.timestamps import from_timestamp, to_timestamp
 from services.identity import domain, store
 from services.identity.domain import KeyText, Scope
 
@@ -117,7 +116,7 @@ class IdentityApi(IdentityServiceServicer):
                     scopes=[_scope_in(scope) for scope in request.scopes],
                     now=self._clock(),
                     user_id=UUID(request.user_id) if request.user_id else None,
-                    expire_time=_instant("expire_time", request.expire_time)
+                    expire_time=from_timestamp(request.expire_time, "expire_time")
                     if request.HasField("expire_time")
                     else None,
                 )
@@ -186,26 +185,11 @@ def _scope_out(scope: Scope) -> pb.Scope.ValueType:
     return pb.Scope.Value(f"SCOPE_{scope.value}")
 
 
-def _instant(field: str, timestamp: Timestamp) -> datetime:
-    try:
-        return timestamp.ToDatetime(tzinfo=UTC)
-    except ValueError:
-        raise InvalidArgument.of_field(field, "This is no instant between the years 1 and 9999.") from None
-
-
-def _timestamp(instant: datetime | None) -> Timestamp | None:
-    if instant is None:
-        return None
-    timestamp = Timestamp()
-    timestamp.FromDatetime(instant)
-    return timestamp
-
-
 def _workspace(workspace: domain.Workspace) -> pb.Workspace:
     return pb.Workspace(
         workspace_id=str(workspace.workspace_id),
         display_name=workspace.display_name,
-        create_time=_timestamp(workspace.create_time),
+        create_time=to_timestamp(workspace.create_time),
     )
 
 
@@ -215,7 +199,7 @@ def _user(user: domain.User) -> pb.User:
         workspace_id=str(user.workspace_id),
         email=user.email,
         display_name=user.display_name,
-        create_time=_timestamp(user.create_time),
+        create_time=to_timestamp(user.create_time),
     )
 
 
@@ -227,8 +211,8 @@ def _api_key(key: domain.ApiKey) -> pb.ApiKey:
         prefix=key.prefix,
         scopes=[_scope_out(scope) for scope in key.scopes],
         user_id="" if key.user_id is None else str(key.user_id),
-        create_time=_timestamp(key.create_time),
-        expire_time=_timestamp(key.expire_time),
-        revoke_time=_timestamp(key.revoke_time),
-        last_use_time=_timestamp(key.last_use_time),
+        create_time=to_timestamp(key.create_time),
+        expire_time=to_timestamp(key.expire_time) if key.expire_time else None,
+        revoke_time=to_timestamp(key.revoke_time) if key.revoke_time else None,
+        last_use_time=to_timestamp(key.last_use_time) if key.last_use_time else None,
     )

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 import grpc
-from google.protobuf.timestamp_pb2 import Timestamp
 from reelroute.notification.v1 import notification_pb2 as pb
 from reelroute.notification.v1 import notification_pb2_grpc
 
 from kit.db import Database
-from kit.errors import InvalidArgument
 from kit.paging import Page
+from kit.timestamps import from_timestamp, to_timestamp
 from services.notification import store
 from services.notification.domain import Activity, Facts, Message, Send, SendState, Severity, is_told, message_of
 
@@ -75,16 +74,10 @@ class NotificationApi(notification_pb2_grpc.NotificationServiceServicer):
 
 
 def _facts(request: pb.RecordActivityRequest) -> Facts:
-    try:
-        activity_time = request.activity_time.ToDatetime(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise InvalidArgument.of_field(
-            "activity_time", "This is no moment between the years 1 and 9999. Send when it happened."
-        ) from None
     return Facts(
         workspace_id=UUID(request.workspace_id),
         request_id=request.request_id,
-        activity_time=activity_time,
+        activity_time=from_timestamp(request.activity_time, "activity_time"),
         type=request.type,
         summary=request.summary,
         post_id=_id(request.post_id),
@@ -98,19 +91,13 @@ def _id(value: str) -> UUID | None:
     return UUID(value) if value else None
 
 
-def _time(moment: datetime) -> Timestamp:
-    result = Timestamp()
-    result.FromDatetime(moment)
-    return result
-
-
 def _activity(activity: Activity) -> pb.Activity:
     facts = activity.facts
     return pb.Activity(
         activity_id=str(activity.activity_id),
         workspace_id=str(facts.workspace_id),
-        activity_time=_time(facts.activity_time),
-        create_time=_time(activity.create_time),
+        activity_time=to_timestamp(facts.activity_time),
+        create_time=to_timestamp(activity.create_time),
         type=facts.type,
         summary=facts.summary,
         post_id=str(facts.post_id or ""),
@@ -129,7 +116,7 @@ def _message(message: Message) -> pb.Message:
         severity=_SEVERITIES[message.draft.severity],
         title=message.draft.title,
         body=message.draft.body,
-        create_time=_time(message.create_time),
+        create_time=to_timestamp(message.create_time),
         sends=[_send(send) for send in message.sends],
     )
 
@@ -140,5 +127,5 @@ def _send(send: Send) -> pb.MessageSend:
         state=_STATES[send.state],
         attempts=send.attempts,
         last_error=send.last_error,
-        send_time=_time(send.send_time) if send.send_time else None,
+        send_time=to_timestamp(send.send_time) if send.send_time else None,
     )

@@ -12,6 +12,7 @@ from reelroute.publisher.v1 import publisher_pb2_grpc
 from kit.activity import activity
 from kit.db import ALL_WORKSPACES
 from kit.paging import Page
+from kit.timestamps import to_timestamp
 from services.publisher import account_store, connecting, domain, messages, store
 from services.publisher.account_store import PendingConnection
 from services.publisher.ledger import Ledger
@@ -54,7 +55,7 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
             code_challenge=proof.challenge,
             always_ask=True,
         )
-        return pb.StartConnectionResponse(consent_url=url, state=state, expire_time=messages.time_to(expire_time))
+        return pb.StartConnectionResponse(consent_url=url, state=state, expire_time=to_timestamp(expire_time))
 
     def FinishConnection(
         self, request: pb.FinishConnectionRequest, context: grpc.ServicerContext
@@ -144,7 +145,7 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
     ) -> pb.BeginPublishEpochResponse:
         with self._database.transaction(ALL_WORKSPACES) as tx:
             epoch = store.begin_epoch(tx, request.reason)
-        return pb.BeginPublishEpochResponse(publish_epoch=epoch.number, begin_time=messages.time_to(epoch.begin_time))
+        return pb.BeginPublishEpochResponse(publish_epoch=epoch.number, begin_time=to_timestamp(epoch.begin_time))
 
 
 def _check(post: pb.PostCheck, known: dict[UUID, domain.Account]) -> list[Problem]:

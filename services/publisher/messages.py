@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from reelroute.publisher.v1 import publisher_pb2 as pb
 from sqlalchemy import RowMapping
 
+from kit.timestamps import to_timestamp
 from services.publisher import domain
 from services.publisher.platforms.base import MediaFile
 from services.publisher.platforms.tiktok import Problem
@@ -35,10 +35,10 @@ def account_to(account: domain.Account) -> pb.Account:
         state=pb.AccountState.Value(f"ACCOUNT_STATE_{account.state.value}"),
         problem=account.problem,
         authorization_expire_time=(
-            time_to(account.authorization_expire_time) if account.authorization_expire_time else None
+            to_timestamp(account.authorization_expire_time) if account.authorization_expire_time else None
         ),
-        create_time=time_to(account.create_time),
-        update_time=time_to(account.update_time),
+        create_time=to_timestamp(account.create_time),
+        update_time=to_timestamp(account.update_time),
     )
 
 
@@ -59,18 +59,18 @@ def publication_to(
         platform_post_id=publication.platform_post_id,
         url=publication.url,
         publish_epoch=publication.publish_epoch,
-        create_time=time_to(times[0]),
-        update_time=time_to(times[1]),
+        create_time=to_timestamp(times[0]),
+        update_time=to_timestamp(times[1]),
         attempts=[
             pb.Attempt(
                 attempt=attempt["attempt"],
                 holder=attempt["holder"],
-                start_time=time_to(attempt["start_time"]),
-                end_time=time_to(attempt["end_time"]) if attempt["end_time"] else None,
+                start_time=to_timestamp(attempt["start_time"]),
+                end_time=to_timestamp(attempt["end_time"]) if attempt["end_time"] else None,
                 outcome=attempt["outcome"],
                 entries=[
                     pb.AttemptEntry(
-                        entry_time=time_to(entry["entry_time"]),
+                        entry_time=to_timestamp(entry["entry_time"]),
                         step=_step(entry["step"]),
                         message=entry["message"],
                         vendor_log_id=entry["vendor_log_id"],
@@ -117,13 +117,6 @@ def problem_to(problem: Problem) -> pb.PostProblem:
     return pb.PostProblem(
         field=problem.field, reason=problem.reason, message=problem.message, blocking=problem.blocking
     )
-
-
-def time_to(instant: datetime) -> Timestamp:
-    """An instant as a message."""
-    message = Timestamp()
-    message.FromDatetime(instant)
-    return message
 
 
 def _step(name: str) -> pb.PublicationStep.ValueType:

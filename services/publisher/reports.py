@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
 from kit.activity import activity
 from kit.outbox import Notice
+from kit.timestamps import to_timestamp
 from services.publisher.domain import Failure, Publication, Verdict
 
 _SCHEDULER = "/reelroute.scheduler.v1.SchedulerService"
@@ -18,7 +18,7 @@ _SCHEDULER = "/reelroute.scheduler.v1.SchedulerService"
 def accepted(publication: Publication, time: datetime) -> Notice:
     """The platform has everything."""
     request = _complete(publication)
-    request.accepted.accept_time.CopyFrom(_time(time))
+    request.accepted.accept_time.CopyFrom(to_timestamp(time))
     return _to_scheduler(publication, "CompleteDelivery", request)
 
 
@@ -30,7 +30,7 @@ def published(publication: Publication, verdict: Verdict, time: datetime) -> Not
             platform_post_id=verdict.platform_post_id,
             url=verdict.url,
             visibility=pb.Visibility.Value(f"VISIBILITY_{verdict.visibility.value}"),
-            publish_time=_time(time),
+            publish_time=to_timestamp(time),
         )
     )
     return _to_scheduler(publication, "CompleteDelivery", request)
@@ -42,7 +42,7 @@ def failed(publication: Publication, failure: Failure) -> Notice:
         kind=pb.FailureKind.Value(f"FAILURE_KIND_{failure.kind.value}"),
         reason=failure.reason[:100],
         message=failure.message[:2000],
-        retry_time=_time(failure.retry_time) if failure.retry_time else None,
+        retry_time=to_timestamp(failure.retry_time) if failure.retry_time else None,
     )
     request = pb.FailDeliveryRequest(
         workspace_id=str(publication.workspace_id),
@@ -77,9 +77,3 @@ def _complete(publication: Publication) -> pb.CompleteDeliveryRequest:
 
 def _to_scheduler(publication: Publication, method: str, request: Message) -> Notice:
     return Notice(publication.workspace_id, publication.delivery_id, "scheduler", f"{_SCHEDULER}/{method}", request)
-
-
-def _time(instant: datetime) -> Timestamp:
-    message = Timestamp()
-    message.FromDatetime(instant)
-    return message

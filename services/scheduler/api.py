@@ -19,6 +19,7 @@ from kit.errors import FieldViolation, InvalidArgument
 from kit.idempotency import once
 from kit.outbox import Notice
 from kit.paging import Page
+from kit.timestamps import from_timestamp, to_timestamp
 from services.scheduler import domain, messages, store
 from services.scheduler.waiting import DueBell, claim_or_wait
 
@@ -117,10 +118,8 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
                 tx,
                 workspace_id,
                 page,
-                from_time=messages.time_from(request.from_time, "from_time") if request.HasField("from_time") else None,
-                until_time=messages.time_from(request.until_time, "until_time")
-                if request.HasField("until_time")
-                else None,
+                from_time=from_timestamp(request.from_time, "from_time") if request.HasField("from_time") else None,
+                until_time=from_timestamp(request.until_time, "until_time") if request.HasField("until_time") else None,
                 channel=request.channel,
                 state=messages.state_from(request.delivery_state),
             )
@@ -200,7 +199,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
         )
         return pb.ClaimDueDeliveriesResponse(
             deliveries=[messages.claimed_to(delivery) for delivery in claimed],
-            claim_time=messages.time_to(claimed_at[0]) if claimed_at else None,
+            claim_time=to_timestamp(claimed_at[0]) if claimed_at else None,
         )
 
     def RenewDelivery(
@@ -212,7 +211,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
             expires = store.renew(tx, workspace_id, delivery_id, request.attempt, seconds)
             if expires is None:
                 raise domain.lost_lease(store.read_delivery(tx, workspace_id, delivery_id), request.attempt)
-        return pb.RenewDeliveryResponse(lease_expire_time=messages.time_to(expires))
+        return pb.RenewDeliveryResponse(lease_expire_time=to_timestamp(expires))
 
     def CompleteDelivery(
         self, request: pb.CompleteDeliveryRequest, context: grpc.ServicerContext
@@ -227,12 +226,12 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
                 return pb.CompleteDeliveryResponse()
             if reported is domain.DeliveryState.CONFIRMING:
                 store.set_confirming(tx, workspace_id, delivery_id, request.attempt)
-                time = messages.time_from(request.accepted.accept_time, "accepted.accept_time")
+                time = from_timestamp(request.accepted.accept_time, "accepted.accept_time")
                 text = "The platform has everything; its verdict is awaited."
                 store.tell(tx, [_on(workspace_id, delivery, "delivery.confirming", text, time)])
             else:
                 published = request.published
-                time = messages.time_from(published.publish_time, "published.publish_time")
+                time = from_timestamp(published.publish_time, "published.publish_time")
                 store.set_published(
                     tx,
                     workspace_id,

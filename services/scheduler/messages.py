@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
-from kit.errors import InvalidArgument
+from kit.timestamps import from_timestamp, to_timestamp
 from services.scheduler import domain
 
 _AMBIGUOUS = {
@@ -87,12 +86,12 @@ def post_to(post: domain.Post) -> pb.Post:
         media=media_to(draft.media),
         local_time=draft.schedule.local_time.isoformat(timespec="seconds"),
         time_zone=draft.schedule.time_zone,
-        schedule_time=time_to(draft.schedule.instant),
+        schedule_time=to_timestamp(draft.schedule.instant),
         options=options_to(draft.options),
         deliveries=[delivery_to(delivery) for delivery in post.deliveries],
         etag=post.etag,
-        create_time=time_to(post.create_time),
-        update_time=time_to(post.update_time),
+        create_time=to_timestamp(post.create_time),
+        update_time=to_timestamp(post.update_time),
         ref=draft.ref,
     )
 
@@ -106,13 +105,13 @@ def planned_to(workspace_id: str, draft: domain.Draft) -> pb.Post:
         media=media_to(draft.media),
         local_time=draft.schedule.local_time.isoformat(timespec="seconds"),
         time_zone=draft.schedule.time_zone,
-        schedule_time=time_to(draft.schedule.instant),
+        schedule_time=to_timestamp(draft.schedule.instant),
         options=options_to(draft.options),
         deliveries=[
             pb.Delivery(
                 account_id=str(account_id),
                 state=pb.DELIVERY_STATE_SCHEDULED,
-                due_time=time_to(draft.schedule.instant),
+                due_time=to_timestamp(draft.schedule.instant),
             )
             for account_id in draft.account_ids
         ],
@@ -134,7 +133,7 @@ def delivery_to(delivery: domain.Delivery) -> pb.Delivery:
         post_id=str(delivery.post_id),
         account_id=str(delivery.account_id),
         state=pb.DeliveryState.Value(f"DELIVERY_STATE_{delivery.state.value}"),
-        due_time=time_to(delivery.due_time),
+        due_time=to_timestamp(delivery.due_time),
         attempt=delivery.attempt,
         platform_post_id=delivery.platform_post_id,
         url=delivery.url,
@@ -143,10 +142,10 @@ def delivery_to(delivery: domain.Delivery) -> pb.Delivery:
             if delivery.visibility
             else pb.VISIBILITY_UNSPECIFIED
         ),
-        publish_time=time_to(delivery.publish_time) if delivery.publish_time else None,
+        publish_time=to_timestamp(delivery.publish_time) if delivery.publish_time else None,
         failure_reason=delivery.failure_reason,
         failure_message=delivery.failure_message,
-        update_time=time_to(delivery.update_time),
+        update_time=to_timestamp(delivery.update_time),
     )
 
 
@@ -158,8 +157,8 @@ def claimed_to(claimed: domain.Claimed) -> pb.ClaimedDelivery:
         post_id=str(claimed.post_id),
         account_id=str(claimed.account_id),
         attempt=claimed.attempt,
-        due_time=time_to(claimed.due_time),
-        lease_expire_time=time_to(claimed.lease_expire_time),
+        due_time=to_timestamp(claimed.due_time),
+        lease_expire_time=to_timestamp(claimed.lease_expire_time),
         caption=claimed.caption,
         media=media_to(claimed.media),
         options=options_to(claimed.options),
@@ -173,7 +172,7 @@ def failure_from(message: pb.Failure) -> domain.Failure:
         kind=domain.FailureKind[pb.FailureKind.Name(message.kind).removeprefix("FAILURE_KIND_")],
         reason=message.reason,
         message=message.message,
-        retry_time=time_from(message.retry_time, "failure.retry_time") if message.HasField("retry_time") else None,
+        retry_time=from_timestamp(message.retry_time, "failure.retry_time") if message.HasField("retry_time") else None,
     )
 
 
@@ -187,18 +186,3 @@ def state_from(value: pb.DeliveryState.ValueType) -> domain.DeliveryState | None
     if value == pb.DELIVERY_STATE_UNSPECIFIED:
         return None
     return domain.DeliveryState[pb.DeliveryState.Name(value).removeprefix("DELIVERY_STATE_")]
-
-
-def time_to(instant: datetime) -> Timestamp:
-    """An instant as a message."""
-    message = Timestamp()
-    message.FromDatetime(instant)
-    return message
-
-
-def time_from(message: Timestamp, field: str) -> datetime:
-    """A message as an instant in UTC. Raises InvalidArgument, naming the field, for one outside the years 1 to 9999."""
-    try:
-        return message.ToDatetime(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise InvalidArgument.of_field(field, "The instant is outside of the calendar's years 1 to 9999.") from None
