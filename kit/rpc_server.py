@@ -138,8 +138,8 @@ class CallInterceptor(grpc.ServerInterceptor):
     def _refuse(self, error: Exception, method: str, started: float, rpc: grpc.ServicerContext) -> NoReturn:
         if isinstance(error, grpc.RpcError) and not rpc.is_active():
             # The caller left in the middle of its stream: nobody is there to be answered, and nothing is wrong.
-            _record(method, grpc.StatusCode.CANCELLED, started)
             log.info("caller left")
+            _record(method, grpc.StatusCode.CANCELLED, started)
             raise error
         refusal = _as_refusal(error)
         code = code_of(refusal)

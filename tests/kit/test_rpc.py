@@ -269,14 +269,20 @@ def test_a_caller_who_leaves_an_upload_ends_it_without_an_error(channel: grpc.Ch
         yield content_pb2.UploadMediaRequest(data=b"1")
         never.wait(10)
 
+    def answered() -> float:
+        method = "/reelroute.content.v1.ContentService/UploadMedia"
+        return sum(rpc_server.CALLS.labels(method, code)._value.get() for code in ("OK", "CANCELLED", "INTERNAL"))
+
+    before = answered()
     with capture_logs() as logs:
         upload = content_pb2_grpc.ContentServiceStub(channel).UploadMedia.future(pieces(), timeout=DEADLINE_SECONDS)
         wait_until(lambda: streaming.received, "the first piece")
         upload.cancel()
         never.set()
         assert streaming.ended.wait(5)
-        wait_until(lambda: logs, "the log of the call")
-    assert [(entry["log_level"], entry["event"]) for entry in logs] == [("info", "caller left")]
+        wait_until(lambda: answered() > before, "the end of the call")
+    # Now and then gRPC shows the server an end of the stream in place of the cancel: then there is nothing to log.
+    assert {(entry["log_level"], entry["event"]) for entry in logs} <= {("info", "caller left")}
 
 
 def test_without_its_database_a_service_is_unavailable_and_says_when_to_come_back(
