@@ -271,7 +271,8 @@ def test_a_caller_who_leaves_an_upload_ends_it_without_an_error(channel: grpc.Ch
 
     def answered() -> float:
         method = "/reelroute.content.v1.ContentService/UploadMedia"
-        return float(sum(rpc_server.CALLS.labels(method, code)._value.get() for code in ("OK", "CANCELLED", "INTERNAL")))
+        codes = ("OK", "CANCELLED", "INTERNAL")
+        return float(sum(rpc_server.CALLS.labels(method, code)._value.get() for code in codes))
 
     before = answered()
     with capture_logs() as logs:
