@@ -58,7 +58,7 @@ _MEANINGS = {
     "TikTokConfig.display_per_minute": "As above, for a profile's data and for its videos, each.",
     "TikTokConfig.status_fetch_per_minute": "As above, for the question for a verdict.",
     "GatewayConfig.upload_seconds": "A whole upload.",
-    "ContentConfig.media_parallel_uploads": "Files that may come in at once.",
+    "ContentConfig.media_parallel_uploads": "Files that may come in at once, half of them for one workspace.",
     "ContentConfig.media_parallel_downloads": "Files that may go out at once. A publisher reads one per delivery.",
     "ContentConfig.media_max_bytes": "Largest file. TikTok takes videos of up to 4 GB.",
     "ContentConfig.media_s3_bucket": "Files are kept in this bucket when it is named, else in the folder.",

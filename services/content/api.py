@@ -11,6 +11,7 @@ The third step is taken for known files too: it costs little, and mends a blob t
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -42,20 +43,43 @@ class Transfers:
     def __init__(self, direction: str, most: int) -> None:
         self._free = threading.BoundedSemaphore(most)
         self._running = TRANSFERS.labels(direction)
+        # One workspace may have half of the room, so that its slow senders do not close the library to others.
+        self._most_of_one = max(1, most // 2)
+        self._of_one: Counter[str] = Counter()
+        self._lock = threading.Lock()
 
     @contextmanager
     def one(self) -> Iterator[None]:
         """Room for one file. Raises MediaLibraryBusy at once when there is none: waiting would hold a thread too."""
         if not self._free.acquire(blocking=False):
-            raise domain.MediaLibraryBusy(
-                "Too many files are on their way now. Try again shortly.", retry_after_seconds=_BUSY_RETRY_SECONDS
-            )
+            raise _busy()
         self._running.inc()
         try:
             yield
         finally:
             self._running.dec()
             self._free.release()
+
+    @contextmanager
+    def of(self, workspace_id: str) -> Iterator[None]:
+        """The part of a room that one workspace may have. Raises MediaLibraryBusy at once when that is taken."""
+        with self._lock:
+            if self._of_one[workspace_id] >= self._most_of_one:
+                raise _busy()
+            self._of_one[workspace_id] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._of_one[workspace_id] -= 1
+                if not self._of_one[workspace_id]:
+                    del self._of_one[workspace_id]
+
+
+def _busy() -> domain.MediaLibraryBusy:
+    return domain.MediaLibraryBusy(
+        "Too many files are on their way now. Try again shortly.", retry_after_seconds=_BUSY_RETRY_SECONDS
+    )
 
 
 class ContentApi(content_pb2_grpc.ContentServiceServicer):
@@ -68,7 +92,7 @@ class ContentApi(content_pb2_grpc.ContentServiceServicer):
         prober: Prober,
         *,
         max_bytes: int,
-        parallel_uploads: int = 8,
+        parallel_uploads: int = 16,
         parallel_downloads: int = 64,
     ) -> None:
         self._database = database
@@ -85,7 +109,10 @@ class ContentApi(content_pb2_grpc.ContentServiceServicer):
             arriving = _arriving(request_iterator)
             header = _header(arriving)
             structlog.contextvars.bind_contextvars(workspace_id=header.workspace_id)
-            with self._blobs.stage(_pieces(arriving), max_bytes=self._max_bytes) as staged:
+            with (
+                self._uploads.of(header.workspace_id),
+                self._blobs.stage(_pieces(arriving), max_bytes=self._max_bytes) as staged,
+            ):
                 asset, existed = self._keep(header, staged, context)
         return pb.UploadMediaResponse(media_asset=messages.asset_to(asset), already_existed=existed)
 

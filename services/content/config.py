@@ -22,8 +22,9 @@ class ContentConfig(ServiceSettings):
     metrics_listen: str = metrics_default("content")
     # A file under way holds a thread; threads are made when they are needed.
     rpc_threads: int = Field(default=88, ge=2, le=400)
-    # How many files may come in at once, and go out at once. A publisher reads one for each delivery that it works on.
-    media_parallel_uploads: int = Field(default=8, ge=1, le=200)
+    # How many files may come in at once, half of them for one workspace, and how many may go out at once. A publisher
+    # reads one for each delivery that it works on.
+    media_parallel_uploads: int = Field(default=16, ge=1, le=200)
     media_parallel_downloads: int = Field(default=64, ge=1, le=200)
 
     # Files that arrive, and without a bucket those that are kept.

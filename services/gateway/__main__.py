@@ -11,6 +11,7 @@ from prometheus_client import start_http_server
 from kit import log as log_setup
 from services.gateway.app import build_app
 from services.gateway.config import GatewayConfig
+from services.gateway.connection import protocol_of
 
 log = structlog.get_logger()
 
@@ -25,7 +26,7 @@ def serve(config: GatewayConfig) -> None:
             host=host.strip("[]"),
             port=int(port),
             loop="uvloop",
-            http="httptools",
+            http=protocol_of(config),
             ws="none",
             lifespan="on",
             access_log=False,

@@ -38,6 +38,11 @@ class GatewayConfig(Settings):
     # Unused connections are closed after so long; more than a load balancer's own time avoids resets.
     keep_alive_seconds: int = Field(default=75, ge=1)
 
+    # Longest address and headers of a request, together.
+    max_head_bytes: int = Field(default=64 * 1024, ge=8 * 1024)
+    # How long they may take to arrive, on a new connection from its beginning.
+    head_seconds: float = Field(default=20, gt=0)
+
     # TikTok takes videos of up to 4 GB.
     max_upload_bytes: int = Field(default=4_000_000_000, ge=1)
     max_json_bytes: int = Field(default=MEBIBYTE, ge=1)

@@ -43,6 +43,18 @@ class MultipartBroken(errors.InvalidArgument):
     """The body is no multipart form, or it ended before its closing boundary."""
 
 
+class RequestBroken(errors.InvalidArgument):
+    """What arrived is no HTTP request."""
+
+
+class HeadTooLong(errors.ResourceExhausted):
+    """The address and headers are longer than anything that we take."""
+
+
+class HeadTooSlow(errors.DeadlineExceeded):
+    """The address and headers stopped arriving."""
+
+
 class MediaTypeUnsupported(errors.InvalidArgument):
     """The body comes in another format than the route takes."""
 
@@ -84,11 +96,14 @@ _HTTP: list[tuple[type[errors.ReelrouteError], int]] = [
     (JsonBroken, 400),
     (JsonTooDeep, 400),
     (MultipartBroken, 400),
+    (RequestBroken, 400),
     (MethodNotAllowed, 405),
     (BodyTooSlow, 408),
+    (HeadTooSlow, 408),
     (EtagNotCurrent, 412),
     (BodyTooLarge, 413),
     (MediaTypeUnsupported, 415),
+    (HeadTooLong, 431),
     (errors.InvalidArgument, 422),  # INVALID_ARGUMENT, OUT_OF_RANGE
     (errors.Unauthenticated, 401),
     (errors.PermissionDenied, 403),
@@ -117,6 +132,7 @@ TITLES = {
     415: "Unsupported format",
     422: "Invalid values",
     429: "A limit is reached",
+    431: "The address or headers are too long",
     500: "Internal error",
     503: "Temporarily unavailable",
     504: "Took too long",

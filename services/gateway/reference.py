@@ -30,7 +30,9 @@ table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 td, th { text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); padding: .3rem .8rem .3rem 0; }
 .verb { display: inline-block; min-width: 3.4rem; font-weight: 700; } .quiet { color: var(--quiet); }
 :target { background: #fe06; }
-@media (max-width: 800px) { body { display: block; } nav { position: static; height: auto; } main { padding: 1rem; } }
+@media (max-width: 800px) { body { display: block; } main { padding: 1rem; } table { display: block; overflow-x: auto; }
+  nav { position: static; height: auto; border-right: 0; border-bottom: 1px solid var(--line); }
+  code { overflow-wrap: anywhere; } td code { overflow-wrap: normal; } }
 """
 
 
@@ -52,7 +54,7 @@ def render(document: Document) -> str:
         parts.append(f"<h2>{escape(tag['name'])}</h2>{_text(tag['description'])}")
         parts += [_operation(document, *each) for each in operations if tag["name"] in each[2]["tags"]]
     parts.append(_problems())
-    parts.append("<h2>Schemas</h2>")
+    parts.append('<h2 id="schemas">Schemas</h2>')
     parts += [_schema(document, name) for name in sorted(document["components"]["schemas"])]
     parts.append("</main></body></html>")
     return "".join(parts)
@@ -74,6 +76,7 @@ def _navigation(document: Document, operations: list[tuple[str, str, Document]],
             if tag in operation["tags"]
         ]
     parts.append('<p><a href="#problems"><strong>Problems</strong></a></p>')
+    parts.append('<p><a href="#schemas"><strong>Schemas</strong></a></p>')
     return "".join(parts)
 
 

@@ -139,6 +139,7 @@ _MESSAGES = {
     "delivery.published": (Severity.INFO, "Published on {platform} for {account}"),
     "delivery.rejected": (Severity.PROBLEM, "{platform} rejected a post of {account}"),
     "delivery.failed": (Severity.PROBLEM, "Not published on {platform}: a post of {account}"),
+    "delivery.delayed": (Severity.PROBLEM, "Delayed on {platform}: a post of {account}"),
     "account.authorization_lost": (Severity.PROBLEM, "Connect {account} to {platform} again"),
 }
 _PLATFORM_NAMES = {"tiktok": "TikTok", "youtube": "YouTube", "linkedin": "LinkedIn"}

@@ -206,6 +206,15 @@ class Ledger:
         with self.database.transaction(publication.workspace_id) as tx:
             store.set_next_check(tx, publication, wait)
 
+    def unanswered(self, publication: Publication, message: str) -> None:
+        """The question for the verdict got no answer. Said once, however often the same comes again."""
+        with self.database.transaction(publication.workspace_id) as tx:
+            current = self._open_verdict(tx, publication)
+            if current is not None and store.last_note(tx, current) != message:
+                store.note(tx, current, Step.ACCEPTED, message)
+                now = store.database_time(tx)
+                store.tell(tx, [reports.step(current, "publication.unanswered", message, now)])
+
     def published(self, publication: Publication, verdict: Verdict) -> None:
         """Published, by the platform's word. Nothing changes when another observer was first."""
         with self.database.transaction(publication.workspace_id) as tx:

@@ -51,8 +51,11 @@ class Observer:
             options = publication.options.get(account.platform.value.lower(), {})
             answer = await adapter.ask(account, options, publication.handle, self.tokens_of(account))
         except AttemptFailed as error:
-            # No failure of the question is a verdict.
+            # No failure of the question is a verdict, but whoever looks at the post must see why there is none yet.
             VERDICTS.labels("unanswered").inc()
+            if error.failure.kind is not FailureKind.RATE_LIMITED:
+                text = f"Asking for the verdict failed: {error.failure.message} It is asked for again."
+                await asyncio.to_thread(self.ledger.unanswered, publication, text)
             await self._wait(publication, _patience(error.failure))
             return
         VERDICTS.labels(type(answer).__name__.lower()).inc()

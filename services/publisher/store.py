@@ -244,6 +244,16 @@ def note(tx: Connection, publication: Publication, step: Step, message: str, ven
     )
 
 
+def last_note(tx: Connection, publication: Publication) -> str | None:
+    """The last line of the attempt log; None while it is empty."""
+    return tx.execute(
+        select(attempt_entries.c.message)
+        .where(attempt_entries.c.publication_id == publication.publication_id)
+        .order_by(attempt_entries.c.entry_id.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+
+
 # A verdict is asked for under a short lease of its own: moving next_check_time ahead.
 _TAKE_CHECKS = text(
     """

@@ -273,7 +273,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
             store.set_failed(
                 tx, workspace_id, delivery_id, request.attempt, failure=failure, state=state, due_time=due_time
             )
-            kind, text = domain.told_failure(failure, request.attempt, state, due_time)
+            kind, text = domain.told_failure(failure, request.attempt, state, due_time, now)
             store.tell(tx, [_on(workspace_id, delivery, kind, text, now, reason=failure.reason)])
         return pb.FailDeliveryResponse()
 

@@ -379,13 +379,17 @@ def takes_report(delivery: Delivery, attempt: int, reported: DeliveryState) -> b
     raise lost_lease(delivery, attempt)
 
 
-def told_failure(failure: Failure, attempt: int, state: DeliveryState, due_time: datetime | None) -> tuple[str, str]:
-    """The activity of a failed attempt: its kind and its sentence."""
+# A wait that its author should hear of: the post goes out in another hour than planned.
+LONG_WAIT = timedelta(hours=1)
+
+
+def told_failure(
+    failure: Failure, attempt: int, state: DeliveryState, due_time: datetime | None, now: datetime
+) -> tuple[str, str]:
+    """The activity of a failed attempt: its kind and its sentence. A wait of over an hour is a delay to be told."""
     if state is DeliveryState.SCHEDULED and due_time:
-        return (
-            "delivery.retrying",
-            f"Attempt {attempt} failed: {failure.message} Next attempt at {due_time:%H:%M:%S} UTC.",
-        )
+        kind = "delivery.delayed" if due_time - now > LONG_WAIT else "delivery.retrying"
+        return kind, f"Attempt {attempt} failed: {failure.message} Next attempt at {due_time:%Y-%m-%d %H:%M:%S} UTC."
     if state is DeliveryState.REJECTED:
         return "delivery.rejected", f"The platform rejected it: {failure.message}"
     return "delivery.failed", f"Not published: {failure.message}"

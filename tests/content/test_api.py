@@ -77,7 +77,7 @@ def content(database: Database, tmp_path: Path) -> Iterator[Content]:
         blobs,
         Prober(ProbeLimits()),
         max_bytes=MAX_BYTES,
-        parallel_uploads=4,
+        parallel_uploads=8,
         parallel_downloads=2,
     )
     with served((add_ContentServiceServicer_to_server, api)) as channel:
@@ -108,14 +108,15 @@ def under_way(direction: str) -> float:
 class OpenUpload:
     """An upload whose sender has sent a header and some bytes, and now waits."""
 
-    def __init__(self, content: Content, data: bytes) -> None:
+    def __init__(self, content: Content, data: bytes, workspace: UUID = WORKSPACE) -> None:
         self._go_on = threading.Event()
+        self._workspace = workspace
         seen = under_way("in")
         self.call = content.stub.UploadMedia.future(self._send(data), timeout=SECONDS)
         until(lambda: under_way("in") > seen)
 
     def _send(self, data: bytes) -> Iterator[pb.UploadMediaRequest]:
-        *sent, end = messages(data)
+        *sent, end = messages(data, workspace=self._workspace)
         yield from sent
         self._go_on.wait(SECONDS)
         yield end
@@ -288,16 +289,19 @@ def test_bytes_that_a_crash_left_without_an_asset_are_taken_by_the_next_upload(c
     assert len(content.files()) == 1
 
 
-def test_uploads_have_a_bound_and_leave_room_for_everybody_else(content: Content) -> None:
+def test_uploads_have_a_bound_for_one_workspace_and_for_all_and_leave_room_for_everybody_else(content: Content) -> None:
     asset = content.upload(DEMO_VIDEO.read_bytes()).media_asset
     uploads = [OpenUpload(content, PICTURE) for _ in range(4)]
-    refused = refusal(lambda: content.upload(PICTURE))
+    assert refusal(lambda: content.upload(PICTURE)).reason == "MEDIA_LIBRARY_BUSY"
+    theirs = [OpenUpload(content, PICTURE, ANOTHER) for _ in range(4)]
+    refused = refusal(lambda: content.upload(PICTURE, workspace=UUID(int=3)))
     assert isinstance(refused, errors.Unavailable)
     assert refused.reason == "MEDIA_LIBRARY_BUSY"
     assert refused.retry_after_seconds
     assert content.database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
     assert download(content, asset, length_bytes=3)
     assert len({upload.finish().media_asset.media_asset_id for upload in uploads}) == 1
+    assert len({upload.finish().media_asset.media_asset_id for upload in theirs}) == 1
     assert content.upload(PICTURE).already_existed
 
 

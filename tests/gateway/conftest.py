@@ -15,6 +15,7 @@ import uvicorn
 
 from services.gateway.app import build_app
 from services.gateway.config import GatewayConfig
+from services.gateway.connection import protocol_of
 from tests.gateway.fakes import SERVICE_TOKEN, Hub, Memory
 
 MAX_UPLOAD_BYTES = 8 * 1024 * 1024
@@ -30,7 +31,14 @@ def served(config: GatewayConfig) -> Iterator[str]:
     """The address of a gateway that serves in a thread."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
-        uvicorn.Config(build_app(config), log_config=None, access_log=False, lifespan="on", ws="none")
+        uvicorn.Config(
+            build_app(config),
+            http=protocol_of(config),
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            ws="none",
+        )
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -337,6 +337,11 @@ def test_without_a_key_every_request_is_a_new_one(api: httpx.Client, memory: Mem
     assert api.post("/v1/posts", json=wanted).json()["post_id"] != api.post("/v1/posts", json=wanted).json()["post_id"]
 
 
+def test_two_idempotency_keys_on_one_request_are_refused(api: httpx.Client, memory: Memory) -> None:
+    answer = api.post("/v1/posts", json=draft(memory), headers=[("Idempotency-Key", "a"), ("Idempotency-Key", "b")])
+    assert (answer.status_code, fields(answer)) == (422, ["Idempotency-Key"])
+
+
 @pytest.mark.parametrize("key", ["", "x" * 65, "two words", "é"])
 def test_an_idempotency_key_of_another_form_is_refused(api: httpx.Client, memory: Memory, key: str) -> None:
     answer = api.post("/v1/posts", json=draft(memory), headers={b"Idempotency-Key": key.encode("latin-1")})

@@ -28,6 +28,7 @@ def test_a_published_post_is_told_with_its_account_and_its_link() -> None:
     [
         ("delivery.rejected", "TikTok rejected a post of @reel_air"),
         ("delivery.failed", "Not published on TikTok: a post of @reel_air"),
+        ("delivery.delayed", "Delayed on TikTok: a post of @reel_air"),
         ("account.authorization_lost", "Connect @reel_air to TikTok again"),
     ],
 )

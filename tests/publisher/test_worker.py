@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from kit.db import ALL_WORKSPACES
 from kit.errors import Unavailable
+from kit.listen import notify
 from services.publisher import store
 from services.publisher.delivering import ATTEMPTS
 from tests.publisher.stage import CREATOR, LARGE, WORKSPACE, Stage, until
@@ -245,6 +246,21 @@ def test_a_lost_authorisation_fails_the_delivery_and_is_told_once(stage: Stage) 
         lambda: stage.feed.kinds(account_id=str(stage.account.account_id)).count("account.authorization_lost") or None
     )
     assert stage.feed.kinds().count("account.authorization_lost") == 1
+
+
+def test_an_authorisation_lost_before_the_verdict_is_said_once_at_the_post(stage: Stage) -> None:
+    stage.sandbox.control("PATCH", "/tiktok/settings", moderation_seconds=3600)
+    stage.worker()
+    post = stage.schedule()
+    until(lambda: step(stage, post, "ACCEPTED"))
+    stage.sandbox.control("POST", f"/tiktok/creators/{CREATOR}/revoke")
+    until(lambda: "publication.unanswered" in stage.feed.kinds() or None)
+    with stage.database.transaction(ALL_WORKSPACES) as tx:
+        tx.execute(text("UPDATE publications SET next_check_time = now()"))
+        notify(tx, store.OPEN_CHANNEL)
+    until(lambda: stage.publication(post)["checks"] >= 2 or None)  # type: ignore[index]
+    assert stage.feed.kinds().count("publication.unanswered") == 1
+    assert stage.delivery(post).state == scheduler_pb2.DELIVERY_STATE_CONFIRMING
 
 
 def test_a_library_that_does_not_answer_is_tried_again(stage: Stage) -> None:

@@ -209,3 +209,10 @@ def test_an_account_comes_once_however_it_is_written() -> None:
     with pytest.raises(domain.AccountRepeated) as refusal:
         domain.distinct_accounts([UUID(account), UUID(int=1), UUID(account.upper())])
     assert refusal.value.violations[0].field == "account_ids[2]"
+
+
+@pytest.mark.parametrize(("wait", "kind"), [(60, "delivery.retrying"), (24 * 3600, "delivery.delayed")])
+def test_a_long_wait_is_told_as_a_delay_with_its_date(wait: int, kind: str) -> None:
+    due = NOW + timedelta(seconds=wait)
+    told = domain.told_failure(failed(FailureKind.RATE_LIMITED, due), 1, DeliveryState.SCHEDULED, due, NOW)
+    assert told == (kind, f"Attempt 1 failed: Message. Next attempt at {due:%Y-%m-%d %H:%M:%S} UTC.")

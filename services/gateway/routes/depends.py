@@ -9,8 +9,10 @@ from uuid import UUID
 from fastapi import Depends, Header, Path, Query
 from starlette.requests import Request
 
+from kit.errors import FieldViolation
 from services.gateway.auth import Caller
 from services.gateway.clients import Clients
+from services.gateway.errors import invalid
 from services.gateway.models.fields import Text
 from services.gateway.route import caller_of, gateway_of
 
@@ -20,6 +22,7 @@ def _clients(request: Request) -> Clients:
 
 
 def _request_id(
+    request: Request,
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -32,6 +35,8 @@ def _request_id(
         ),
     ] = None,
 ) -> str:
+    if len(request.headers.getlist("idempotency-key")) > 1:
+        raise invalid([FieldViolation("Idempotency-Key", "Send this header once.", "REPEATED")])
     return idempotency_key or str(uuid.uuid4())
 
 
