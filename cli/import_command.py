@@ -124,6 +124,9 @@ def _bytes(file: Path) -> bytes:
         with file.open("rb") as opened:
             return opened.read(calendar.MAX_BYTES + 1)
     except OSError as error:
+        if isinstance(error, IsADirectoryError):
+            # Also what `make import` without FILE comes to.
+            raise NotACalendar("file_unreadable", "Name the CSV file; with make: FILE=plan.csv.") from None
         raise NotACalendar("file_unreadable", f"{file} cannot be read: {error.strerror}.") from None
 
 

@@ -35,7 +35,8 @@ def upload(
         if as_json:
             display.document({"media": taken, "refused": refused})
         else:
-            _table(taken)
+            if taken:
+                _table(taken)
             for each in refused:
                 display.note(display.printable(f"{each['file']} was not taken ({each['reason']}): {each['message']}"))
     if refused:

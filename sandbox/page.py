@@ -19,6 +19,7 @@ border-bottom:1px solid #8884;vertical-align:top;white-space:nowrap}.scroll{over
 td form{display:inline}form{margin:.4rem 0}label{margin-right:.8rem;white-space:nowrap}
 input,select,button{font:inherit;padding:.15rem .4rem}button{cursor:pointer}
 .bad{background:#c0392b;color:#fff;padding:.5rem}
+@media(max-width:600px){label{display:block;white-space:normal}input,select{max-width:100%;box-sizing:border-box}}
 """
 
 
@@ -108,7 +109,7 @@ def _clock(controls: Controls) -> str:
     now = controls.clock_now()
     state = "frozen" if now.frozen else "running"
     return (
-        f"<h2>Clock</h2><p>{when(now.now)} UTC, {state}, {now.offset_seconds:+.0f} s from the real time</p>"
+        f"<h2>Clock</h2><p>{when(now.now)} UTC, {state}, {round(now.offset_seconds):+d} s from the real time</p>"
         + form("advance", field("seconds", "60") + button("Advance"))
         + (form("run", button("Let it run")) if now.frozen else form("freeze", button("Freeze")))
         + form("real_time", button("Back to the real time"))

@@ -43,12 +43,15 @@ def start(
 
     What `environment` sets for Reelroute (REELROUTE_…) is handed on to every process.
     """
-    secrets, port, logs = local_secrets(data), ports(data), data / "logs"
+    logs = data / "logs"
     logs.mkdir(exist_ok=True)
     announce("starting PostgreSQL")
     postgres = EmbeddedPostgres(postgres_folder(data))
     supervisor.start(postgres)
     supervisor.wait_ready(["postgresql"])
+    # Only now, when PostgreSQL's lock says that the folder is ours: a second start must not write over what the
+    # first one uses.
+    secrets, port = local_secrets(data), ports(data)
     announce("preparing the schemas")
     urls = {name: _service_url(postgres.admin_url, name, secrets) for name in SERVICES}
     with ThreadPoolExecutor(1) as pool:

@@ -136,6 +136,12 @@ def test_a_ref_that_is_planned_otherwise_is_refused_instead_of_doubled(run: Run,
     assert len(memory.posts) == 2
 
 
+def test_a_folder_in_the_place_of_the_calendar_asks_for_a_file(run: Run, folder: Path) -> None:
+    code, told = imported(run, str(folder))
+    assert code == 2
+    assert "Name the CSV file" in str(told)
+
+
 def test_the_same_row_twice_in_a_file_is_scheduled_once(run: Run, memory: Memory, folder: Path) -> None:
     code, told = imported(run, calendar(folder, row("A"), row("A2", caption="Caption of A")))
     assert (code, told["taken"], told["refused"]) == (1, 1, 1)
