@@ -83,9 +83,10 @@ def _remarks(done: Import, *, is_dry_run: bool) -> list[str]:
         told.append("This was a dry run: nothing was changed.")
         if partly:
             told.append(
-                f"Some files, of {count(partly, 'post')}, are not in the library yet. They exist and can be read; whether"
-                " the platform takes them is found out after their upload, and may still refuse the row. Date and zone of"
-                " these posts were checked by this command only; account, text and choices by the gateway too."
+                f"Some files, of {count(partly, 'post')}, are not in the library yet. They exist and can be read;"
+                " whether the platform takes them is found out after their upload, and may still refuse the row."
+                " Date and zone of these posts were checked by this command only; account, text and choices by the"
+                " gateway too."
             )
     ignored = [name for name, there in (("product_skus", done.has_skus), ("notes", done.has_notes)) if there]
     if ignored:

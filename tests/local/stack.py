@@ -6,6 +6,7 @@ Starts PostgreSQL and two children in FOLDER, prints their process ids as one JS
 """
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -40,6 +41,9 @@ def recorder(name: str, folder: Path, *, stop_timeout: float = 20.0, program: st
 
 
 def main(folder: Path) -> None:
+    # A test run in the background (`make test &`, nohup) hands on signals as ignored, and the supervisor keeps that.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     with Supervisor() as supervisor:
         supervisor.start(EmbeddedPostgres(folder / "postgresql", durable=False))
         supervisor.start(recorder("first", folder))
