@@ -82,7 +82,7 @@ $(UV): tools/uv.txt
 .venv/.ok: $(UV) requirements.lock pyproject.toml hatch_build.py $(PROTOS)
 	@echo '· installing the dependencies (the first time downloads about 200 MB)'
 	@$(UV) venv -q --allow-existing --python $(PYTHON) .venv
-	@$(UV) pip sync --require-hashes requirements.lock 2>&1 | { grep -v '^ [+-] ' || true; }
+	@$(UV) pip sync --require-hashes requirements.lock 2>&1 | { grep -vE '^ ([+-]|Downloaded) ' || true; }
 	@echo '· building the contracts'
 	@$(UV) pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
