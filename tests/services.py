@@ -8,12 +8,13 @@ import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import grpc
 import psycopg2
 from psycopg2 import sql
 
+from deploy.local.stack import service_url
 from kit import migrations, rpc, rpc_server
 from kit.db import Database
 from tests import database
@@ -25,9 +26,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 def login_url(admin_url: str, service: str) -> str:
     """The address of a service's own role on the database of `admin_url`."""
-    parts = urlsplit(admin_url)
-    location = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"reelroute_{service}:{quote(ROLE_PASSWORD)}@{location}"))
+    return service_url(admin_url, service, ROLE_PASSWORD)
 
 
 def migrated_template(admin_url: str, service: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 from urllib.request import urlopen
 
 import grpc
@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from deploy.local.child import Child
 from deploy.local.postgres import EmbeddedPostgres
-from deploy.local.settings import ROOT, SERVICES, LocalSecrets, local_secrets, ports, postgres_folder
+from deploy.local.settings import ROOT, SERVICES, local_secrets, ports, postgres_folder
 from deploy.local.supervisor import Supervisor
 from kit import migrations
 
@@ -53,7 +53,7 @@ def start(
     # first one uses.
     secrets, port = local_secrets(data), ports(data)
     announce("preparing the schemas")
-    urls = {name: _service_url(postgres.admin_url, name, secrets) for name in SERVICES}
+    urls = {name: service_url(postgres.admin_url, name, secrets.database_passwords[name]) for name in SERVICES}
     with ThreadPoolExecutor(1) as pool:
         # In a thread, so that a signal can leave the wait.
         for name in SERVICES:
@@ -110,10 +110,11 @@ def start(
     )
 
 
-def _service_url(admin_url: str, name: str, secrets: LocalSecrets) -> str:
+def service_url(admin_url: str, name: str, password: str) -> str:
+    """The address of a service's own role on the database of `admin_url`."""
     parts = urlsplit(admin_url)
     location = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"reelroute_{name}:{secrets.database_passwords[name]}@{location}"))
+    return urlunsplit(parts._replace(netloc=f"reelroute_{name}:{quote(password)}@{location}"))
 
 
 def _child(name: str, argv: list[str], environment: dict[str, str], logs: Path, ready: Callable[[], bool]) -> Child:

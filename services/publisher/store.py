@@ -126,7 +126,9 @@ def set_handle(tx: Connection, vault: Vault, publication: Publication, handle: H
         publication,
         step=Step.HANDLE.value,
         handle=handle.handle,
-        upload_url=vault.seal(tx, publication.workspace_id, _upload_place(publication), handle.upload_url),
+        upload_url=vault.seal(
+            tx, publication.workspace_id, _upload_place(publication.publication_id), handle.upload_url
+        ),
         handle_expire_time=handle.expire_time,
         media_size=handle.media_size,
         sent_bytes=0,
@@ -361,8 +363,8 @@ def _write(tx: Connection, publication: Publication, **values: Any) -> None:
         raise Fenced
 
 
-def _upload_place(publication: Publication) -> str:
-    return f"publications.upload_url|{publication.publication_id}"
+def _upload_place(publication_id: UUID) -> str:
+    return f"publications.upload_url|{publication_id}"
 
 
 def _publication(tx: Connection, vault: Vault, row: RowMapping) -> Publication:
@@ -371,7 +373,7 @@ def _publication(tx: Connection, vault: Vault, row: RowMapping) -> Publication:
         failure = Failure(FailureKind(row["failure_kind"]), row["failure_reason"], row["failure_message"])
     upload_url = ""
     if row["upload_url"] is not None:
-        place = f"publications.upload_url|{row['publication_id']}"
+        place = _upload_place(row["publication_id"])
         upload_url = vault.unseal(tx, row["workspace_id"], place, bytes(row["upload_url"]))
     return Publication(
         publication_id=row["publication_id"],
