@@ -42,6 +42,7 @@ class Platform(enum.Enum):
     """Where accounts live. The value is its text in the database."""
 
     TIKTOK = "TIKTOK"
+    BULLETIN = "BULLETIN"  # of the sandbox only: publishes texts in one call
 
 
 class AccountState(enum.Enum):
@@ -56,6 +57,7 @@ class Visibility(enum.Enum):
 
     PUBLIC = "PUBLIC"
     PRIVATE = "PRIVATE"
+    INBOX = "INBOX"
 
 
 class FailureKind(enum.Enum):
@@ -67,6 +69,7 @@ class FailureKind(enum.Enum):
     REJECTED = "REJECTED"
     PERMANENT = "PERMANENT"
     OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+    PLATFORM = "PLATFORM"
 
 
 class Next(enum.Enum):

@@ -1,8 +1,9 @@
 """What the worker asks of a platform's adapter: harmless steps, one step that publishes, and questions.
 
 An adapter holds no state and no database. It raises AttemptFailed when the attempt cannot go on: with TRANSIENT only
-when nothing was published. `prepare` and `begin` may be repeated any number of times. `send` is the step that
-publishes: it is called with a lease and the intent stored, and after a crash or Uncertain only `ask` may follow.
+when nothing was published. `prepare`, `begin` and `stage` may be repeated any number of times. `send` is the step that
+publishes: it is called with a lease, a grant and the intent stored, and after a crash or Uncertain only `ask` and `find`
+may follow. What of that a platform has, its Traits say.
 """
 
 from __future__ import annotations
@@ -10,9 +11,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from services.publisher import domain
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """The shape of a platform. `has_handle`: a harmless call gives a handle that can be asked about; else `send` is the
+    only call. `can_find`: its list of recent posts settles what a lost answer leaves open.
+    """
+
+    has_handle: bool
+    can_find: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +66,21 @@ class Tokens(Protocol):
 
 
 class Uncertain(Exception):
-    """The publishing step got no usable answer: it may have taken effect. Only `ask` may follow."""
+    """The publishing step got no usable answer: it may have taken effect. Only questions may follow."""
 
 
 class UploadEnded(Exception):
     """The platform no longer takes bytes for this handle. `ask` says whether it has everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The platform has everything. `handle` is what to ask with from now on, where the publishing call itself gave it
+    (else empty); `verdict` is set when it said at once that it is published.
+    """
+
+    handle: str = ""
+    verdict: domain.Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,27 +110,89 @@ class Complete:
     settled: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """It was published, and the platform no longer shows it."""
+
+
 # What the platform answers when it is asked about a handle. A Failure is its definite no.
-Answer = Incomplete | Processing | Unknown | Complete | domain.Failure
+Answer = Incomplete | Processing | Unknown | Complete | Gone | domain.Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is looked for among an account's recent posts: sent between `sent_after` and `sent_before`."""
+
+    account: domain.Account
+    options: domain.Options
+    caption: str
+    duration_ms: int
+    sent_after: datetime
+    sent_before: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The post is there. Its handle or verdict as `Taken` gives them."""
+
+    taken: Taken
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The post is not there and will not appear: nothing of it was published, by the platform's documented word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """The list cannot tell yet. `message` says why, for a person."""
+
+    message: str
+
+
+Trace = Found | Absent | Unsettled
 
 
 class Adapter(Protocol):
     """One platform. See the head of this module."""
 
+    traits: Traits
+
     async def prepare(self, work: Work) -> str:
         """Checks everything that can be checked without effect; returns a sentence for the attempt log."""
 
     async def begin(self, work: Work) -> domain.Handle:
-        """The harmless call that gives a handle. Nothing is published before `send`."""
+        """The harmless call that gives a handle; only with Traits.has_handle. Nothing is published before `send`."""
 
-    async def send(
+    async def stage(
         self, work: Work, handle: domain.Handle, from_byte: int, on_stored: Callable[[int], Awaitable[None]]
     ) -> None:
-        """Sends the media from a byte on; with its last byte the platform publishes. Returns when all was taken.
+        """Sends ahead of time what can be sent without publishing, so that `send` has only the last part left.
+
+        `on_stored` as in `send`. Raises as `send`, but never Uncertain. Does nothing where the platform has no such parts.
+        """
+
+    async def send(
+        self,
+        work: Work,
+        handle: domain.Handle | None,
+        from_byte: int,
+        on_stored: Callable[[int], Awaitable[None]],
+        last_moment: Callable[[], None],
+    ) -> Taken:
+        """Sends the media from a byte on; with its last byte, or its only call, the platform publishes.
 
         `on_stored(bytes)` is awaited after each part that the platform has stored, before the next is sent.
+        `last_moment()` is called right before the publishing call leaves; it raises Fenced when the lease has ended by
+        the process's own clock (it may have been frozen), and what it raises is passed on.
         Raises Uncertain, UploadEnded, AttemptFailed(TRANSIENT) when the last byte surely did not arrive.
         """
 
     async def ask(self, account: domain.Account, options: domain.Options, handle: str, tokens: Tokens) -> Answer:
         """What became of a handle. Harmless. Raises AttemptFailed(TRANSIENT, RATE_LIMITED, ACCOUNT)."""
+
+    async def find(self, search: Search, tokens: Tokens) -> Trace:
+        """Looks for a post without a handle; only with Traits.can_find. Harmless. Raises as `ask`."""
+
+    async def probe(self, account: domain.Account, tokens: Tokens) -> None:
+        """A harmless read that tells whether the platform answers at all. Raises AttemptFailed when it does not."""
