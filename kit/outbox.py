@@ -3,8 +3,9 @@
 A row names its target service, the RPC, and the request; receivers are idempotent by its request id. Rows of one
 aggregate go to a target in the order in which they were written: a row is taken only when no earlier one of its
 aggregate waits for the same target. A row may carry the messages of a whole batch, as a request with a repeated field;
-its receiver answers each for itself, and names those that it refuses in `refusals` of its answer. A relay takes rows with a lease (SKIP LOCKED), calls, and deletes what was
-answered. What the receiver definitely refuses is kept with the reason (`refusal`), logged, and no longer in the way.
+its receiver answers each for itself, and names those that it refuses in `refusals` of its answer. A relay takes rows
+with a lease (SKIP LOCKED), calls, and deletes what was answered. What the receiver definitely refuses is kept with the
+reason (`refusal`), logged, and no longer in the way.
 Any number of relays may run; one that dies leaves a lease that ends.
 """
 
@@ -52,8 +53,8 @@ _BATCH = 100
 _LEASE_SECONDS = 12
 _CALL_TIMEOUT_SECONDS = 5.0
 _LONGEST_BACK_OFF_SECONDS = 60
-# The receiver has understood and said no; the same request will get the same answer. (UNIMPLEMENTED is a receiver of the
-# version before: it will be upgraded.)
+# The receiver has understood and said no; the same request will get the same answer. (UNIMPLEMENTED is a receiver of
+# the version before: it will be upgraded.)
 _DEFINITE = {
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.NOT_FOUND,

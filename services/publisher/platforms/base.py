@@ -2,8 +2,8 @@
 
 An adapter holds no state and no database. It raises AttemptFailed when the attempt cannot go on: with TRANSIENT only
 when nothing was published. `prepare`, `begin` and `stage` may be repeated any number of times. `send` is the step that
-publishes: it is called with a lease, a grant and the intent stored, and after a crash or Uncertain only `ask` and `find`
-may follow. What of that a platform has, its Traits say.
+publishes: it is called with a lease, a grant and the intent stored, and after a crash or Uncertain only `ask` and
+`find` may follow. What of that a platform has, its Traits say.
 """
 
 from __future__ import annotations
@@ -169,7 +169,8 @@ class Adapter(Protocol):
     ) -> None:
         """Sends ahead of time what can be sent without publishing, so that `send` has only the last part left.
 
-        `on_stored` as in `send`. Raises as `send`, but never Uncertain. Does nothing where the platform has no such parts.
+        `on_stored` as in `send`. Raises as `send`, but never Uncertain. Does nothing where the platform has no such
+        parts.
         """
 
     async def send(
