@@ -36,7 +36,7 @@ def run(config: PublisherConfig) -> None:
     )
     relay = Loop("outbox relay", outbox.Relay(database, channels).run_once, interval_seconds=5)
     listener = Listener(
-        database.url, {store.OPEN_CHANNEL: worker.look_for_verdicts, f"{store.SCHEMA}_outbox": relay.wake}
+        database.url, {store.CHECKS_CHANNEL: worker.look_for_verdicts, f"{store.SCHEMA}_outbox": relay.wake}
     )
     service.serve(
         store.SCHEMA,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import grpc
@@ -13,7 +13,7 @@ from kit.activity import activity
 from kit.db import ALL_WORKSPACES
 from kit.paging import Page
 from kit.timestamps import to_timestamp
-from services.publisher import account_store, connecting, domain, messages, store
+from services.publisher import account_store, connecting, domain, incident_store, messages, reports, store
 from services.publisher.account_store import PendingConnection
 from services.publisher.ledger import Ledger
 from services.publisher.platforms import tiktok
@@ -30,7 +30,7 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
     """See publisher.proto for what each RPC promises. `worker` runs what waits on vendors."""
 
     def __init__(self, ledger: Ledger, worker: Worker, client: TikTokClient) -> None:
-        self._database, self._vault = ledger.database, ledger.vault
+        self._ledger, self._database, self._vault = ledger, ledger.database, ledger.vault
         self._worker = worker
         self._client = client
 
@@ -87,6 +87,7 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
             store.tell(
                 tx,
                 [
+                    reports.account_free(workspace_id, account.account_id),
                     activity(
                         workspace_id,
                         "account.connected",
@@ -94,7 +95,7 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
                         store.database_time(tx),
                         account_id=account.account_id,
                         attributes={"handle": account.handle, "platform": account.platform.value.lower()},
-                    )
+                    ),
                 ],
             )
         return pb.FinishConnectionResponse(account=messages.account_to(account))
@@ -125,7 +126,10 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
             known = account_store.read_accounts(tx, workspace_id, wanted)
         return pb.CheckPostsResponse(
             results=[
-                pb.PostCheckResult(problems=[messages.problem_to(problem) for problem in _check(post, known)])
+                pb.PostCheckResult(
+                    problems=[messages.problem_to(problem) for problem in _check(post, known)],
+                    platforms=_platforms(post, known),
+                )
                 for post in request.posts
             ]
         )
@@ -133,12 +137,34 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
     def GetPublication(
         self, request: pb.GetPublicationRequest, context: grpc.ServicerContext
     ) -> pb.GetPublicationResponse:
-        workspace_id = UUID(request.workspace_id)
+        publication = self._publication(UUID(request.workspace_id), UUID(request.delivery_id))
+        return pb.GetPublicationResponse(publication=publication)
+
+    def _publication(self, workspace_id: UUID, delivery_id: UUID) -> pb.Publication:
         with self._database.transaction(workspace_id) as tx:
-            publication = store.read_publication(tx, self._vault, workspace_id, UUID(request.delivery_id))
+            publication = store.read_publication(tx, self._vault, workspace_id, delivery_id)
             attempts, entries = store.read_attempts(tx, publication)
             times = store.read_times(tx, publication)
-        return pb.GetPublicationResponse(publication=messages.publication_to(publication, times, attempts, entries))
+        return messages.publication_to(publication, times, attempts, entries)
+
+    def SettlePublication(
+        self, request: pb.SettlePublicationRequest, context: grpc.ServicerContext
+    ) -> pb.SettlePublicationResponse:
+        workspace_id, delivery_id = UUID(request.workspace_id), UUID(request.delivery_id)
+        self._ledger.settle(workspace_id, delivery_id, request.url if request.is_published else None)
+        return pb.SettlePublicationResponse(publication=self._publication(workspace_id, delivery_id))
+
+    def ListIncidents(
+        self, request: pb.ListIncidentsRequest, context: grpc.ServicerContext
+    ) -> pb.ListIncidentsResponse:
+        page = Page.parse(request.page_size, request.page_token, (datetime, UUID))
+        with self._database.transaction(ALL_WORKSPACES) as tx:
+            incidents = incident_store.list_incidents(tx, page)
+        shown = incidents[: page.size]
+        token = Page.token(shown[-1].start_time, shown[-1].incident_id) if len(incidents) > page.size else ""
+        return pb.ListIncidentsResponse(
+            incidents=[messages.incident_to(incident) for incident in shown], next_page_token=token
+        )
 
     def BeginPublishEpoch(
         self, request: pb.BeginPublishEpochRequest, context: grpc.ServicerContext
@@ -169,6 +195,12 @@ def _check(post: pb.PostCheck, known: dict[UUID, domain.Account]) -> list[Proble
         media = [messages.media_from(facts) for facts in post.media]
         problems += tiktok.check(post.caption, media, messages.options_from(dict(post.tiktok_options)))
     return problems
+
+
+def _platforms(post: pb.PostCheck, known: dict[UUID, domain.Account]) -> list[pb.Platform.ValueType]:
+    """The platform of each account, in their order."""
+    accounts = [known.get(account_id) if (account_id := _uuid(text)) else None for text in post.account_ids]
+    return [messages.platform_to(account.platform) if account else pb.PLATFORM_UNSPECIFIED for account in accounts]
 
 
 def _uuid(text: str) -> UUID | None:

@@ -1,31 +1,78 @@
-"""The scheduler as the worker knows it: claims, and the leases that keep them."""
+"""The scheduler as the worker knows it: claims, the leases that keep them, and grants, without which nothing goes out.
+
+One call serves everything that this process holds: leases are renewed together, and grants that are asked for at the
+same moment travel together.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, timedelta
 from uuid import UUID
 
 import grpc
 import structlog
 from google.protobuf.duration_pb2 import Duration
+from prometheus_client import Gauge
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 from reelroute.scheduler.v1 import scheduler_pb2_grpc
 
 from kit import rpc
 from services.publisher.config import PublisherConfig
-from services.publisher.domain import Claim, Fenced, MediaRef
+from services.publisher.domain import Claim, Fenced, GrantStale, MediaRef, Withdrawn
 
 log = structlog.get_logger()
 
-_RENEW_SECONDS = 5.0
+OLDEST_IDLE = Gauge("reelroute_oldest_idle_seconds", "How long the delivery that moves least has not moved on.")
+# scheduler.proto: whoever has a grant commits within 500 ms. What is left is for the way of the call.
+GRANT_SECONDS = 0.45
+_CALL_SECONDS = 5.0
+_PER_CALL = 2000
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A claim that this process holds. Times are the event loop's; `granted_at` is when a grant was asked for."""
+
+    claim: Claim
+    due_at: float
+    lease_end: float
+    granted_at: float | None
+    busy_with: str = "being prepared"
+    moved_at: float = 0.0
+    waits: bool = False
+    lost: bool = False
+    task: asyncio.Task[None] | None = field(default=None, repr=False)
+
+    def at(self, busy_with: str, *, waits: bool = False) -> None:
+        """It moved on, and is now busy with this; `waits`: for its time, so that standing still is no stall."""
+        self.busy_with, self.waits = busy_with, waits
+        self.moved_at = asyncio.get_running_loop().time()
+
+    def check_last_moment(self) -> None:
+        """Raises Fenced when the lease has ended by our own clock, GrantStale when the grant is too old.
+
+        Called right before the committing call leaves: this process may have been frozen since anything before.
+        """
+        now = asyncio.get_running_loop().time()
+        if self.lost or now >= self.lease_end:
+            raise Fenced
+        if not self.has_grant:
+            raise GrantStale
+
+    @property
+    def has_grant(self) -> bool:
+        """Whether it may go out now."""
+        now = asyncio.get_running_loop().time()
+        return self.granted_at is not None and now - self.granted_at <= GRANT_SECONDS
 
 
 class SchedulerClient:
-    """The scheduler's claims and leases; see delivering.LeaseHolder."""
+    """Claims, leases, grants."""
 
     def __init__(
         self, config: PublisherConfig, stub: scheduler_pb2_grpc.SchedulerServiceAsyncStub, service_token: str
@@ -35,9 +82,12 @@ class SchedulerClient:
         self._token = service_token
         self._lease = _duration(config.lease_seconds)
         self._holder = f"{config.holder}/{os.getpid()}"
+        self._held: set[Held] = set()
+        self._asking: list[tuple[Held, asyncio.Future[pb.Authorization.ValueType]]] = []
+        self._asker: asyncio.Task[None] | None = None
 
-    async def claim(self, room: int) -> list[tuple[Claim, float]]:
-        """What is due, each with its due time on the loop's clock. Waits for it for a while."""
+    async def claim(self, room: int) -> list[Held]:
+        """What is due, or soon will be. Waits for it for a while."""
         request = pb.ClaimDueDeliveriesRequest(
             holder=self._holder,
             max_deliveries=room,
@@ -50,61 +100,143 @@ class SchedulerClient:
         )
         # The database's clock decides what is early. Counted from the answer's arrival, never too soon.
         now, claim_time = asyncio.get_running_loop().time(), answer.claim_time.ToDatetime(tzinfo=UTC)
-        return [
-            (claim, now + (claim.due_time - claim_time).total_seconds())
-            for claim in (_claim(message) for message in answer.deliveries)
-        ]
-
-    async def renew(self, claim: Claim) -> None:
-        """Prolongs the lease. Raises Fenced when it is lost."""
-        request = pb.RenewDeliveryRequest(
-            workspace_id=str(claim.workspace_id),
-            delivery_id=str(claim.delivery_id),
-            attempt=claim.attempt,
-            lease_duration=self._lease,
-        )
-        try:
-            # A scheduler that is just being restarted is waited for: the lease outlives that.
-            await self._stub.RenewDelivery(
-                request, timeout=_RENEW_SECONDS, metadata=rpc.call_metadata(self._token), wait_for_ready=True
+        held = []
+        for message in answer.deliveries:
+            claim = _claim(message)
+            lease = (message.lease_expire_time.ToDatetime(tzinfo=UTC) - claim_time).total_seconds()
+            # The answer was on its way for some of the lease.
+            end = now + lease - min(2.0, lease / 4)
+            held.append(
+                Held(
+                    claim,
+                    now + (claim.due_time - claim_time).total_seconds(),
+                    end,
+                    now if message.authorized else None,
+                    moved_at=now,
+                )
             )
-        except grpc.aio.AioRpcError as error:
-            if error.code() in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.NOT_FOUND):
-                raise Fenced from None
-            raise
+        return held
 
     @contextlib.asynccontextmanager
-    async def kept(self, claim: Claim) -> AsyncIterator[None]:
-        """Prolongs the lease every third of it; when it is lost, what is inside is canceled and Fenced raised."""
-        inside = asyncio.current_task()
-        lost = False
-
-        async def keep() -> None:
-            nonlocal lost
-            while True:
-                await asyncio.sleep(self._config.lease_seconds / 3)
-                try:
-                    await self.renew(claim)
-                except Fenced:
-                    lost = True
-                    if inside is not None:
-                        inside.cancel()
-                    return
-                except grpc.aio.AioRpcError as error:
-                    # The next one may get through; the lease is proven anew before anything is published.
-                    log.warning("renewing a lease failed", code=error.code().name)
-
-        keeper = asyncio.create_task(keep())
+    async def kept(self, held: Held) -> AsyncIterator[None]:
+        """The lease is renewed while inside; when it is lost, what is inside is canceled and Fenced raised."""
+        held.task = asyncio.current_task()
+        self._held.add(held)
         try:
             yield
         except asyncio.CancelledError:
-            if not lost:
+            if not held.lost:
                 raise
-            if inside is not None:
-                inside.uncancel()
+            if held.task is not None:
+                held.task.uncancel()
             raise Fenced from None
         finally:
-            keeper.cancel()
+            self._held.discard(held)
+
+    async def keep(self) -> None:
+        """Renews all leases every third of one, until canceled; and says what each delivery is busy with."""
+        while True:
+            await asyncio.sleep(self._config.lease_seconds / 3)
+            held = list(self._held)
+            OLDEST_IDLE.set(max((_idle(each) for each in held), default=0.0))
+            for start in range(0, len(held), _PER_CALL):
+                try:
+                    await self._renew(held[start : start + _PER_CALL])
+                except grpc.aio.AioRpcError as error:
+                    # The next one may get through; the lease is proven anew before anything is published.
+                    log.warning("renewing leases failed", code=error.code().name)
+
+    async def _renew(self, held: Sequence[Held]) -> None:
+        asked = asyncio.get_running_loop().time()
+        request = pb.RenewDeliveriesRequest(deliveries=[_message(each) for each in held], lease_duration=self._lease)
+        # A scheduler that is just being restarted is waited for: the lease outlives that.
+        answer = await self._stub.RenewDeliveries(
+            request, timeout=_CALL_SECONDS, metadata=rpc.call_metadata(self._token), wait_for_ready=True
+        )
+        lost = set(answer.lost_delivery_ids)
+        for each in held:
+            if str(each.claim.delivery_id) not in lost:
+                each.lease_end = max(each.lease_end, asked + self._config.lease_seconds)
+            elif each in self._held:
+                each.lost = True
+                if each.task is not None:
+                    each.task.cancel()
+
+    async def authorize(self, held: Held) -> None:
+        """Gets the permission to commit within half a second. Raises Fenced when the lease is lost, Withdrawn when the
+        scheduler has taken the delivery back.
+        """
+        future: asyncio.Future[pb.Authorization.ValueType] = asyncio.get_running_loop().create_future()
+        self._asking.append((held, future))
+        if self._asker is None:
+            self._asker = asyncio.create_task(self._ask())
+        match await future:
+            case pb.AUTHORIZATION_GRANTED:
+                return
+            case pb.AUTHORIZATION_WITHDRAWN:
+                raise Withdrawn
+            case _:
+                raise Fenced
+
+    async def _ask(self) -> None:
+        while self._asking:
+            batch, self._asking = self._asking[:_PER_CALL], self._asking[_PER_CALL:]
+            asked = asyncio.get_running_loop().time()
+            request = pb.AuthorizeDeliveriesRequest(
+                deliveries=[_message(held) for held, _ in batch], lease_duration=self._lease
+            )
+            try:
+                answer = await self._stub.AuthorizeDeliveries(
+                    request, timeout=_CALL_SECONDS, metadata=rpc.call_metadata(self._token), wait_for_ready=True
+                )
+            except grpc.aio.AioRpcError as error:
+                for _, future in batch:
+                    if not future.done():
+                        future.set_exception(error)
+                continue
+            for (held, future), verdict in zip(batch, answer.authorizations, strict=True):
+                if verdict == pb.AUTHORIZATION_GRANTED:
+                    held.granted_at = asked
+                    held.lease_end = max(held.lease_end, asked + self._config.lease_seconds)
+                if not future.done():
+                    future.set_result(verdict)
+        self._asker = None
+
+    async def release(self, claims: Iterable[Claim]) -> None:
+        """Gives deliveries back, of which nothing was sent. What does not get through waits for its lease's end."""
+        reports = [
+            pb.DeliveryReport(
+                workspace_id=str(claim.workspace_id),
+                delivery_id=str(claim.delivery_id),
+                attempt=claim.attempt,
+                released=pb.Released(),
+            )
+            for claim in claims
+        ]
+        for start in range(0, len(reports), 1000):
+            try:
+                await self._stub.ReportDeliveries(
+                    pb.ReportDeliveriesRequest(reports=reports[start : start + 1000]),
+                    timeout=_CALL_SECONDS,
+                    metadata=rpc.call_metadata(self._token),
+                    wait_for_ready=True,
+                )
+            except grpc.aio.AioRpcError as error:
+                log.warning("deliveries could not be given back", code=error.code().name)
+
+
+def _idle(held: Held) -> float:
+    return 0.0 if held.waits else asyncio.get_running_loop().time() - held.moved_at
+
+
+def _message(held: Held) -> pb.HeldDelivery:
+    return pb.HeldDelivery(
+        workspace_id=str(held.claim.workspace_id),
+        delivery_id=str(held.claim.delivery_id),
+        attempt=held.claim.attempt,
+        busy_with=held.busy_with[:200],
+        idle_seconds=_idle(held),
+    )
 
 
 def _duration(seconds: float) -> Duration:

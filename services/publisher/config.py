@@ -21,12 +21,12 @@ class PublisherConfig(ServiceSettings):
     master_key: SecretStr
     # Shown in attempt logs, so that a person finds the process's log.
     holder: str = socket.gethostname()
-    # How many deliveries one process works on at once.
-    max_deliveries: int = Field(default=64, ge=1, le=500)
+    # How many deliveries one process works on at once, those that wait for their time included.
+    max_deliveries: int = Field(default=500, ge=1, le=500)
     # How long a claim holds without being renewed, seconds. Longest wait after a crash before the work goes on.
     lease_seconds: float = Field(default=30, ge=5, le=600)
-    # How long before its due time a delivery is claimed and prepared, seconds.
-    lead_seconds: float = Field(default=3, ge=0, le=10)
+    # How long before its due time a delivery is claimed, checked and uploaded as far as possible, seconds.
+    lead_seconds: float = Field(default=20, ge=0, le=600)
     # How long a claim waits for work, seconds.
     claim_wait_seconds: float = Field(default=20, ge=0, le=30)
     # How often publications that wait for a verdict are looked through, seconds.

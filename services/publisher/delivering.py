@@ -1,25 +1,53 @@
-"""One claimed delivery, from the claim to the platform's acceptance. Each step is recorded before the next begins."""
+"""One claimed delivery, from the claim to the platform's acceptance. Each step is recorded before the next begins.
+
+    open the ledger → check → announce and upload ahead → wait → authorize → store the intent → (due time) → send
+
+Everything before `send` is harmless, may be repeated, and is given up when the process is stopped. After `send` has
+left without a usable answer only questions follow: at once while the claim lasts, then, as UNCERTAIN, by observing.py.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 from prometheus_client import Counter, Histogram
 
 from services.publisher import domain
-from services.publisher.domain import Account, AttemptFailed, Claim, Fenced, Next, Publication
+from services.publisher.accounts import Accounts
+from services.publisher.claims import Held
+from services.publisher.domain import (
+    Account,
+    AlreadyBegun,
+    AttemptFailed,
+    Claim,
+    Epoch,
+    Failure,
+    FailureKind,
+    Fenced,
+    GrantStale,
+    Next,
+    Publication,
+    Step,
+    Withdrawn,
+)
+from services.publisher.incidents import Incidents
 from services.publisher.ledger import Ledger
 from services.publisher.library import Library
 from services.publisher.platforms.base import (
     Adapter,
     Answer,
+    Complete,
+    Gone,
     Incomplete,
+    Processing,
+    Taken,
     Tokens,
     Uncertain,
     Unknown,
@@ -28,262 +56,397 @@ from services.publisher.platforms.base import (
 )
 
 log = structlog.get_logger()
+Called = TypeVar("Called")
 
 LATENESS = Histogram(
     "reelroute_publish_lateness_seconds",
     "From a delivery's due time to the start of the platform's publish call; first attempts only.",
-    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600),
 )
 ATTEMPTS = Counter("reelroute_attempts_total", "Attempts by outcome.", ["outcome"])
 
-# While the outcome is unknown it is asked for within the claim, so that nobody can cancel or edit meanwhile.
-_ASK_WAITS_SECONDS = (0.5, 1, 2, 4, 8, 15, 15, 15)
-# The last byte may still be on its way through the platform when we have given up waiting for the answer. That it lacks
-# bytes is definite only when it still says so after these waits, half a minute in all.
-_SETTLE_WAITS_SECONDS = (1, 2, 4, 8, 15)
+# How long before the due time the grant is asked for and the intent stored, so that the call leaves at its moment. The
+# grant must still be good then (claims.GRANT_SECONDS).
+_AUTHORIZE_AHEAD_SECONDS = 0.25
+# The questions of an attempt itself: mostly only the answer was lost. What they leave open the observer goes on asking.
+_ASK_WAITS_SECONDS = (0.2, 1.0, 2.0)
 # How often one attempt sends to one handle.
 _SENDS = 3
+# Media of so many deliveries are uploaded and fetched ahead of time at once.
+_STAGED_AT_ONCE = 16
 
-_INTERRUPTED = domain.Failure(
-    domain.FailureKind.TRANSIENT,
-    "UPLOAD_INTERRUPTED",
-    "The upload broke off before its end; nothing was published. It goes on where the platform stands.",
-)
-_ENDED = domain.Failure(
-    domain.FailureKind.TRANSIENT,
+_ENDED = Failure(
+    FailureKind.TRANSIENT,
     "UPLOAD_INTERRUPTED",
     "The platform took no more bytes before the upload's end; nothing was published. It begins anew.",
 )
 
 
-class Abandoned(Exception):
-    """The attempt ends with the outcome still unknown; the next one asks again."""
-
-
 class LeaseHolder(Protocol):
-    """Keeps a claim's lease alive."""
+    """Keeps claims' leases alive and gets grants; see claims.SchedulerClient."""
 
-    async def renew(self, claim: Claim) -> None:
-        """Prolongs it once. Raises Fenced when another attempt holds the delivery."""
+    def kept(self, held: Held) -> contextlib.AbstractAsyncContextManager[None]:
+        """Renews the lease while inside; ends what is inside when it is lost."""
 
-    def kept(self, claim: Claim) -> contextlib.AbstractAsyncContextManager[None]:
-        """Prolongs it again and again while inside; ends what is inside when it is lost."""
+    async def authorize(self, held: Held) -> None:
+        """Gets a grant. Raises Fenced, Withdrawn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deliverer:
-    """Delivers claims. `tokens_of` gives an account's tokens."""
+    """Delivers claims."""
 
     ledger: Ledger
     library: Library
     adapters: Mapping[domain.Platform, Adapter]
     leases: LeaseHolder
-    tokens_of: Callable[[Account], Tokens]
+    accounts: Accounts
+    incidents: Incidents
     ask_waits_seconds: Sequence[float] = _ASK_WAITS_SECONDS
-    settle_waits_seconds: Sequence[float] = _SETTLE_WAITS_SECONDS
+    staging: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_STAGED_AT_ONCE))
 
-    async def deliver(self, claim: Claim, due_at: float) -> None:
-        """Works on a claim until it is accepted or failed. `due_at` is the due time on the loop's clock.
+    def attempt(self, held: Held) -> Attempt:
+        """The work on a claim."""
+        return Attempt(self, held)
+
+
+class Attempt:
+    """One attempt at one delivery. `run` never raises; when it was canceled before anything was sent, `is_released`
+    says that the delivery can be given back.
+    """
+
+    def __init__(self, deliverer: Deliverer, held: Held) -> None:
+        self._deliverer = deliverer
+        self._ledger = deliverer.ledger
+        self._held = held
+        self._publication: Publication | None = None
+        # Whether this attempt's committing call may have left.
+        self.has_sent = False
+        self.is_released = False
+
+    @property
+    def claim(self) -> Claim:
+        """What it works on."""
+        return self._held.claim
+
+    async def run(self) -> None:
+        """Works on the claim until the platform has it, or the attempt has failed.
 
         Whatever happens, the ledger says how far it came. After an unexpected error the attempt has failed for now when
         nothing was sent; else its lease runs out.
         """
         structlog.contextvars.bind_contextvars(
-            workspace_id=str(claim.workspace_id), delivery_id=str(claim.delivery_id), attempt=claim.attempt
+            workspace_id=str(self.claim.workspace_id),
+            delivery_id=str(self.claim.delivery_id),
+            attempt=self.claim.attempt,
         )
         try:
-            async with self.leases.kept(claim):
-                await self._deliver(claim, due_at)
+            async with self._deliverer.leases.kept(self._held):
+                outcome = await self._run()
         except Fenced:
-            ATTEMPTS.labels("fenced").inc()
+            outcome = "fenced"
             log.warning("another attempt holds the delivery")
+            await self._tidied("fenced")
+        except Withdrawn:
+            outcome = "withdrawn"
+            await self._tidied("withdrawn")
+        except asyncio.CancelledError:
+            outcome = "canceled"
+            await self._canceled()
         except Exception as error:
-            ATTEMPTS.labels("broken").inc()
+            outcome = "broken"
             log.error("an attempt broke", exc_info=error)
-            await self._broke(claim)
+            await self._broke()
+        ATTEMPTS.labels(outcome).inc()
 
-    async def _broke(self, claim: Claim) -> None:
+    async def _run(self) -> str:
+        publication, epoch = await self._ledger.open(self.claim)
         try:
-            await asyncio.to_thread(self.ledger.broke, claim)
+            return await self._work_on(publication, epoch)
+        except AlreadyBegun:
+            return await self._work_on(*await self._ledger.take_over(self.claim))
+
+    async def _work_on(self, publication: Publication, epoch: Epoch) -> str:
+        self._publication = publication
+        action = domain.next_action(publication, self.claim, epoch, datetime.now(UTC))
+        try:
+            if action is Next.REPORT:
+                await self._ledger.report_again(publication)
+                return "reported"
+            await self._act(action)
+        except AttemptFailed as ended:
+            log.info("attempt failed", reason=ended.failure.reason)
+            await self._failed(ended)
+            return ended.failure.kind.value.lower()
+        return self._state.step.value.lower()
+
+    @property
+    def _state(self) -> Publication:
+        """The publication as it is stored."""
+        if self._publication is None:
+            raise RuntimeError("the ledger was not opened")
+        return self._publication
+
+    async def _store(self, write: Awaitable[Publication]) -> None:
+        self._publication = await write
+
+    async def _act(self, action: Next) -> None:
+        self._held.at("reading the account")
+        try:
+            account, tokens = await self._deliverer.accounts.of(self._state)
+        except AttemptFailed as gone:
+            if action is Next.PREPARE or action is Next.SEND:
+                raise
+            cause = f"{gone.failure.message} So the platform cannot be asked."
+            await self._store(self._ledger.uncertain(self._state, cause, needs_person=True))
+            return
+        adapter = self._deliverer.adapters[account.platform]
+        if action in (Next.ASK, Next.ASK_ONLY):
+            await self._resume(adapter, account, tokens, may_send=action is Next.ASK)
+            return
+        self._deliverer.incidents.check(account.platform)
+        work = await self._work(account, tokens)
+        await self._begin(adapter, work, prepare=action is Next.PREPARE)
+
+    async def _work(self, account: Account, tokens: Tokens) -> Work:
+        self._held.at("looking up its media")
+        media = await self._deliverer.library.files(self.claim.workspace_id, self.claim.media)
+        return Work(account, self.claim.caption, media, _options(self.claim, account), tokens)
+
+    async def _begin(self, adapter: Adapter, work: Work, *, prepare: bool) -> None:
+        """From the beginning, or from a stored handle, to acceptance."""
+        message = ""
+        if prepare:
+            self._held.at("checking it against the platform's limits")
+            message = await self._called(work.account, adapter.prepare(work))
+            if adapter.traits.has_handle:
+                duration = sum(file.duration_ms for file in work.media)
+                await self._store(self._ledger.prepared(self._state, self.claim, message, duration))
+                self._held.at("announcing it to the platform")
+                handle = await self._called(work.account, adapter.begin(work))
+                await self._store(self._ledger.handle_stored(self._state, handle))
+        if adapter.traits.has_handle and asyncio.get_running_loop().time() < self._held.due_at:
+            self._held.at("uploading what can be sent ahead of time")
+            async with self._deliverer.staging:
+                handle = _handle(self._state)
+                await self._called(work.account, adapter.stage(work, handle, self._state.sent_bytes, self._stored))
+        await self._wait_until(self._held.due_at - _AUTHORIZE_AHEAD_SECONDS)
+        await self._send(adapter, work, message, in_doubt=False)
+
+    async def _stored(self, stored_bytes: int) -> None:
+        """The platform has stored so many bytes of the handle."""
+        self._held.at(f"uploading; the platform has {stored_bytes:,} bytes")
+        await self._store(self._ledger.sent(self._state, stored_bytes))
+
+    async def _send(self, adapter: Adapter, work: Work, message: str, *, in_doubt: bool) -> None:
+        """Sends what the platform lacks: the grant is fresh, and the intent stored, before the publishing call leaves.
+
+        Sent again to the same handle no part can be published twice, so after a lost answer it is sent again while the
+        platform says that it lacks it. Without a handle it is sent once. `in_doubt`: an earlier attempt may have sent.
+        """
+        ended = False
+        for sends_left in reversed(range(_SENDS)):
+            try:
+                taken = await self._send_once(adapter, work, message)
+            except Uncertain as doubt:
+                in_doubt, text = True, f"{doubt} The platform is asked."
+            except UploadEnded as end:
+                ended, text = True, f"{end} The platform is asked."
+            except AttemptFailed as error:
+                if not in_doubt:
+                    raise
+                text = f"{error.failure.message} The platform is asked."
+            else:
+                await self._store(self._ledger.taken(self._state, taken, watch=adapter.traits.tells_removal))
+                return
+            if not adapter.traits.has_handle:
+                await self._uncertain(adapter, text)
+                return
+            await self._store(self._ledger.noted(self._state, text))
+            answer = await self._ask(adapter, work.account, work.tokens)
+            if not isinstance(answer, Incomplete):
+                await self._adopt(adapter, answer)
+                return
+            if ended and not in_doubt:
+                raise AttemptFailed(_ENDED, handle_ended=True)
+            if ended or not sends_left:
+                break
+        await self._uncertain(adapter, "The upload broke off, and the platform has not said that it is complete.")
+
+    async def _send_once(self, adapter: Adapter, work: Work, message: str) -> Taken:
+        held = self._held
+        while True:
+            if not held.has_grant:
+                held.at("waiting for the permission to publish")
+                await self._deliverer.leases.authorize(held)
+            if self._state.step is not Step.COMMITTING:
+                text = _sending(self._state, self.claim, message)
+                await self._store(self._ledger.committing(self._state, self.claim, text))
+            await self._wait_until(held.due_at)
+            held.at(f"publishing on {work.account.platform.value.capitalize()}")
+            handle = _handle(self._state) if adapter.traits.has_handle else None
+            try:
+                return await self._called(
+                    work.account, adapter.send(work, handle, self._state.sent_bytes, self._stored, self._last_moment)
+                )
+            except GrantStale:
+                continue
+
+    def _last_moment(self) -> None:
+        self._held.check_last_moment()
+        if self.claim.attempt == 1 and not self.has_sent:
+            LATENESS.observe(asyncio.get_running_loop().time() - self._held.due_at)
+        self.has_sent = True
+
+    async def _resume(self, adapter: Adapter, account: Account, tokens: Tokens, *, may_send: bool) -> None:
+        """After a crash while sending, or a restore from a backup: the platform says how far it came."""
+        if not self._state.handle:
+            cause = "An earlier attempt broke off while it was published."
+            if not may_send:
+                cause = "The records were restored from a backup."
+                due = self.claim.due_time
+                self._publication = dataclasses.replace(self._state, commit_time=self._state.commit_time or due)
+            await self._uncertain(adapter, cause)
+            return
+        answer = await self._ask(adapter, account, tokens)
+        if not isinstance(answer, Incomplete):
+            await self._adopt(adapter, answer)
+        elif not may_send:
+            await self._uncertain(adapter, "The records were restored from a backup; another upload may be finished.")
+        else:
+            self._deliverer.incidents.check(account.platform)
+            work = await self._work(account, tokens)
+            if domain.may_go_on(self._state, self.claim, datetime.now(UTC)):
+                await self._send(adapter, work, "", in_doubt=True)
+            else:
+                # The handle has ended unfinished, so what was sent under it can no longer be published; or the post was
+                # edited, which is possible only after an attempt's own definite word that nothing was.
+                await self._begin(adapter, work, prepare=True)
+
+    async def _adopt(self, adapter: Adapter, answer: Answer | None) -> None:
+        """Takes over what the platform says of a handle that may be published."""
+        match answer:
+            case domain.Failure():
+                raise AttemptFailed(answer, handle_ended=True)
+            case Complete(verdict=verdict, settled=True):
+                taken = Taken(verdict=verdict)
+            case Complete() | Processing() | Gone():
+                # The observer asks once more and records the verdict.
+                taken = Taken()
+            case Unknown(message=message):
+                await self._uncertain(adapter, message)
+                return
+            case _:
+                await self._uncertain(adapter, "The platform could not be asked.")
+                return
+        await self._store(self._ledger.taken(self._state, taken, watch=adapter.traits.tells_removal))
+
+    async def _uncertain(self, adapter: Adapter, cause: str) -> None:
+        blind = not self._state.handle and not adapter.traits.can_find
+        await self._store(self._ledger.uncertain(self._state, cause, needs_person=blind))
+
+    async def _ask(self, adapter: Adapter, account: Account, tokens: Tokens) -> Answer | None:
+        """The platform's answer about the handle; None when it gives none, or says nothing definite, for now."""
+        unknown: Unknown | None = None
+        for wait in self._deliverer.ask_waits_seconds:
+            await asyncio.sleep(wait)
+            self._held.at("asking the platform what became of it")
+            try:
+                answer = await self._called(
+                    account, adapter.ask(account, _options(self.claim, account), self._state.handle, tokens)
+                )
+            except AttemptFailed as error:
+                # No failure of the question is an answer.
+                await self._store(self._ledger.noted(self._state, f"Asking failed: {error.failure.message}"))
+                if error.failure.kind is FailureKind.ACCOUNT:
+                    return None
+            else:
+                if not isinstance(answer, Unknown):
+                    return _lacking(answer, self._state)
+                # A handle may take a moment to become known everywhere.
+                unknown = answer
+        return unknown
+
+    async def _called(self, account: Account, call: Awaitable[Called]) -> Called:
+        """The answer of a platform's call; whether it worked says how the platform is."""
+        try:
+            answer = await call
+        except (AttemptFailed, Uncertain) as error:
+            self._deliverer.incidents.note_failure(account, error)
+            raise
+        self._deliverer.incidents.note_success(account)
+        return answer
+
+    async def _wait_until(self, moment: float) -> None:
+        """Waits for a moment of the loop's clock. Never returns early: the loop's timer may be a little fast."""
+        loop = asyncio.get_running_loop()
+        if moment > loop.time():
+            self._held.at("waiting for its time", waits=True)
+        while (left := moment - loop.time()) > 0:  # noqa: ASYNC110 - the event is the clock itself
+            await asyncio.sleep(left)
+
+    async def _failed(self, ended: AttemptFailed) -> None:
+        await self._store(
+            self._ledger.failed(self._state, ended.failure, ended.vendor_log_id, handle_ended=ended.handle_ended)
+        )
+
+    async def _broke(self) -> None:
+        """After an unexpected error."""
+        if self._publication is None:
+            return
+        try:
+            await self._ledger.broke(self._publication)
         except Fenced:
             log.warning("another attempt holds the delivery")
         except Exception as error:
             # Mostly the database itself is away. The lease runs out.
             log.warning("a broken attempt could not be recorded", exc_info=error)
 
-    async def _deliver(self, claim: Claim, due_at: float) -> None:
-        publication, epoch = await asyncio.to_thread(self.ledger.open, claim)
-        action = domain.next_action(publication, claim, epoch, datetime.now(UTC))
+    async def _tidied(self, outcome: str) -> None:
+        """Takes the intent back when its call never left, so that the next attempt need not ask about it."""
+        if self._publication is None or self.has_sent or not self._publication.revision:
+            return
         try:
-            await self._act(action, publication, claim, due_at)
-        except AttemptFailed as ended:
-            ATTEMPTS.labels(ended.failure.kind.value.lower()).inc()
-            log.info("attempt failed", reason=ended.failure.reason)
-            await asyncio.to_thread(
-                self.ledger.failed, claim, ended.failure, ended.vendor_log_id, handle_ended=ended.handle_ended
-            )
-        except Abandoned:
-            ATTEMPTS.labels("abandoned").inc()
-            log.warning("the platform could not be asked; the lease runs out")
-        else:
-            ATTEMPTS.labels("reported" if action is Next.REPORT else "accepted").inc()
+            await self._ledger.taken_back(self._publication, outcome)
+        except Fenced:
+            pass  # another attempt has it already, and asks
+        except Exception as error:
+            log.warning("an intent could not be taken back", exc_info=error)
 
-    async def _act(self, action: Next, publication: Publication, claim: Claim, due_at: float) -> None:
-        if action is Next.REPORT:
-            await asyncio.to_thread(self.ledger.report_again, publication)
-            return
-        if action is Next.GIVE_UP:
-            raise AttemptFailed(
-                domain.unknown_outcome("The records were restored from a backup; it may have been published already.")
-            )
-        account = await asyncio.to_thread(self.ledger.account, publication)
-        tokens = self.tokens_of(account)
-        if action in (Next.ASK, Next.ASK_ONLY):
-            await self._resume(publication, claim, account, tokens, due_at, may_send=action is Next.ASK)
-        else:
-            work = await self._work(claim, account, tokens)
-            await self._begin(publication, claim, work, due_at, prepare=action is Next.PREPARE)
-
-    async def _work(self, claim: Claim, account: Account, tokens: Tokens) -> Work:
-        media = await self.library.files(claim.workspace_id, claim.media)
-        options = claim.options.get(account.platform.value.lower(), {})
-        return Work(account, claim.caption, media, options, tokens)
-
-    async def _begin(self, publication: Publication, claim: Claim, work: Work, due_at: float, *, prepare: bool) -> None:
-        """From the beginning, or from a stored handle, to acceptance."""
-        adapter = self.adapters[work.account.platform]
-        if prepare:
-            message = await adapter.prepare(work)
-            publication = await asyncio.to_thread(self.ledger.prepared, publication, claim, message)
-            await _until(due_at)
-            if claim.attempt == 1:
-                LATENESS.observe(asyncio.get_running_loop().time() - due_at)
-            handle = await adapter.begin(work)
-            publication = await asyncio.to_thread(self.ledger.handle_stored, publication, handle)
-        await _until(due_at)
-        await self._send(publication, claim, work, in_doubt=False)
-
-    async def _send(self, publication: Publication, claim: Claim, work: Work, *, in_doubt: bool) -> None:
-        """Sends what the platform lacks. The lease is proven before each send, and the intent stored before the first.
-
-        Sent again to the same handle no part can be published twice, so after a lost answer it is sent again while the
-        platform says that it lacks it. `in_doubt`: an earlier attempt may have sent the last byte.
-        """
-        adapter = self.adapters[work.account.platform]
-        await self.leases.renew(claim)
-        publication = await asyncio.to_thread(self.ledger.committing, publication)
-        handle, sent_bytes = _handle(publication), publication.sent_bytes
-
-        async def on_stored(stored_bytes: int) -> None:
-            nonlocal sent_bytes
-            sent_bytes = stored_bytes
-            await asyncio.to_thread(self.ledger.sent, publication, stored_bytes)
-
-        for sends_left in reversed(range(_SENDS)):
-            try:
-                await adapter.send(work, handle, sent_bytes, on_stored)
-            except Uncertain as doubt:
-                in_doubt, failed, again = True, AttemptFailed(_INTERRUPTED), sends_left > 0
-                text = f"{doubt} The platform is asked."
-            except UploadEnded as end:
-                failed, again = AttemptFailed(_ENDED, handle_ended=True), False
-                text = f"{end} The platform is asked."
-            except AttemptFailed as error:
-                if not in_doubt:
-                    raise
-                failed, again, text = error, False, f"{error.failure.message} The platform is asked."
-            else:
-                await asyncio.to_thread(self.ledger.accepted, publication)
-                return
-            await asyncio.to_thread(self.ledger.noted, publication, text)
-            answer = await self._ask(publication, work.account, work.tokens)
-            if not (again and _lacks_bytes(answer, publication)):
-                break
-            await self.leases.renew(claim)
-        await self._settle(publication, work, answer, failed, in_doubt=in_doubt)
-
-    async def _settle(
-        self, publication: Publication, work: Work, answer: Answer, failed: AttemptFailed, *, in_doubt: bool
-    ) -> None:
-        """After the last try of an attempt: adopts what the platform has, or raises `failed` once that is definite."""
-        for wait in self.settle_waits_seconds if in_doubt else ():
-            if not _lacks_bytes(answer, publication):
-                break
-            await asyncio.sleep(wait)
-            answer = await self._ask(publication, work.account, work.tokens)
-        unsaid = in_doubt and isinstance(answer, Incomplete) and answer.stored_bytes is None
-        if _lacks_bytes(answer, publication) and not unsaid:
-            raise failed
-        await self._adopt(publication, answer)
-
-    async def _resume(
-        self,
-        publication: Publication,
-        claim: Claim,
-        account: Account,
-        tokens: Tokens,
-        due_at: float,
-        *,
-        may_send: bool,
-    ) -> None:
-        """After a crash while sending: the platform says how far it came."""
-        answer = await self._ask(publication, account, tokens)
-        if not _lacks_bytes(answer, publication):
-            await self._adopt(publication, answer)
-            return
-        if not may_send:
-            raise AttemptFailed(
-                domain.unknown_outcome(
-                    "The records were restored from a backup; another upload may have been finished."
+    async def _canceled(self) -> None:
+        """The process ends. What has not left is given back; what has is asked about by others."""
+        try:
+            if not self.has_sent:
+                await self._tidied("released")
+                self.is_released = True
+            elif self._state.step is Step.COMMITTING:
+                await self._ledger.uncertain(
+                    self._state, "The publisher was stopped while it was published.", needs_person=False
                 )
-            )
-        work = await self._work(claim, account, tokens)
-        if domain.may_go_on(publication, claim, datetime.now(UTC)):
-            await self._send(publication, claim, work, in_doubt=True)
-        else:
-            # The handle has ended unfinished, so what was sent under it can no longer be published; or the post was
-            # edited, which is possible only after an attempt's own definite word that nothing was.
-            await self._begin(publication, claim, work, due_at, prepare=True)
-
-    async def _adopt(self, publication: Publication, answer: Answer) -> None:
-        if isinstance(answer, domain.Failure):
-            raise AttemptFailed(answer, handle_ended=True)
-        if isinstance(answer, Unknown):
-            raise AttemptFailed(domain.unknown_outcome(f"{answer.message} It may have been published."))
-        # Complete, too, is recorded as accepted first: the observer asks once more and records the verdict.
-        await asyncio.to_thread(self.ledger.accepted, publication)
-
-    async def _ask(self, publication: Publication, account: Account, tokens: Tokens) -> Answer:
-        """The platform's answer, asked for again and again within the claim. Raises Abandoned without one."""
-        adapter = self.adapters[account.platform]
-        options = publication.options.get(account.platform.value.lower(), {})
-        unknown: Unknown | None = None
-        for wait in self.ask_waits_seconds:
-            try:
-                answer = await adapter.ask(account, options, publication.handle, tokens)
-            except AttemptFailed as error:
-                # No failure of the question is an answer: the delivery stays claimed.
-                await asyncio.to_thread(self.ledger.noted, publication, f"Asking failed: {error.failure.message}")
-                if error.failure.kind is domain.FailureKind.ACCOUNT:
-                    break
-            else:
-                if not isinstance(answer, Unknown):
-                    return answer
-                # A handle may take a moment to become known everywhere; it is lost only when it stays unknown.
-                unknown = answer
-            await asyncio.sleep(wait)
-        if unknown is not None:
-            return unknown
-        message = "The platform could not be asked; the next attempt asks again."
-        await asyncio.to_thread(self.ledger.abandoned, publication, message)
-        raise Abandoned
+        except Fenced:
+            log.warning("another attempt holds the delivery")
+        except Exception as error:
+            log.warning("a canceled attempt could not be recorded", exc_info=error)
 
 
-def _lacks_bytes(answer: Answer, publication: Publication) -> bool:
-    """Whether the platform waits for bytes. When it does not say how many it has, that is taken for some."""
-    if not isinstance(answer, Incomplete):
-        return False
-    return answer.stored_bytes is None or not 0 < publication.media_size <= answer.stored_bytes
+def _options(claim: Claim, account: Account) -> domain.Options:
+    return claim.options.get(account.platform.value.lower(), {})
+
+
+def _sending(publication: Publication, claim: Claim, message: str) -> str:
+    what = f"{publication.media_size:,} bytes, from byte {publication.sent_bytes:,}" if publication.media_size else (
+        f"{len(claim.caption):,} characters"
+    )  # fmt: skip
+    return f"{message} Sending {what}.".strip()
+
+
+def _lacking(answer: Answer, publication: Publication) -> Answer:
+    """The answer, with a complete upload told from one that lacks bytes. When the platform does not say how many it
+    has, that is taken for some.
+    """
+    if isinstance(answer, Incomplete) and answer.stored_bytes is not None:
+        return Processing() if 0 < publication.media_size <= answer.stored_bytes else answer
+    return answer
 
 
 def _handle(publication: Publication) -> domain.Handle:
@@ -292,10 +455,3 @@ def _handle(publication: Publication) -> domain.Handle:
     return domain.Handle(
         publication.handle, publication.upload_url, publication.handle_expire_time, publication.media_size
     )
-
-
-async def _until(due_at: float) -> None:
-    """Waits for a moment of the loop's clock. Never returns early: the loop's timer may be a little fast."""
-    loop = asyncio.get_running_loop()
-    while (left := due_at - loop.time()) > 0:  # noqa: ASYNC110 - the event is the clock itself
-        await asyncio.sleep(left)

@@ -1,21 +1,27 @@
 """The ledger of a publication and what its steps allow. Pure: the clock is an argument.
 
-    OPENED → PREPARED → HANDLE → COMMITTING → ACCEPTED → PUBLISHED
-                           ↑___________|          └────→ REJECTED
-             (the upload ended unused: a new handle)      FAILED from any step before ACCEPTED
+    OPENED → PREPARED → HANDLE → COMMITTING → ACCEPTED → PUBLISHED → REMOVED
+      ↑                   ↑____________|  |        └────→ REJECTED
+      |    (the upload ended unused)      ↓
+      └────(proven: nothing came of it)─ UNCERTAIN → ACCEPTED, PUBLISHED, REJECTED
+                                                    FAILED from any step before ACCEPTED but UNCERTAIN
 
 Each step is committed before the next begins, so the step that a crash leaves behind says what may have happened:
 
-    OPENED, PREPARED   nothing was sent: repeat
-    HANDLE             the platform knows a handle, no byte was sent: go on with it, or ask for another
-    COMMITTING         bytes may be there, even all of them: ask the platform, then go on where it stands
+    (no publication), OPENED, PREPARED   nothing was sent: repeat
+    HANDLE             the platform knows a handle, nothing of it was published: go on with it, or ask for another
+    COMMITTING         it may be published: ask the platform, then go on where it stands
+    UNCERTAIN          it may be published, and the attempt is over: only ask, again and again; else a person says
     ACCEPTED           the platform has everything: only ask
-    PUBLISHED, REJECTED, FAILED   over: report it again to whoever asks
+    PUBLISHED, REMOVED, REJECTED, FAILED   over: report it again to whoever asks
+
+A platform that publishes in one call has no HANDLE: it goes from OPENED to COMMITTING.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -32,8 +38,10 @@ class Step(enum.Enum):
     PREPARED = "PREPARED"
     HANDLE = "HANDLE"
     COMMITTING = "COMMITTING"
+    UNCERTAIN = "UNCERTAIN"
     ACCEPTED = "ACCEPTED"
     PUBLISHED = "PUBLISHED"
+    REMOVED = "REMOVED"
     REJECTED = "REJECTED"
     FAILED = "FAILED"
 
@@ -80,10 +88,11 @@ class Next(enum.Enum):
     ASK = "ask the platform how far it came, and go on there"
     ASK_ONLY = "ask the platform what became of it, and send nothing"
     REPORT = "report what is known"
-    GIVE_UP = "nobody can tell; a person must look"
 
 
-# Steps at which not one byte of media was sent.
+# What failed in these ways may be tried again; nothing was published.
+FOR_NOW = (FailureKind.TRANSIENT, FailureKind.RATE_LIMITED, FailureKind.ACCOUNT, FailureKind.PLATFORM)
+# Steps at which nothing was sent that publishes.
 NOTHING_SENT = (Step.OPENED, Step.PREPARED, Step.HANDLE)
 
 
@@ -114,7 +123,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """The ledger's head for one delivery. `upload_url` is a credential."""
+    """The ledger's head for one delivery. `upload_url` is a credential. `revision` 0: not stored yet."""
 
     publication_id: UUID
     workspace_id: UUID
@@ -124,20 +133,27 @@ class Publication:
     attempt: int
     step: Step
     etag: str
-    options: dict[str, Options]
-    handle: str
-    upload_url: str = field(repr=False)
-    handle_expire_time: datetime | None
-    media_size: int
-    sent_bytes: int
-    accept_time: datetime | None
-    platform_post_id: str
-    url: str
-    visibility: Visibility | None
-    publish_time: datetime | None
-    failure: Failure | None
-    checks: int
     publish_epoch: int
+    options: dict[str, Options] = field(default_factory=dict)
+    revision: int = 0
+    handle: str = ""
+    upload_url: str = field(default="", repr=False)
+    handle_expire_time: datetime | None = None
+    media_size: int = 0
+    sent_bytes: int = 0
+    caption: str = ""
+    duration_ms: int = 0
+    commit_time: datetime | None = None
+    doubt_time: datetime | None = None
+    needs_person: bool = False
+    accept_time: datetime | None = None
+    next_check_time: datetime | None = None
+    checks: int = 0
+    platform_post_id: str = ""
+    url: str = ""
+    visibility: Visibility | None = None
+    publish_time: datetime | None = None
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +204,20 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Incident:
+    """A time in which a platform fails for many accounts, and nothing is sent to it."""
+
+    incident_id: UUID
+    platform: Platform
+    start_time: datetime
+    end_time: datetime | None
+    cause: str
+    probes: int
+    passed_probes: int
+    next_probe_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Epoch:
     """The present publish epoch: what was begun, or due, before `begin_time` in an older one is only asked about."""
 
@@ -211,8 +241,24 @@ class PlatformNotConfigured(FailedPrecondition):
     """The installation has no app credentials for the platform."""
 
 
+class PublicationNotUncertain(FailedPrecondition):
+    """Only a publication that is UNCERTAIN can be settled by a person."""
+
+
 class Fenced(Exception):
     """Another attempt holds the publication: stop, write nothing more."""
+
+
+class AlreadyBegun(Fenced):
+    """A first write found a publication: the scheduler counts attempts anew, as after a restore. Take it over."""
+
+
+class Withdrawn(Exception):
+    """The scheduler has taken the delivery back before it went out: stop, report nothing."""
+
+
+class GrantStale(Exception):
+    """The permission to commit was given too long ago: ask for it again. Nothing was sent."""
 
 
 class AttemptFailed(Exception):
@@ -225,17 +271,39 @@ class AttemptFailed(Exception):
         self.handle_ended = handle_ended
 
 
-def next_action(publication: Publication, claim: Claim, epoch: Epoch, now: datetime) -> Next:
-    """What may be done with a publication that a claim has just opened.
+def opened(claim: Claim, epoch: Epoch, publication_id: UUID) -> Publication:
+    """The publication of a first claim; it is stored with its first step."""
+    return Publication(
+        publication_id=publication_id,
+        workspace_id=claim.workspace_id,
+        delivery_id=claim.delivery_id,
+        post_id=claim.post_id,
+        account_id=claim.account_id,
+        attempt=claim.attempt,
+        step=Step.OPENED,
+        etag=claim.etag,
+        publish_epoch=epoch.number,
+        options=claim.options,
+        caption=claim.caption,
+    )
 
-    After a restore from backup the ledger may lack what was really done: whatever began, or was due, before the
-    present epoch is asked about where there is a handle to ask with, and otherwise left to a person.
+
+def is_restored(publication: Publication, claim: Claim, epoch: Epoch) -> bool:
+    """Whether the ledger may lack what was really done: it was restored from a backup, and this began, or was due,
+    before the present epoch.
     """
-    if publication.step in (Step.PUBLISHED, Step.REJECTED, Step.FAILED, Step.ACCEPTED):
+    return publication.publish_epoch < epoch.number or (epoch.number > 1 and claim.due_time < epoch.begin_time)
+
+
+def next_action(publication: Publication, claim: Claim, epoch: Epoch, now: datetime) -> Next:
+    """What may be done with a publication that a claim has just taken over.
+
+    After a restore from backup whatever began, or was due, before the present epoch is only asked about.
+    """
+    if publication.step in (Step.PUBLISHED, Step.REMOVED, Step.REJECTED, Step.FAILED, Step.ACCEPTED, Step.UNCERTAIN):
         return Next.REPORT
-    restored = publication.publish_epoch < epoch.number or (epoch.number > 1 and claim.due_time < epoch.begin_time)
-    if restored:
-        return Next.ASK_ONLY if publication.handle else Next.GIVE_UP
+    if is_restored(publication, claim, epoch):
+        return Next.ASK_ONLY
     if publication.step is Step.COMMITTING:
         return Next.ASK
     if publication.step is Step.HANDLE and may_go_on(publication, claim, now):
@@ -269,10 +337,68 @@ def check_wait(checks: int) -> timedelta:
     return timedelta(seconds=_LAST_WAIT_SECONDS)
 
 
-def unknown_outcome(message: str) -> Failure:
-    """Nobody can tell whether it was published: no further attempt, and a person looks."""
-    return Failure(
-        FailureKind.OUTCOME_UNKNOWN,
-        "OUTCOME_UNKNOWN",
-        f"{message} Look at the account's profile: if the post is not there, create it again.",
+# After doubt the platform is asked soon: mostly only the answer was lost. (up to how many checks, seconds)
+_DOUBT_WAITS = ((4, 1.0), (8, 3.0), (16, 10.0), (40, 60.0))
+_LAST_DOUBT_WAIT_SECONDS = 600.0
+# That bytes are lacking, or a handle is unknown, is believed only so long after they were sent: the last part may still
+# be on its way through the platform.
+SETTLE_PATIENCE = timedelta(seconds=30)
+# What the platform could not settle in so long it never will, and a person looks.
+DOUBT_PATIENCE = timedelta(hours=24)
+# When a public post is looked at again, after it was published: has the platform removed it? Then never more.
+_WATCH_WAITS_SECONDS = (600.0, 3600.0, 86_400.0, 604_800.0)
+
+
+def doubt_wait(checks: int) -> timedelta:
+    """How long to wait before the platform is asked again about an uncertain outcome, after so many questions."""
+    for until, seconds in _DOUBT_WAITS:
+        if checks < until:
+            return timedelta(seconds=seconds)
+    return timedelta(seconds=_LAST_DOUBT_WAIT_SECONDS)
+
+
+def watch_wait(looks: int) -> timedelta | None:
+    """How long until a published post is looked at again, after so many looks; None: it was the last."""
+    if looks >= len(_WATCH_WAITS_SECONDS):
+        return None
+    return timedelta(seconds=_WATCH_WAITS_SECONDS[looks])
+
+
+def uncertain_message(cause: str, *, needs_person: bool) -> str:
+    """What is known of an uncertain outcome and what comes next, for people."""
+    if needs_person:
+        return (
+            f"{cause} It may have been published, and the platform gives no way to know. Look at the account's profile,"
+            " and settle it: published, or not published."
+        )
+    return f"{cause} It may have been published. The platform is asked until it is known; nothing is sent meanwhile."
+
+
+# A jump of failures: within this time so many calls failed, for so many accounts, and more than half of all calls.
+# Fewer accounts than that have trouble of their own, which their own waits take care of.
+HEALTH_WINDOW_SECONDS = 60.0
+_INCIDENT_FAILURES = 5
+_INCIDENT_ACCOUNTS = 3
+# In a row, before the platform is believed to work again.
+INCIDENT_PASSES = 2
+_PROBE_WAITS_SECONDS = (2.0, 4.0, 8.0)
+_LONGEST_PROBE_WAIT_SECONDS = 15.0
+
+
+def is_incident(failed_accounts: Sequence[UUID], successes: int) -> bool:
+    """Whether a platform is failing: the accounts of the calls that failed within the window, one for each call, beside
+    the number of those that worked.
+    """
+    return (
+        len(failed_accounts) >= _INCIDENT_FAILURES
+        and len(set(failed_accounts)) >= _INCIDENT_ACCOUNTS
+        and len(failed_accounts) > successes
     )
+
+
+def probe_wait(probes: int, *, passed: bool) -> timedelta:
+    """How long until the next probe of a platform, after so many: 2, 4, 8, 15, 15 s, …; 2 s after a passed one."""
+    if passed:
+        return timedelta(seconds=_PROBE_WAITS_SECONDS[0])
+    waits = _PROBE_WAITS_SECONDS
+    return timedelta(seconds=waits[probes] if probes < len(waits) else _LONGEST_PROBE_WAIT_SECONDS)

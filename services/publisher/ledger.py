@@ -1,23 +1,22 @@
-"""The ledger as the worker uses it: one call, one transaction, with its log line, its activity and its report.
+"""The ledger as the worker uses it: one call is one write, with its log line and its report; see writer.py.
 
-Everything here is written before the worker's next act, or not at all: when another attempt has taken over, Fenced is
-raised and the worker stops.
+Everything here is committed before the worker's next act, or not at all: when another attempt has taken over, Fenced is
+raised and the worker stops. Each call returns the publication as it is stored.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import time
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
-from sqlalchemy import Connection
-
-from kit.db import ALL_WORKSPACES, Database
-from kit.listen import notify
-from services.publisher import account_store, reports, store
+from kit.db import ALL_WORKSPACES, Database, new_id
+from kit.errors import Unavailable
+from services.publisher import domain, store
 from services.publisher.domain import (
+    FOR_NOW,
     NOTHING_SENT,
-    Account,
-    AccountNotFound,
-    AttemptFailed,
     Claim,
     Epoch,
     Failure,
@@ -28,70 +27,61 @@ from services.publisher.domain import (
     Step,
     Verdict,
     check_wait,
-    unknown_outcome,
+    doubt_wait,
+    watch_wait,
 )
+from services.publisher.platforms.base import Taken
+from services.publisher.store import Line
 from services.publisher.vault import Vault
+from services.publisher.writer import Write, Writer
 
-# After these another attempt may work.
-_FOR_NOW = (FailureKind.TRANSIENT, FailureKind.RATE_LIMITED)
 _BROKE = Failure(
     FailureKind.TRANSIENT, "ATTEMPT_BROKE", "The attempt broke off by a fault on our side; the log has the cause."
 )
+# Another process may begin an epoch: an operator, after a restore. It counts so many seconds later at most; what is
+# sent is checked against it once more, in the transaction that stores the intent.
+_EPOCH_SECONDS = 5.0
+# A post that may be confused with another began within this time before it.
+_RECENT = timedelta(hours=1)
 
 
 class Ledger:
-    """Publications in the database. Synchronous: the worker calls it in threads."""
+    """Publications in the database."""
 
     def __init__(self, database: Database, vault: Vault, holder: str) -> None:
         self.database = database
         self.vault = vault
+        self.writer = Writer(database, vault, holder)
         self._holder = holder
+        self._epoch: tuple[float, Epoch] | None = None
 
-    def account(self, publication: Publication) -> Account:
-        """The account of a publication. Raises AttemptFailed when the workspace has none with that id."""
-        with self.database.transaction(publication.workspace_id) as tx:
-            try:
-                return account_store.read_account(tx, publication.workspace_id, publication.account_id)
-            except AccountNotFound as error:
-                if publication.handle:
-                    raise AttemptFailed(unknown_outcome(f"{error.message} So the platform cannot be asked.")) from None
-                message = f"{error.message} Connect it, and create the post again."
-                raise AttemptFailed(Failure(FailureKind.PERMANENT, error.reason, message)) from None
+    async def open(self, claim: Claim) -> tuple[Publication, Epoch]:
+        """The publication of a claim, whose attempt alone may write from now on. Raises Fenced.
 
-    def open(self, claim: Claim) -> tuple[Publication, Epoch]:
-        """Takes over the publication of a claim. Raises Fenced."""
-        with self.database.transaction(claim.workspace_id) as tx:
-            publication, epoch = store.open_publication(tx, self.vault, claim, self._holder)
-            text = f"Attempt {claim.attempt} by {self._holder}; the ledger is at {publication.step.value}."
-            store.note(tx, publication, publication.step, text)
-            if claim.attempt > 1:
-                now = store.database_time(tx)
-                store.tell(tx, [reports.step(publication, "publication.resumed", text, now)])
-        return publication, epoch
+        A first attempt has none yet: it is stored with its first step, which finds out if there is one all the same.
+        """
+        if claim.attempt == 1 and self._epoch and time.monotonic() < self._epoch[0]:
+            return domain.opened(claim, self._epoch[1], new_id()), self._epoch[1]
+        taken = await self.writer.take_over(claim)
+        self._epoch = (time.monotonic() + _EPOCH_SECONDS, taken.epoch)
+        return taken.publication or domain.opened(claim, taken.epoch, new_id()), taken.epoch
 
-    def prepared(self, publication: Publication, claim: Claim, message: str) -> Publication:
+    async def take_over(self, claim: Claim) -> tuple[Publication, Epoch]:
+        """The same, when a first write has found a publication."""
+        taken = await self.writer.take_over(claim)
+        return taken.publication or domain.opened(claim, taken.epoch, new_id()), taken.epoch
+
+    async def prepared(self, publication: Publication, claim: Claim, message: str, duration_ms: int) -> Publication:
         """Everything was checked; whatever handle there was is given up."""
-        with self.database.transaction(publication.workspace_id) as tx:
-            store.set_prepared(tx, publication, claim)
-            _step(tx, publication, Step.PREPARED, "prepared", message)
-        return dataclasses.replace(
-            publication,
-            step=Step.PREPARED,
-            etag=claim.etag,
-            options=claim.options,
-            handle="",
-            upload_url="",
-            handle_expire_time=None,
-            sent_bytes=0,
-        )
+        state = dataclasses.replace(
+            _emptied(publication), step=Step.PREPARED, etag=claim.etag, options=claim.options, caption=claim.caption,
+            duration_ms=duration_ms,
+        )  # fmt: skip
+        return await self._write(publication, state, message)
 
-    def handle_stored(self, publication: Publication, handle: Handle) -> Publication:
+    async def handle_stored(self, publication: Publication, handle: Handle) -> Publication:
         """The platform gave a handle."""
-        with self.database.transaction(publication.workspace_id) as tx:
-            store.set_handle(tx, self.vault, publication, handle)
-            message = f"The platform gave the handle {handle.handle}."
-            _step(tx, publication, Step.HANDLE, "handle_stored", message)
-        return dataclasses.replace(
+        state = dataclasses.replace(
             publication,
             step=Step.HANDLE,
             handle=handle.handle,
@@ -100,159 +90,273 @@ class Ledger:
             media_size=handle.media_size,
             sent_bytes=0,
         )
+        return await self._write(publication, state, f"The platform gave the handle {handle.handle}.")
 
-    def committing(self, publication: Publication) -> Publication:
-        """The intent to send."""
-        with self.database.transaction(publication.workspace_id) as tx:
-            store.set_committing(tx, publication)
-            message = f"Sending {publication.media_size:,} bytes, from byte {publication.sent_bytes:,}."
-            _step(tx, publication, Step.COMMITTING, "committing", message)
-        return dataclasses.replace(publication, step=Step.COMMITTING)
-
-    def sent(self, publication: Publication, sent_bytes: int) -> None:
+    async def sent(self, publication: Publication, sent_bytes: int) -> Publication:
         """The platform has stored so many bytes."""
-        with self.database.transaction(publication.workspace_id) as tx:
-            store.set_sent(tx, publication, sent_bytes)
-            store.note(tx, publication, Step.COMMITTING, f"The platform has {sent_bytes:,} bytes.")
+        state = dataclasses.replace(publication, sent_bytes=sent_bytes)
+        return await self._write(publication, state, f"The platform has {sent_bytes:,} bytes.")
 
-    def accepted(self, publication: Publication) -> None:
-        """The platform has everything: the attempt ends, the verdict is awaited."""
-        with self.database.transaction(publication.workspace_id) as tx:
-            now = store.set_accepted(tx, publication)
-            message = "The platform has everything; its verdict is awaited."
-            _step(tx, publication, Step.ACCEPTED, "accepted", message)
-            store.end_attempt(tx, publication, "accepted")
-            store.tell(tx, [reports.accepted(publication, now)])
-            notify(tx, store.OPEN_CHANNEL)
+    async def committing(self, publication: Publication, claim: Claim, message: str) -> Publication:
+        """The intent to publish, before the call that does. Raises Fenced as well when another publish epoch has begun
+        since the publication was opened: it is only asked about.
+        """
+        state = dataclasses.replace(
+            publication, step=Step.COMMITTING, etag=claim.etag, options=claim.options, caption=claim.caption
+        )
+        return await self.writer.write(Write(state, ("commit_time",), lines=self._lines(publication, state, message)))
 
-    def failed(self, claim: Claim, failure: Failure, vendor_log_id: str = "", *, handle_ended: bool = False) -> None:
+    async def taken(self, publication: Publication, taken: Taken, *, watch: bool) -> Publication:
+        """The platform has everything: the attempt ends. Its verdict is known already, or awaited."""
+        accepted = dataclasses.replace(
+            publication,
+            step=Step.ACCEPTED,
+            handle=taken.handle or publication.handle,
+            upload_url="",
+            sent_bytes=publication.media_size,
+            needs_person=False,
+            checks=0,
+        )
+        if taken.verdict:
+            return await self.published(accepted, taken.verdict, watch=watch, ends_attempt=True)
+        message = "The platform has everything; its verdict is awaited."
+        return await self.writer.write(
+            Write(
+                accepted,
+                ("accept_time",),
+                check_in_seconds=0.0,
+                lines=self._lines(publication, accepted, message),
+                outcome="accepted",
+                reports=True,
+            )
+        )
+
+    async def published(
+        self, publication: Publication, verdict: Verdict, *, watch: bool, ends_attempt: bool = False
+    ) -> Publication:
+        """Published, by the platform's word. With `watch` it is looked at again later: it may be removed."""
+        state = dataclasses.replace(
+            publication,
+            step=Step.PUBLISHED,
+            checks=0,
+            needs_person=False,
+            next_check_time=None,
+            platform_post_id=verdict.platform_post_id,
+            url=verdict.url,
+            visibility=verdict.visibility,
+        )
+        message = f"Published ({verdict.visibility.value.lower()})." + (f" {verdict.url}" if verdict.url else "")
+        wait = watch_wait(0) if watch and verdict.visibility is domain.Visibility.PUBLIC else None
+        times = ("publish_time",) if publication.accept_time else ("publish_time", "accept_time")
+        return await self.writer.write(
+            Write(
+                state,
+                times,
+                check_in_seconds=wait.total_seconds() if wait else None,
+                lines=self._lines(publication, state, message),
+                outcome="published" if ends_attempt else "",
+                reports=True,
+            )
+        )
+
+    async def uncertain(self, publication: Publication, cause: str, *, needs_person: bool) -> Publication:
+        """It may have been published: the attempt is over and only reads follow, or a person's word.
+
+        Whoever calls this knows that the committing call is over: its end was seen, or its process has lost the lease.
+        """
+        state = dataclasses.replace(
+            publication, step=Step.UNCERTAIN, checks=0, needs_person=needs_person, next_check_time=None
+        )
+        text = domain.uncertain_message(cause, needs_person=needs_person)
+        return await self.writer.write(
+            Write(
+                state,
+                ("doubt_time",) if publication.commit_time else ("doubt_time", "commit_time"),
+                check_in_seconds=None if needs_person else doubt_wait(0).total_seconds(),
+                lines=self._lines(publication, state, text),
+                outcome="uncertain",
+                reports=True,
+            )
+        )
+
+    async def failed(
+        self, publication: Publication, failure: Failure, vendor_log_id: str = "", *, handle_ended: bool = False
+    ) -> Publication:
         """The attempt ends without a publication. What may work later leaves the step for the next attempt, which
         begins anew when nothing can come of the handle any more.
         """
-        with self.database.transaction(claim.workspace_id) as tx:
-            publication = self._held(tx, claim)
-            store.note(tx, publication, publication.step, failure.message, vendor_log_id)
-            if failure.kind not in _FOR_NOW:
-                step = Step.REJECTED if failure.kind is FailureKind.REJECTED else Step.FAILED
-                store.set_failed(tx, publication, failure, step)
-            elif handle_ended:
-                store.reopen(tx, publication)
-            store.end_attempt(tx, publication, failure.kind.value.lower())
-            store.tell(tx, [reports.failed(publication, failure)])
+        state = publication
+        if failure.kind not in FOR_NOW:
+            step = Step.REJECTED if failure.kind is FailureKind.REJECTED else Step.FAILED
+            state = dataclasses.replace(
+                publication, step=step, upload_url="", next_check_time=None, needs_person=False, failure=failure
+            )
+        elif handle_ended or not publication.handle:
+            state = _emptied(publication)
+        line = Line(publication.step, failure.message, vendor_log_id)
+        return await self.writer.write(
+            Write(
+                state,
+                lines=(*self._first(publication), line),
+                outcome=failure.kind.value.lower(),
+                reports=True,
+                failure=failure,
+            )
+        )
 
-    def broke(self, claim: Claim) -> bool:
-        """A fault of ours ended the attempt: it failed for now when nothing was sent, and counts as a try. False when
-        something may have been sent: then the lease must run out, so that the next attempt asks.
+    async def broke(self, publication: Publication) -> None:
+        """A fault of ours ended the attempt: it failed for now when nothing was sent, and counts as a try. When
+        something may have been sent the lease must run out, so that the next attempt asks.
         """
-        with self.database.transaction(claim.workspace_id) as tx:
-            publication = self._held(tx, claim)
-            if publication.step not in NOTHING_SENT:
-                store.note(tx, publication, publication.step, _BROKE.message)
-                return False
-            store.note(tx, publication, publication.step, f"{_BROKE.message} Nothing was sent.")
-            store.end_attempt(tx, publication, "broken")
-            store.tell(tx, [reports.failed(publication, _BROKE)])
-        return True
+        if publication.step in NOTHING_SENT:
+            await self.failed(publication, _BROKE)
+        else:
+            await self.noted(publication, _BROKE.message)
 
-    def _held(self, tx: Connection, claim: Claim) -> Publication:
-        """The publication of a claim, locked. Raises Fenced when another attempt has it."""
-        publication = store.read_publication(tx, self.vault, claim.workspace_id, claim.delivery_id, lock=True)
-        if publication.attempt != claim.attempt:
-            raise Fenced
-        return publication
+    async def taken_back(self, publication: Publication, outcome: str) -> Publication:
+        """The attempt ends, and its committing call has not left: an intent that was stored is taken back."""
+        state = publication
+        if publication.step is Step.COMMITTING:
+            step = Step.HANDLE if publication.handle else Step.OPENED
+            state = dataclasses.replace(publication, step=step, commit_time=None)
+        line = Line(state.step, f"The attempt ends before anything was published: {outcome}.")
+        return await self.writer.write(Write(state, lines=(line,), outcome=outcome))
 
-    def abandoned(self, publication: Publication, message: str) -> None:
-        """The attempt ends with nothing known; its lease runs out and the next attempt asks again."""
-        with self.database.transaction(publication.workspace_id) as tx:
-            store.check_held(tx, publication)
-            store.note(tx, publication, publication.step, message)
-            store.end_attempt(tx, publication, "abandoned")
+    async def noted(self, publication: Publication, message: str, outcome: str = "") -> Publication:
+        """A line of the attempt log; with `outcome` the attempt ends with nothing known."""
+        return await self.writer.write(Write(publication, lines=(Line(publication.step, message),), outcome=outcome))
 
-    def noted(self, publication: Publication, message: str) -> None:
-        """A line of the attempt log."""
-        with self.database.transaction(publication.workspace_id) as tx:
-            store.check_held(tx, publication)
-            store.note(tx, publication, publication.step, message)
-
-    def report_again(self, publication: Publication) -> None:
+    async def report_again(self, publication: Publication) -> None:
         """The publication is over, or awaits its verdict, but the scheduler has not heard it: under this attempt."""
-        with self.database.transaction(publication.workspace_id) as tx:
-            store.check_held(tx, publication)
-            store.note(tx, publication, publication.step, "Already done by an earlier attempt; reported again.")
-            store.end_attempt(tx, publication, publication.step.value.lower())
-            notices = []
-            if publication.accept_time:
-                notices.append(reports.accepted(publication, publication.accept_time))
-            if publication.step is Step.PUBLISHED and publication.visibility and publication.publish_time:
-                verdict = Verdict(publication.visibility, publication.platform_post_id, publication.url)
-                notices.append(reports.published(publication, verdict, publication.publish_time))
-            if publication.failure:
-                notices.append(reports.failed(publication, publication.failure))
-            store.tell(tx, notices)
+        await self.writer.write(
+            Write(
+                publication,
+                lines=(Line(publication.step, "Already done by an earlier attempt; reported again."),),
+                outcome=publication.step.value.lower(),
+                reports=True,
+            )
+        )
+
+    async def still_open(self, publication: Publication, seconds: float | None = None, message: str = "") -> None:
+        """Nothing new: it is asked again later, by the plan of its step or after `seconds`; None there: never more."""
+        plan = {Step.ACCEPTED: check_wait, Step.UNCERTAIN: doubt_wait, Step.PUBLISHED: watch_wait}[publication.step]
+        planned = plan(publication.checks)
+        wait = seconds if seconds is not None else planned.total_seconds() if planned else None
+        state = dataclasses.replace(publication, next_check_time=None)
+        lines = (Line(publication.step, message),) if message else ()
+        tells = (("publication.unanswered", message),) if message else ()
+        await self.writer.write(Write(state, check_in_seconds=wait, lines=lines, tells=tells))
+
+    async def refused(self, publication: Publication, failure: Failure) -> None:
+        """The platform's definite no, or proof that nothing came of an uncertain call; a later attempt may work."""
+        state = _emptied(publication)
+        message = failure.message
+        if failure.kind in FOR_NOW:
+            message = f"{message} Nothing was published."
+        else:
+            step = Step.REJECTED if failure.kind is FailureKind.REJECTED else Step.FAILED
+            state = dataclasses.replace(
+                publication, step=step, next_check_time=None, upload_url="", needs_person=False, failure=failure
+            )
+        await self.writer.write(Write(state, lines=(Line(state.step, message),), reports=True, failure=failure))
+
+    async def goes_on(self, publication: Publication, failure: Failure, sent_bytes: int) -> None:
+        """The platform lacks bytes of the handle and nothing was published: a new attempt goes on where it stands."""
+        state = dataclasses.replace(
+            publication, step=Step.COMMITTING, next_check_time=None, needs_person=False, sent_bytes=sent_bytes
+        )
+        await self.writer.write(Write(state, lines=(Line(state.step, failure.message),), reports=True, failure=failure))
+
+    async def removed(self, publication: Publication) -> None:
+        """The platform no longer shows it."""
+        state = dataclasses.replace(publication, step=Step.REMOVED, next_check_time=None)
+        await self.writer.write(
+            Write(state, lines=(Line(state.step, "The platform no longer shows it."),), reports=True)
+        )
+
+    def settle(self, workspace_id: UUID, delivery_id: UUID, url: str | None) -> None:
+        """A person's word on an uncertain outcome: it is published, at `url` (which may be empty), or not (None).
+
+        Raises PublicationNotUncertain. Said again, it changes nothing.
+        """
+        word = "A person says that it is " + ("not published." if url is None else "published.")
+        for _ in range(3):  # an observer may write between our look and our word
+            with self.database.transaction(workspace_id) as tx:
+                publication = store.read_publication(tx, self.vault, workspace_id, delivery_id)
+            if url is not None and publication.step is Step.PUBLISHED:
+                return
+            if publication.step is not Step.UNCERTAIN:
+                raise domain.PublicationNotUncertain(
+                    f"The publication is {publication.step.value}: there is nothing to settle.",
+                    metadata={"step": publication.step.value},
+                )
+            if url is None:
+                failure = Failure(FailureKind.TRANSIENT, "SETTLED_NOT_PUBLISHED", word)
+                write = Write(_emptied(publication), lines=(Line(Step.OPENED, word),), reports=True, failure=failure)
+            else:
+                state = dataclasses.replace(
+                    publication,
+                    step=Step.PUBLISHED,
+                    needs_person=False,
+                    next_check_time=None,
+                    url=url,
+                    visibility=domain.Visibility.PUBLIC,
+                )
+                write = Write(state, ("publish_time",), lines=(Line(state.step, word),), reports=True)
+            if not isinstance(self.writer.commit([write])[0], Fenced):
+                return
+        raise Unavailable("The publication is being asked about just now. Say it again in a moment.")
 
     def take_checks(self, batch: int, lease_seconds: float) -> list[Publication]:
-        """Publications whose verdict may be asked for now."""
+        """Publications whose platform may be asked now."""
         with self.database.transaction(ALL_WORKSPACES) as tx:
             return store.take_checks(tx, self.vault, batch=batch, lease_seconds=lease_seconds)
 
     def seconds_until_check(self) -> float | None:
-        """How long until the next verdict may be asked for."""
+        """How long until the next platform may be asked."""
         with self.database.transaction(ALL_WORKSPACES) as tx:
             return store.seconds_until_check(tx)
 
-    def still_open(self, publication: Publication, seconds: float | None = None) -> None:
-        """No verdict yet: it is asked for again later, by the plan of domain.check_wait or after `seconds`."""
-        wait = check_wait(publication.checks).total_seconds() if seconds is None else seconds
+    def handles_of_others(self, publication: Publication) -> frozenset[str]:
+        """What an account's recent posts are known by that belong to other deliveries."""
+        since = (publication.commit_time or datetime.now(UTC)) - _RECENT
         with self.database.transaction(publication.workspace_id) as tx:
-            store.set_next_check(tx, publication, wait)
+            found = store.handles_since(tx, publication.workspace_id, publication.account_id, since)
+        return frozenset(
+            handle for delivery, handles in found.items() if delivery != publication.delivery_id for handle in handles
+        )
 
-    def unanswered(self, publication: Publication, message: str) -> None:
-        """The question for the verdict got no answer. Said once, however often the same comes again."""
+    def last_line(self, publication: Publication) -> str | None:
+        """The last line of a publication's log."""
         with self.database.transaction(publication.workspace_id) as tx:
-            current = self._open_verdict(tx, publication)
-            if current is not None and store.last_note(tx, current) != message:
-                store.note(tx, current, Step.ACCEPTED, message)
-                now = store.database_time(tx)
-                store.tell(tx, [reports.step(current, "publication.unanswered", message, now)])
+            return store.last_line(tx, publication)
 
-    def published(self, publication: Publication, verdict: Verdict) -> None:
-        """Published, by the platform's word. Nothing changes when another observer was first."""
-        with self.database.transaction(publication.workspace_id) as tx:
-            current = self._open_verdict(tx, publication)
-            if current is None:
-                return
-            publication = current
-            now = store.set_published(tx, publication, verdict)
-            message = f"Published ({verdict.visibility.value.lower()})." + (f" {verdict.url}" if verdict.url else "")
-            store.note(tx, publication, Step.PUBLISHED, message)
-            store.tell(tx, [reports.published(publication, verdict, now)])
+    async def _write(self, publication: Publication, state: Publication, message: str) -> Publication:
+        return await self.writer.write(Write(state, lines=self._lines(publication, state, message)))
 
-    def refused(self, publication: Publication, failure: Failure) -> None:
-        """The platform's definite no to what it had accepted; for some reasons a later attempt may work."""
-        with self.database.transaction(publication.workspace_id) as tx:
-            current = self._open_verdict(tx, publication)
-            if current is None:
-                return
-            publication = current
-            if failure.kind in _FOR_NOW:
-                store.note(tx, publication, Step.OPENED, f"{failure.message} Nothing was published.")
-                store.reopen(tx, publication)
-            else:
-                step = Step.REJECTED if failure.kind is FailureKind.REJECTED else Step.FAILED
-                store.note(tx, publication, step, failure.message)
-                store.set_failed(tx, publication, failure, step)
-            store.tell(tx, [reports.failed(publication, failure)])
+    def _lines(self, before: Publication, state: Publication, message: str) -> tuple[Line, ...]:
+        return (*self._first(before), Line(state.step, message))
 
-    def _open_verdict(self, tx: Connection, asked: Publication) -> Publication | None:
-        """The publication as it stands, locked; None when the verdict on the handle that was asked for is known.
-
-        A verdict is true whoever asked for it, but must be reported under the attempt that the scheduler knows: a
-        later one may have taken over while the platform was asked.
-        """
-        current = store.read_publication(tx, self.vault, asked.workspace_id, asked.delivery_id, lock=True)
-        return current if current.step is Step.ACCEPTED and current.handle == asked.handle else None
+    def _first(self, before: Publication) -> tuple[Line, ...]:
+        """The line that begins the log of a first attempt: it is written with the first step."""
+        if before.revision:
+            return ()
+        return (Line(Step.OPENED, f"Attempt {before.attempt} by {self._holder}."),)
 
 
-def _step(tx: Connection, publication: Publication, step: Step, kind: str, message: str) -> None:
-    store.note(tx, publication, step, message)
-    store.tell(tx, [reports.step(publication, f"publication.{kind}", message, store.database_time(tx))])
+def _emptied(publication: Publication) -> Publication:
+    """Without a handle: nothing can come of it any more."""
+    return dataclasses.replace(
+        publication,
+        step=Step.OPENED,
+        handle="",
+        upload_url="",
+        handle_expire_time=None,
+        media_size=0,
+        sent_bytes=0,
+        commit_time=None,
+        doubt_time=None,
+        needs_person=False,
+        accept_time=None,
+        next_check_time=None,
+    )

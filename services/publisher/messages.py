@@ -22,12 +22,30 @@ def platform_from(value: pb.Platform.ValueType) -> domain.Platform:
     return domain.Platform(pb.Platform.Name(value).removeprefix("PLATFORM_"))
 
 
+def platform_to(platform: domain.Platform) -> pb.Platform.ValueType:
+    """A platform as the proto names it."""
+    return pb.Platform.Value(f"PLATFORM_{platform.value}")
+
+
+def incident_to(incident: domain.Incident) -> pb.Incident:
+    """An incident as the proto shows it."""
+    return pb.Incident(
+        incident_id=str(incident.incident_id),
+        platform=platform_to(incident.platform),
+        start_time=to_timestamp(incident.start_time),
+        end_time=to_timestamp(incident.end_time) if incident.end_time else None,
+        cause=incident.cause,
+        probes=incident.probes,
+        next_probe_time=to_timestamp(incident.next_probe_time) if incident.next_probe_time else None,
+    )
+
+
 def account_to(account: domain.Account) -> pb.Account:
     """An account as the proto shows it: without tokens."""
     return pb.Account(
         account_id=str(account.account_id),
         workspace_id=str(account.workspace_id),
-        platform=pb.Platform.Value(f"PLATFORM_{account.platform.value}"),
+        platform=platform_to(account.platform),
         platform_account_id=account.platform_account_id,
         handle=account.handle,
         display_name=account.display_name,
@@ -59,6 +77,7 @@ def publication_to(
         platform_post_id=publication.platform_post_id,
         url=publication.url,
         publish_epoch=publication.publish_epoch,
+        needs_person=publication.needs_person,
         create_time=to_timestamp(times[0]),
         update_time=to_timestamp(times[1]),
         attempts=[

@@ -1,79 +1,139 @@
-"""What the ledger tells the scheduler and the activity feed: outbox rows, written with the fact that they report."""
+"""What the ledger tells the scheduler and the activity feed: outbox rows, written with the facts that they report."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from google.protobuf.message import Message
+from reelroute.notification.v1 import notification_pb2
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
-from kit.activity import activity
+from kit.activity import INSTALLATION, activities, activity_request
+from kit.db import new_id
 from kit.outbox import Notice
 from kit.timestamps import to_timestamp
-from services.publisher.domain import Failure, Publication, Verdict
+from services.publisher.domain import Failure, Platform, Publication, Step, uncertain_message
 
 _SCHEDULER = "/reelroute.scheduler.v1.SchedulerService"
+_REPORTS_PER_CALL = 500  # ReportDeliveries takes 1,000
 
 
-def accepted(publication: Publication, time: datetime) -> Notice:
-    """The platform has everything."""
-    request = _complete(publication)
-    request.accepted.accept_time.CopyFrom(to_timestamp(time))
-    return _to_scheduler(publication, "CompleteDelivery", request)
-
-
-def published(publication: Publication, verdict: Verdict, time: datetime) -> Notice:
-    """The platform says that it is published."""
-    request = _complete(publication)
-    request.published.CopyFrom(
-        pb.Published(
-            platform_post_id=verdict.platform_post_id,
-            url=verdict.url,
-            visibility=pb.Visibility.Value(f"VISIBILITY_{verdict.visibility.value}"),
-            publish_time=to_timestamp(time),
-        )
+def report(state: Publication, failure: Failure | None, now: datetime) -> pb.DeliveryReport:
+    """How a publication stands; `failure` when its attempt failed and the next one may work."""
+    message = pb.DeliveryReport(
+        workspace_id=str(state.workspace_id), delivery_id=str(state.delivery_id), attempt=state.attempt
     )
-    return _to_scheduler(publication, "CompleteDelivery", request)
+    failed = failure or state.failure
+    if failed:
+        message.failure.CopyFrom(_failure(failed))
+        return message
+    match state.step:
+        case Step.PUBLISHED if state.visibility and state.publish_time:
+            message.published.CopyFrom(
+                pb.Published(
+                    platform_post_id=state.platform_post_id,
+                    url=state.url,
+                    visibility=pb.Visibility.Value(f"VISIBILITY_{state.visibility.value}"),
+                    publish_time=to_timestamp(state.publish_time),
+                )
+            )
+        case Step.ACCEPTED if state.accept_time:
+            message.accepted.accept_time.CopyFrom(to_timestamp(state.accept_time))
+        case Step.REMOVED:
+            message.removed.remove_time.CopyFrom(to_timestamp(now))
+        case Step.UNCERTAIN:
+            text = uncertain_message("No usable answer came to the publishing call.", needs_person=state.needs_person)
+            message.uncertain.CopyFrom(pb.Uncertain(message=text, needs_person=state.needs_person))
+        case _:
+            message.released.SetInParent()
+    return message
 
 
-def failed(publication: Publication, failure: Failure) -> Notice:
-    """The attempt ended without a publication."""
-    message = pb.Failure(
+def to_scheduler(messages: Sequence[pb.DeliveryReport]) -> list[Notice]:
+    """Reports as outbox rows. They may arrive in any order: each names its attempt."""
+    return [
+        _to_scheduler(
+            "ReportDeliveries", pb.ReportDeliveriesRequest(reports=messages[start : start + _REPORTS_PER_CALL])
+        )
+        for start in range(0, len(messages), _REPORTS_PER_CALL)
+    ]
+
+
+def account_hold(workspace_id: UUID, account_id: UUID, reason: str) -> Notice:
+    """The account's authorisation is lost: nothing more of it is tried."""
+    request = pb.PlaceHoldRequest(
+        workspace_id=str(workspace_id),
+        scope=pb.HOLD_SCOPE_ACCOUNT,
+        target=str(account_id),
+        cause=pb.HOLD_CAUSE_ACCOUNT,
+        reason=reason[:500],
+    )
+    return _to_scheduler("PlaceHold", request, account_id)
+
+
+def account_free(workspace_id: UUID, account_id: UUID) -> Notice:
+    """The account is connected again: what waited for it goes out under its lateness rule."""
+    request = pb.LiftHoldRequest(
+        workspace_id=str(workspace_id),
+        scope=pb.HOLD_SCOPE_ACCOUNT,
+        target=str(account_id),
+        cause=pb.HOLD_CAUSE_ACCOUNT,
+        due_action=pb.DUE_ACTION_BY_RULE,
+    )
+    return _to_scheduler("LiftHold", request, account_id)
+
+
+def platform_hold(incident_id: UUID, platform: Platform, reason: str) -> Notice:
+    """The platform fails for many accounts: nothing more is sent to it."""
+    request = pb.PlaceHoldRequest(
+        scope=pb.HOLD_SCOPE_PLATFORM,
+        target=platform.value.lower(),
+        cause=pb.HOLD_CAUSE_INCIDENT,
+        reason=reason[:500],
+    )
+    return _to_scheduler("PlaceHold", request, incident_id)
+
+
+def platform_free(incident_id: UUID, platform: Platform) -> Notice:
+    """The platform answers again."""
+    request = pb.LiftHoldRequest(
+        scope=pb.HOLD_SCOPE_PLATFORM,
+        target=platform.value.lower(),
+        cause=pb.HOLD_CAUSE_INCIDENT,
+        due_action=pb.DUE_ACTION_BY_RULE,
+    )
+    return _to_scheduler("LiftHold", request, incident_id)
+
+
+def step(state: Publication, kind: str, summary: str, time: datetime) -> notification_pb2.RecordActivityRequest:
+    """Something about a publication that people should find in the feed."""
+    return activity_request(
+        state.workspace_id,
+        kind,
+        summary,
+        time,
+        post_id=state.post_id,
+        delivery_id=state.delivery_id,
+        account_id=state.account_id,
+        attributes={"attempt": str(state.attempt)},
+    )
+
+
+def to_feed(requests: Sequence[notification_pb2.RecordActivityRequest]) -> list[Notice]:
+    """Activities as outbox rows."""
+    return activities(requests) if requests else []
+
+
+def _failure(failure: Failure) -> pb.Failure:
+    return pb.Failure(
         kind=pb.FailureKind.Value(f"FAILURE_KIND_{failure.kind.value}"),
         reason=failure.reason[:100],
         message=failure.message[:2000],
         retry_time=to_timestamp(failure.retry_time) if failure.retry_time else None,
     )
-    request = pb.FailDeliveryRequest(
-        workspace_id=str(publication.workspace_id),
-        delivery_id=str(publication.delivery_id),
-        attempt=publication.attempt,
-        failure=message,
-    )
-    return _to_scheduler(publication, "FailDelivery", request)
 
 
-def step(publication: Publication, kind: str, summary: str, time: datetime) -> Notice:
-    """A step of the ledger, for the activity feed: `kind` is "publication.prepared" and the like."""
-    return activity(
-        publication.workspace_id,
-        kind,
-        summary,
-        time,
-        post_id=publication.post_id,
-        delivery_id=publication.delivery_id,
-        account_id=publication.account_id,
-        attributes={"attempt": str(publication.attempt)},
-    )
-
-
-def _complete(publication: Publication) -> pb.CompleteDeliveryRequest:
-    return pb.CompleteDeliveryRequest(
-        workspace_id=str(publication.workspace_id),
-        delivery_id=str(publication.delivery_id),
-        attempt=publication.attempt,
-    )
-
-
-def _to_scheduler(publication: Publication, method: str, request: Message) -> Notice:
-    return Notice(publication.workspace_id, publication.delivery_id, "scheduler", f"{_SCHEDULER}/{method}", request)
+def _to_scheduler(method: str, request: Message, aggregate_id: UUID | None = None) -> Notice:
+    return Notice(INSTALLATION, aggregate_id or new_id(), "scheduler", f"{_SCHEDULER}/{method}", request)

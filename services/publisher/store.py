@@ -1,38 +1,46 @@
 """The ledger's SQL: publications, attempts, epochs. The caller owns the transaction; account SQL is account_store.py.
 
-Every write of an attempt names its number. When another attempt has taken over, nothing is written and Fenced is
-raised: a worker that froze and woke up late can neither record nor, since it records before it acts, do anything.
+Writes come in batches, as one JSON array for a statement. Every write of an attempt names its number and the revision
+that it was made on. When another attempt has taken over, or another observer was first, nothing is written: a worker
+that froze and woke up late can neither record nor, since it records before it acts, do anything.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, text, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import Connection, RowMapping, func, insert, select, text
 
-from kit.db import new_id
 from kit.outbox import Notice, enqueue
 from services.publisher.domain import (
     Claim,
     Epoch,
     Failure,
     FailureKind,
-    Fenced,
-    Handle,
     Publication,
     PublicationNotFound,
     Step,
-    Verdict,
     Visibility,
 )
 from services.publisher.tables import attempt_entries, attempts, outbox, publications, publish_epochs
 from services.publisher.vault import Vault
 
 SCHEMA = "publisher"
-OPEN_CHANNEL = "publisher_accepted"
+CHECKS_CHANNEL = "publisher_checks"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of an attempt's log: a sentence for a person, and the platform's id of the call for its support."""
+
+    step: Step
+    message: str
+    vendor_log_id: str = ""
 
 
 def database_time(tx: Connection) -> datetime:
@@ -54,216 +62,254 @@ def begin_epoch(tx: Connection, reason: str) -> Epoch:
     return present_epoch(tx)
 
 
-def open_publication(tx: Connection, vault: Vault, claim: Claim, holder: str) -> tuple[Publication, Epoch]:
-    """The publication of a claimed delivery, made at its first claim; from now on this attempt may write.
+def moment(tx: Connection) -> tuple[datetime, Epoch]:
+    """The clock that decides, and the present epoch, in one question."""
+    row = tx.execute(
+        select(func.now().label("now"), publish_epochs).order_by(publish_epochs.c.publish_epoch.desc()).limit(1)
+    ).one()
+    return row.now, Epoch(row.publish_epoch, row.begin_time)
 
-    Raises Fenced when a later attempt has it.
+
+# The columns that a write sets, with their types: what a JSON array of them is read as.
+_STATE = {
+    "step": "text",
+    "etag": "text",
+    "options": "jsonb",
+    "handle": "text",
+    "upload_url": "text",
+    "handle_expire_time": "timestamptz",
+    "media_size": "bigint",
+    "sent_bytes": "bigint",
+    "caption": "text",
+    "duration_ms": "bigint",
+    "commit_time": "timestamptz",
+    "doubt_time": "timestamptz",
+    "needs_person": "boolean",
+    "accept_time": "timestamptz",
+    "next_check_time": "timestamptz",
+    "checks": "int",
+    "platform_post_id": "text",
+    "url": "text",
+    "visibility": "text",
+    "publish_time": "timestamptz",
+    "failure_kind": "text",
+    "failure_reason": "text",
+    "failure_message": "text",
+}
+_KEY = {"delivery_id": "uuid", "attempt": "int", "revision": "int"}
+_BIRTH = {
+    "publication_id": "uuid",
+    "workspace_id": "uuid",
+    "post_id": "uuid",
+    "account_id": "uuid",
+    "publish_epoch": "int",
+}
+
+
+def _value(column: str, row: str = "r") -> str:
+    # A sealed address travels as hexadecimal text: JSON has no bytes.
+    return f"decode({row}.{column}, 'hex')" if column == "upload_url" else f"{row}.{column}"
+
+
+def _record(columns: dict[str, str]) -> str:
+    return "jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(" + ", ".join(f"{n} {t}" for n, t in columns.items()) + ")"
+
+
+_INSERT = text(
+    f"INSERT INTO publications ({', '.join((*_BIRTH, *_KEY, *_STATE))})"  # noqa: S608 - our own column names
+    f" SELECT {', '.join(_value(column) for column in (*_BIRTH, *_KEY, *_STATE))}"
+    f" FROM {_record({**_BIRTH, **_KEY, **_STATE})}"
+    " ON CONFLICT (delivery_id) DO NOTHING RETURNING delivery_id"
+)
+_SAVE = text(
+    f"UPDATE publications p SET ({', '.join(_STATE)}, revision, update_time) ="  # noqa: S608 - our own column names
+    f" ROW({', '.join(_value(column) for column in _STATE)}, r.revision, now())"
+    f" FROM {_record({**_KEY, **_STATE})}"
+    " WHERE p.delivery_id = r.delivery_id AND p.attempt = r.attempt AND p.revision = r.revision - 1"
+    " RETURNING p.delivery_id"
+)
+
+
+def write_publications(tx: Connection, vault: Vault, states: Sequence[Publication]) -> set[UUID]:
+    """Stores new states; those of revision 1 are new publications. Returns the deliveries whose state was stored: the
+    others are held by another attempt, or were written by another first.
     """
-    epoch = present_epoch(tx)
-    tx.execute(
-        upsert(publications)
-        .values(
-            publication_id=new_id(),
-            workspace_id=claim.workspace_id,
-            delivery_id=claim.delivery_id,
-            post_id=claim.post_id,
-            account_id=claim.account_id,
-            attempt=0,
-            step=Step.OPENED.value,
-            etag=claim.etag,
-            options=claim.options,
-            publish_epoch=epoch.number,
-        )
-        .on_conflict_do_nothing(constraint="one_publication_per_delivery")
-    )
-    row = (
-        tx.execute(
-            update(publications)
-            .where(
-                publications.c.workspace_id == claim.workspace_id,
-                publications.c.delivery_id == claim.delivery_id,
-                publications.c.attempt < claim.attempt,
-            )
-            .values(attempt=claim.attempt, update_time=func.now())
-            .returning(publications)
-        )
-        .mappings()
-        .first()
-    )
-    if row is None:
-        raise Fenced
-    tx.execute(
-        insert(attempts).values(
-            publication_id=row["publication_id"],
-            attempt=claim.attempt,
-            workspace_id=claim.workspace_id,
-            holder=holder,
-        )
-    )
-    return _publication(tx, vault, row), epoch
+    written: set[UUID] = set()
+    for statement, chosen in (
+        (_INSERT, [state for state in states if state.revision == 1]),
+        (_SAVE, [state for state in states if state.revision != 1]),
+    ):
+        if chosen:
+            rows = json.dumps([_row(tx, vault, state) for state in chosen])
+            written.update(tx.execute(statement, {"rows": rows}).scalars())
+    return written
 
 
-def set_prepared(tx: Connection, publication: Publication, claim: Claim) -> None:
-    """OPENED, or any step from which a new handle may be asked for → PREPARED, for the version that was claimed."""
-    _write(
-        tx,
-        publication,
-        step=Step.PREPARED.value,
-        etag=claim.etag,
-        options=claim.options,
-        handle="",
-        upload_url=None,
-        handle_expire_time=None,
-        media_size=0,
-        sent_bytes=0,
-    )
+def _row(tx: Connection, vault: Vault, state: Publication) -> dict[str, Any]:
+    upload_url = None
+    if state.upload_url:
+        place = _upload_place(state.publication_id)
+        upload_url = vault.seal(tx, state.workspace_id, place, state.upload_url).hex()
+    failure = state.failure
+    return {
+        "publication_id": str(state.publication_id),
+        "workspace_id": str(state.workspace_id),
+        "post_id": str(state.post_id),
+        "account_id": str(state.account_id),
+        "publish_epoch": state.publish_epoch,
+        "delivery_id": str(state.delivery_id),
+        "attempt": state.attempt,
+        "revision": state.revision,
+        "step": state.step.value,
+        "etag": state.etag,
+        "options": state.options,
+        "handle": state.handle,
+        "upload_url": upload_url,
+        "handle_expire_time": _instant(state.handle_expire_time),
+        "media_size": state.media_size,
+        "sent_bytes": state.sent_bytes,
+        "caption": state.caption,
+        "duration_ms": state.duration_ms,
+        "commit_time": _instant(state.commit_time),
+        "doubt_time": _instant(state.doubt_time),
+        "needs_person": state.needs_person,
+        "accept_time": _instant(state.accept_time),
+        "next_check_time": _instant(state.next_check_time),
+        "checks": state.checks,
+        "platform_post_id": state.platform_post_id,
+        "url": state.url,
+        "visibility": state.visibility.value if state.visibility else None,
+        "publish_time": _instant(state.publish_time),
+        "failure_kind": failure.kind.value if failure else None,
+        "failure_reason": failure.reason if failure else "",
+        "failure_message": failure.message if failure else "",
+    }
 
 
-def set_handle(tx: Connection, vault: Vault, publication: Publication, handle: Handle) -> None:
-    """PREPARED → HANDLE. The handle is safe from now on; no byte was sent yet."""
-    _write(
-        tx,
-        publication,
-        step=Step.HANDLE.value,
-        handle=handle.handle,
-        upload_url=vault.seal(
-            tx, publication.workspace_id, _upload_place(publication.publication_id), handle.upload_url
-        ),
-        handle_expire_time=handle.expire_time,
-        media_size=handle.media_size,
-        sent_bytes=0,
-    )
+def _instant(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None
 
 
-def set_committing(tx: Connection, publication: Publication) -> None:
-    """HANDLE → COMMITTING: the intent to send, before the first byte.
-
-    Raises Fenced as well when another publish epoch has begun since the publication was opened: it is only asked about.
+_TAKE_OVER = text(
     """
-    if present_epoch(tx).number != publication.publish_epoch:
-        raise Fenced
-    _write(tx, publication, step=Step.COMMITTING.value)
+UPDATE publications p SET attempt = r.attempt, revision = p.revision + 1, update_time = now()
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(delivery_id uuid, attempt int)
+WHERE p.delivery_id = r.delivery_id AND p.attempt < r.attempt
+RETURNING p.*
+"""
+)
 
 
-def set_sent(tx: Connection, publication: Publication, sent_bytes: int) -> None:
-    """How many bytes the platform has stored."""
-    _write(tx, publication, sent_bytes=sent_bytes)
-
-
-def set_accepted(tx: Connection, publication: Publication) -> datetime:
-    """→ ACCEPTED: the platform has everything. Returns when, by the database's clock."""
-    now = database_time(tx)
-    _write(
-        tx,
-        publication,
-        step=Step.ACCEPTED.value,
-        upload_url=None,
-        sent_bytes=publications.c.media_size,
-        accept_time=now,
-        next_check_time=now,
-        checks=0,
+def take_over(tx: Connection, vault: Vault, claims: Sequence[Claim]) -> tuple[dict[UUID, Publication], set[UUID]]:
+    """Gives publications of claimed deliveries to the claims' attempts. Returns those that there are, and the
+    deliveries that a later attempt has: their claims are fenced.
+    """
+    rows = json.dumps([{"delivery_id": str(claim.delivery_id), "attempt": claim.attempt} for claim in claims])
+    taken = {
+        row["delivery_id"]: _publication(tx, vault, row) for row in tx.execute(_TAKE_OVER, {"rows": rows}).mappings()
+    }
+    others = [claim.delivery_id for claim in claims if claim.delivery_id not in taken]
+    fenced = set(
+        tx.execute(select(publications.c.delivery_id).where(publications.c.delivery_id.in_(others))).scalars()
+        if others
+        else ()
     )
-    return now
+    return taken, fenced
 
 
-def set_published(tx: Connection, publication: Publication, verdict: Verdict) -> datetime:
-    """ACCEPTED → PUBLISHED. Returns when, by the database's clock."""
-    now = database_time(tx)
-    _write(
-        tx,
-        publication,
-        step=Step.PUBLISHED.value,
-        next_check_time=None,
-        platform_post_id=verdict.platform_post_id,
-        url=verdict.url,
-        visibility=verdict.visibility.value,
-        publish_time=now,
-    )
-    return now
-
-
-def set_failed(tx: Connection, publication: Publication, failure: Failure, step: Step) -> None:
-    """→ REJECTED or FAILED: over, for this and for later claims."""
-    _write(
-        tx,
-        publication,
-        step=step.value,
-        next_check_time=None,
-        upload_url=None,
-        failure_kind=failure.kind.value,
-        failure_reason=failure.reason,
-        failure_message=failure.message,
-    )
-
-
-def reopen(tx: Connection, publication: Publication) -> None:
-    """COMMITTING, ACCEPTED → OPENED: by the platform's definite word nothing came of the handle; it is given up."""
-    _write(
-        tx,
-        publication,
-        step=Step.OPENED.value,
-        handle="",
-        upload_url=None,
-        handle_expire_time=None,
-        media_size=0,
-        sent_bytes=0,
-        accept_time=None,
-        next_check_time=None,
-    )
-
-
-def check_held(tx: Connection, publication: Publication) -> None:
-    """Raises Fenced when another attempt has the publication; it stays as it is until the transaction ends."""
-    held = (
-        (publications.c.workspace_id == publication.workspace_id)
-        & (publications.c.publication_id == publication.publication_id)
-        & (publications.c.attempt == publication.attempt)
-    )
-    if tx.execute(select(publications.c.attempt).where(held).with_for_update()).first() is None:
-        raise Fenced
-
-
-def end_attempt(tx: Connection, publication: Publication, outcome: str) -> None:
-    """Closes the attempt's record with one word for its outcome."""
-    tx.execute(
-        update(attempts)
-        .where(attempts.c.publication_id == publication.publication_id, attempts.c.attempt == publication.attempt)
-        .values(end_time=func.clock_timestamp(), outcome=outcome)
-    )
-
-
-def note(tx: Connection, publication: Publication, step: Step, message: str, vendor_log_id: str = "") -> None:
-    """A line of the attempt log."""
-    tx.execute(
-        insert(attempt_entries).values(
-            publication_id=publication.publication_id,
-            attempt=publication.attempt,
-            workspace_id=publication.workspace_id,
-            step=step.value,
-            message=message[:2000],
-            vendor_log_id=vendor_log_id,
+def read_heads(tx: Connection, delivery_ids: Sequence[UUID]) -> dict[UUID, tuple[int, int]]:
+    """Attempt and revision of publications, by delivery."""
+    rows = tx.execute(
+        select(publications.c.delivery_id, publications.c.attempt, publications.c.revision).where(
+            publications.c.delivery_id.in_(delivery_ids)
         )
     )
+    return {row.delivery_id: (row.attempt, row.revision) for row in rows}
 
 
-def last_note(tx: Connection, publication: Publication) -> str | None:
-    """The last line of the attempt log; None while it is empty."""
-    return tx.execute(
-        select(attempt_entries.c.message)
-        .where(attempt_entries.c.publication_id == publication.publication_id)
-        .order_by(attempt_entries.c.entry_id.desc())
-        .limit(1)
-    ).scalar_one_or_none()
+# An earlier attempt that has no end by now died, or was cut off.
+_START_ATTEMPTS = text(
+    """
+WITH r AS (
+    SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(publication_id uuid, attempt int, workspace_id uuid)),
+lost AS (
+    UPDATE attempts a SET end_time = now(), outcome = 'lost' FROM r
+    WHERE r.attempt > 1 AND a.publication_id = r.publication_id AND a.attempt < r.attempt AND a.end_time IS NULL)
+INSERT INTO attempts (publication_id, attempt, workspace_id, holder, end_time, outcome)
+SELECT publication_id, attempt, workspace_id, :holder, NULL, '' FROM r ON CONFLICT DO NOTHING
+"""
+)
+_END_ATTEMPTS = text(
+    """
+UPDATE attempts a SET end_time = clock_timestamp(), outcome = r.outcome
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(publication_id uuid, attempt int, outcome text)
+WHERE a.publication_id = r.publication_id AND a.attempt = r.attempt AND a.end_time IS NULL
+"""
+)
+_INSERT_LINES = text(
+    """
+INSERT INTO attempt_entries (publication_id, attempt, workspace_id, entry_time, step, message, vendor_log_id)
+SELECT publication_id, attempt, workspace_id, entry_time, step, message, vendor_log_id
+FROM ROWS FROM (jsonb_to_recordset(CAST(:rows AS jsonb))
+    AS (publication_id uuid, attempt int, workspace_id uuid, entry_time timestamptz, step text, message text,
+        vendor_log_id text)) WITH ORDINALITY
+ORDER BY ordinality
+"""
+)
 
 
-# A verdict is asked for under a short lease of its own: moving next_check_time ahead.
+def start_attempts(tx: Connection, states: Sequence[Publication], holder: str) -> None:
+    """Records that the publications' attempts have begun, by `holder`; earlier ones without an end are lost."""
+    rows = [
+        {
+            "publication_id": str(state.publication_id),
+            "attempt": state.attempt,
+            "workspace_id": str(state.workspace_id),
+        }
+        for state in states
+    ]
+    if rows:
+        tx.execute(_START_ATTEMPTS, {"rows": json.dumps(rows), "holder": holder})
+
+
+def end_attempts(tx: Connection, ended: Sequence[tuple[Publication, str]]) -> None:
+    """Closes the attempts' records, each with one word for its outcome."""
+    rows = [
+        {"publication_id": str(state.publication_id), "attempt": state.attempt, "outcome": outcome}
+        for state, outcome in ended
+    ]
+    if rows:
+        tx.execute(_END_ATTEMPTS, {"rows": json.dumps(rows)})
+
+
+def insert_lines(tx: Connection, lines: Sequence[tuple[Publication, datetime, Line]]) -> None:
+    """Lines of attempt logs, in their order, each with its time."""
+    rows = [
+        {
+            "publication_id": str(state.publication_id),
+            "attempt": state.attempt,
+            "workspace_id": str(state.workspace_id),
+            "entry_time": time.isoformat(),
+            "step": line.step.value,
+            "message": line.message[:2000],
+            "vendor_log_id": line.vendor_log_id,
+        }
+        for state, time, line in lines
+    ]
+    if rows:
+        tx.execute(_INSERT_LINES, {"rows": json.dumps(rows)})
+
+
+# A question is asked under a short lease of its own: moving next_check_time ahead. It counts as a write, so that an
+# earlier observer which woke up late is fenced.
 _TAKE_CHECKS = text(
     """
 WITH due AS MATERIALIZED (
     SELECT publication_id FROM publications
-    WHERE step = 'ACCEPTED' AND next_check_time <= now()
+    WHERE next_check_time <= now()
     ORDER BY next_check_time LIMIT :batch FOR UPDATE SKIP LOCKED)
-UPDATE publications SET next_check_time = now() + make_interval(secs => :lease), checks = checks + 1
+UPDATE publications SET next_check_time = now() + make_interval(secs => :lease), checks = checks + 1,
+    revision = revision + 1
 FROM due WHERE publications.publication_id = due.publication_id
 RETURNING publications.*
 """
@@ -271,32 +317,46 @@ RETURNING publications.*
 
 
 def take_checks(tx: Connection, vault: Vault, *, batch: int, lease_seconds: float) -> list[Publication]:
-    """Publications whose verdict may be asked for now, across workspaces; others do not get them for a while."""
+    """Publications whose platform may be asked now, across workspaces; others do not get them for a while."""
     rows = tx.execute(_TAKE_CHECKS, {"batch": batch, "lease": lease_seconds}).mappings().all()
     return [_publication(tx, vault, row) for row in rows]
 
 
 def seconds_until_check(tx: Connection) -> float | None:
-    """How long until the next verdict may be asked for; None when none is awaited."""
+    """How long until the next platform may be asked; None when nothing is open."""
     seconds: float | None = tx.execute(
         text(
-            "SELECT EXTRACT(EPOCH FROM (SELECT next_check_time FROM publications WHERE step = 'ACCEPTED'"
+            "SELECT EXTRACT(EPOCH FROM (SELECT next_check_time FROM publications WHERE next_check_time IS NOT NULL"
             " ORDER BY next_check_time LIMIT 1) - now())::float8"
         )
     ).scalar_one()
     return seconds
 
 
-def set_next_check(tx: Connection, publication: Publication, seconds: float) -> None:
-    """When the verdict is asked for again."""
-    tx.execute(
-        update(publications)
-        .where(
-            publications.c.publication_id == publication.publication_id,
-            publications.c.step == Step.ACCEPTED.value,
+def handles_since(tx: Connection, workspace_id: UUID, account_id: UUID, since: datetime) -> dict[UUID, set[str]]:
+    """Handles and platform ids of an account's publications that were begun since then, by delivery.
+
+    Their ids are in the order of their creation, so that the primary key finds the recent ones.
+    """
+    first = UUID(int=int(since.timestamp() * 1000) << 80)
+    rows = tx.execute(
+        select(publications.c.delivery_id, publications.c.handle, publications.c.platform_post_id).where(
+            publications.c.publication_id >= first,
+            publications.c.workspace_id == workspace_id,
+            publications.c.account_id == account_id,
         )
-        .values(next_check_time=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds))
     )
+    return {row.delivery_id: {row.handle, row.platform_post_id} - {""} for row in rows}
+
+
+def last_line(tx: Connection, publication: Publication) -> str | None:
+    """The last line of the attempt log; None while it is empty."""
+    return tx.execute(
+        select(attempt_entries.c.message)
+        .where(attempt_entries.c.publication_id == publication.publication_id)
+        .order_by(attempt_entries.c.entry_id.desc())
+        .limit(1)
+    ).scalar_one_or_none()
 
 
 def read_publication(
@@ -349,20 +409,6 @@ def tell(tx: Connection, notices: list[Notice]) -> None:
     enqueue(tx, outbox, notices, SCHEMA)
 
 
-def _write(tx: Connection, publication: Publication, **values: Any) -> None:
-    result = tx.execute(
-        update(publications)
-        .where(
-            publications.c.workspace_id == publication.workspace_id,
-            publications.c.publication_id == publication.publication_id,
-            publications.c.attempt == publication.attempt,
-        )
-        .values(**values, update_time=func.now())
-    )
-    if result.rowcount != 1:
-        raise Fenced
-
-
 def _upload_place(publication_id: UUID) -> str:
     return f"publications.upload_url|{publication_id}"
 
@@ -390,6 +436,13 @@ def _publication(tx: Connection, vault: Vault, row: RowMapping) -> Publication:
         handle_expire_time=row["handle_expire_time"],
         media_size=row["media_size"],
         sent_bytes=row["sent_bytes"],
+        caption=row["caption"],
+        duration_ms=row["duration_ms"],
+        commit_time=row["commit_time"],
+        doubt_time=row["doubt_time"],
+        needs_person=row["needs_person"],
+        next_check_time=row["next_check_time"],
+        revision=row["revision"],
         accept_time=row["accept_time"],
         platform_post_id=row["platform_post_id"],
         url=row["url"],

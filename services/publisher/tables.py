@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
-    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -93,8 +93,9 @@ publications = Table(
     Column("delivery_id", Uuid, nullable=False),
     Column("post_id", Uuid, nullable=False),
     Column("account_id", Uuid, nullable=False),
-    # The attempt that may write; every write repeats it.
+    # The attempt that may write, and how often was written; every write repeats both.
     Column("attempt", Integer, nullable=False),
+    Column("revision", Integer, nullable=False, server_default="0"),
     Column("step", Text, nullable=False),
     Column("etag", Text, nullable=False),
     Column("options", JSONB, nullable=False),
@@ -103,6 +104,12 @@ publications = Table(
     _time("handle_expire_time"),
     Column("media_size", BigInteger, nullable=False, server_default="0"),
     Column("sent_bytes", BigInteger, nullable=False, server_default="0"),
+    # What an account's recent posts are searched for when the answer to the committing call was lost.
+    Column("caption", Text, nullable=False, server_default=""),
+    Column("duration_ms", BigInteger, nullable=False, server_default="0"),
+    _time("commit_time"),
+    _time("doubt_time"),
+    Column("needs_person", Boolean, nullable=False, server_default="false"),
     _time("accept_time"),
     _time("next_check_time"),
     Column("checks", Integer, nullable=False, server_default="0"),
@@ -117,13 +124,13 @@ publications = Table(
     _time("create_time", now=True),
     _time("update_time", now=True),
     UniqueConstraint("delivery_id", name="one_publication_per_delivery"),
-    Index("publications_to_check", "next_check_time", postgresql_where=text("step = 'ACCEPTED'")),
+    Index("publications_to_check", "next_check_time", postgresql_where=text("next_check_time IS NOT NULL")),
 )
 
 attempts = Table(
     "attempts",
     metadata,
-    Column("publication_id", Uuid, ForeignKey("publications.publication_id", ondelete="CASCADE")),
+    Column("publication_id", Uuid, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("workspace_id", Uuid, nullable=False),
     Column("holder", Text, nullable=False),
@@ -137,7 +144,7 @@ attempt_entries = Table(
     "attempt_entries",
     metadata,
     Column("entry_id", BigInteger, Identity(always=True), primary_key=True),
-    Column("publication_id", Uuid, ForeignKey("publications.publication_id", ondelete="CASCADE")),
+    Column("publication_id", Uuid, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("workspace_id", Uuid, nullable=False),
     Column("entry_time", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
@@ -145,6 +152,22 @@ attempt_entries = Table(
     Column("message", Text, nullable=False),
     Column("vendor_log_id", Text, nullable=False, server_default=""),
     Index("attempt_entries_in_order", "publication_id", "entry_id"),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("incident_id", Uuid, primary_key=True),
+    Column("platform", Text, nullable=False),
+    _time("start_time", now=True),
+    _time("end_time"),
+    Column("cause", Text, nullable=False),
+    Column("probes", Integer, nullable=False, server_default="0"),
+    # In a row; enough of them end the incident.
+    Column("passed_probes", Integer, nullable=False, server_default="0"),
+    _time("next_probe_time"),
+    Index("one_open_incident_per_platform", "platform", unique=True, postgresql_where=text("end_time IS NULL")),
+    Index("incidents_by_time", "start_time", "incident_id"),
 )
 
 outbox = outbox_table(metadata)

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import DBAPIError
@@ -22,7 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from kit.activity import activity
 from kit.db import Database
 from kit.vendor_errors import VendorAccountProblem, VendorError
-from services.publisher import account_store, store
+from services.publisher import account_store, reports, store
 from services.publisher.account_store import TokenPair
 from services.publisher.domain import Account, AccountState, AttemptFailed, Failure, FailureKind
 from services.publisher.vault import Vault
@@ -47,29 +48,40 @@ class TokenVendor(Protocol):
         """A new pair. Raises VendorError."""
 
 
-# Refreshes under way, whoever waits for them.
-Refreshes = set[asyncio.Task[str | None]]
+@dataclass(slots=True)
+class Tokens:
+    """What the tokens of all accounts share in a process: refreshes under way, which must be finished before it ends,
+    and tokens that were read a moment ago.
+    """
+
+    refreshes: set[asyncio.Task[str | None]] = field(default_factory=set)
+    known: dict[UUID, tuple[float, TokenPair]] = field(default_factory=dict)
+
+
+# A token that was read so lately is used without looking again. One that is refused is looked up anew.
+_KNOWN_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class AccountTokens:
-    """Tokens of one account, for one piece of work. See platforms.base.Tokens.
-
-    `refreshes` holds what must be finished before the loop ends.
-    """
+    """Tokens of one account, for one piece of work. See platforms.base.Tokens."""
 
     database: Database
     vault: Vault
     account: Account
     vendor: TokenVendor
-    refreshes: Refreshes
+    shared: Tokens
 
     async def access(self) -> str:
         """A token good for five minutes at least."""
-        return await self._refreshed(lambda current: current.access_expire_time - datetime.now(UTC) > _MARGIN)
+        known = self.shared.known.get(self.account.account_id)
+        if known and asyncio.get_running_loop().time() < known[0] and _lasts(known[1]):
+            return known[1].access_token
+        return await self._refreshed(_lasts)
 
     async def fresh(self, refused: str) -> str:
         """Another token than the one that was refused."""
+        self.shared.known.pop(self.account.account_id, None)
         return await self._refreshed(lambda current: current.access_token != refused)
 
     async def _refreshed(self, is_good: Callable[[TokenPair], bool]) -> str:
@@ -77,9 +89,10 @@ class AccountTokens:
         while asyncio.get_running_loop().time() < deadline:
             pair = await asyncio.to_thread(self._read)
             if is_good(pair):
+                self._know(pair)
                 return pair.access_token
             refresh = asyncio.create_task(self._try_refresh(is_good))
-            self.refreshes.add(refresh)
+            self.shared.refreshes.add(refresh)
             refresh.add_done_callback(self._finished)
             token = await asyncio.shield(refresh)
             if token is not None:
@@ -93,8 +106,14 @@ class AccountTokens:
             )
         )
 
+    def _know(self, pair: TokenPair) -> None:
+        known, now = self.shared.known, asyncio.get_running_loop().time()
+        if len(known) > 10_000:
+            known.clear()
+        known[self.account.account_id] = (now + _KNOWN_SECONDS, pair)
+
     def _finished(self, refresh: asyncio.Task[str | None]) -> None:
-        self.refreshes.discard(refresh)
+        self.shared.refreshes.discard(refresh)
         if not refresh.cancelled():
             # Looked at here, because whoever waited may have been canceled.
             refresh.exception()
@@ -178,6 +197,7 @@ class AccountTokens:
             store.tell(
                 tx,
                 [
+                    reports.account_hold(account.workspace_id, account.account_id, problem),
                     activity(
                         account.workspace_id,
                         "account.authorization_lost",
@@ -185,10 +205,14 @@ class AccountTokens:
                         store.database_time(tx),
                         account_id=account.account_id,
                         attributes={"handle": account.handle, "platform": account.platform.value.lower()},
-                    )
+                    ),
                 ],
             )
         return True
+
+
+def _lasts(pair: TokenPair) -> bool:
+    return pair.access_expire_time - datetime.now(UTC) > _MARGIN
 
 
 def pair_of(grant: TokenGrant, now: datetime, before: TokenPair | None = None) -> TokenPair:

@@ -1,7 +1,7 @@
 """The publisher's fan-out: one asyncio loop in a thread of its own, claiming what is due and asking for verdicts.
 
-It takes no more deliveries than it has room for. SIGTERM ends the claims first, then lets running deliveries finish;
-what does not finish in time is cut off where it stands, and the ledger says where that is.
+It takes no more deliveries than it has room for. SIGTERM ends the claims first; what has not left is given back, what
+has may finish, and what does not finish in time is UNCERTAIN, so that another process asks.
 """
 
 from __future__ import annotations
@@ -24,15 +24,17 @@ from reelroute.scheduler.v1 import scheduler_pb2_grpc
 from kit import context, rpc
 from kit.errors import DeadlineExceeded, Unavailable
 from services.publisher import domain
+from services.publisher.accounts import Accounts
 from services.publisher.claims import SchedulerClient
 from services.publisher.config import PublisherConfig
-from services.publisher.delivering import Deliverer
+from services.publisher.delivering import Attempt, Deliverer
 from services.publisher.domain import Account
+from services.publisher.incidents import Incidents
 from services.publisher.ledger import Ledger
 from services.publisher.library import Library
 from services.publisher.observing import Observer
 from services.publisher.platforms.base import Adapter
-from services.publisher.tokens import AccountTokens, Refreshes, TokenVendor
+from services.publisher.tokens import AccountTokens, Tokens, TokenVendor
 
 log = structlog.get_logger()
 Result = TypeVar("Result")
@@ -129,59 +131,92 @@ class Worker:
 
     async def _main(self) -> None:
         config, token = self._config, self._config.service_token.get_secret_value()
-        refreshes: Refreshes = set()
+        shared = Tokens()
         async with (
             self._platforms_context as platforms,
             rpc.aio_channel(config.scheduler_address) as to_scheduler,
             rpc.aio_channel(config.content_address) as to_content,
         ):
+            ledger, adapters = self._ledger, platforms.adapters
 
             def tokens_of(account: Account) -> AccountTokens:
-                vendor = platforms.vendors[account.platform]
-                return AccountTokens(self._ledger.database, self._ledger.vault, account, vendor, refreshes)
+                return AccountTokens(
+                    ledger.database, ledger.vault, account, platforms.vendors[account.platform], shared
+                )
 
             scheduler = SchedulerClient(config, scheduler_pb2_grpc.SchedulerServiceStub(to_scheduler), token)
-            deliverer = Deliverer(self._ledger, Library(to_content, token), platforms.adapters, scheduler, tokens_of)
-            observer = Observer(self._ledger, platforms.adapters, tokens_of)
+            accounts = Accounts(ledger.database, tokens_of)
+            incidents = Incidents(ledger.database, adapters, tokens_of)
+            deliverer = Deliverer(ledger, Library(to_content, token), adapters, scheduler, accounts, incidents)
             self._ready.set()
-            observing = asyncio.create_task(self._observe_again_and_again(observer))
+            helpers = [asyncio.create_task(scheduler.keep()), asyncio.create_task(incidents.watch())]
+            observing = asyncio.create_task(
+                self._observe_again_and_again(Observer(ledger, adapters, accounts, incidents))
+            )
             await self._claim_again_and_again(scheduler, deliverer)
             await observing
-            if refreshes:
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.wait(helpers)
+            if shared.refreshes:
                 # An answer with new tokens must not get lost: the old ones no longer work.
-                await asyncio.wait(refreshes)
+                await asyncio.wait(shared.refreshes)
+            await ledger.writer.finish()
 
     async def _claim_again_and_again(self, scheduler: SchedulerClient, deliverer: Deliverer) -> None:
-        running: set[asyncio.Task[None]] = set()
-        stopped = asyncio.create_task(self._stopping.wait())
+        running: dict[asyncio.Task[None], Attempt] = {}
+        # Small claims cost as much as large ones: while many deliveries are in work, a few places are waited for.
+        most, least = self._config.max_deliveries, max(1, self._config.max_deliveries // 5)
+        freed = asyncio.Event()
+
+        def ended(task: asyncio.Task[None]) -> None:
+            running.pop(task, None)
+            IN_WORK.dec()
+            freed.set()
+
         back_off = 0.1
-        while not stopped.done():
-            room = self._config.max_deliveries - len(running)
-            if room <= 0:
-                await asyncio.wait({*running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        while not self._stopping.is_set():
+            freed.clear()
+            if most - len(running) < least:
+                await _first(freed, self._stopping)
                 continue
-            claiming = asyncio.create_task(scheduler.claim(room))
+            claiming = asyncio.create_task(scheduler.claim(most - len(running)))
+            stopped = asyncio.create_task(self._stopping.wait())
             await asyncio.wait({claiming, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
             if not claiming.done():
                 # Nothing is handed to a caller who has gone.
                 claiming.cancel()
                 break
             try:
-                claims = claiming.result()
+                held = claiming.result()
                 back_off = 0.1
             except grpc.aio.AioRpcError as error:
                 log.warning("claiming failed", code=error.code().name, retry_in_seconds=back_off)
-                await asyncio.wait({stopped}, timeout=back_off)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), back_off)
                 back_off = min(back_off * 2, 2.0)
                 continue
-            for claim, due_at in claims:
-                task = asyncio.create_task(deliverer.deliver(claim, due_at))
-                running.add(task)
-                task.add_done_callback(running.discard)
-                task.add_done_callback(lambda _: IN_WORK.dec())
+            for each in held:
+                attempt = deliverer.attempt(each)
+                task = asyncio.create_task(attempt.run())
+                running[task] = attempt
+                task.add_done_callback(ended)
                 IN_WORK.inc()
-        if running:
-            await asyncio.wait(running)
+        await self._wind_up(scheduler, dict(running))
+
+    async def _wind_up(self, scheduler: SchedulerClient, running: dict[asyncio.Task[None], Attempt]) -> None:
+        """Gives back what has not left, and waits for what has; not longer than the process has time."""
+        if not running:
+            return
+        for task, attempt in running.items():
+            if not attempt.has_sent:
+                task.cancel()
+        await asyncio.wait(running, timeout=self._config.drain_seconds / 2)
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
+        await scheduler.release([attempt.claim for attempt in running.values() if attempt.is_released])
 
     async def _observe_again_and_again(self, observer: Observer) -> None:
         poll, most = self._config.observe_poll_seconds, self._config.max_observations

@@ -20,11 +20,13 @@ from services.publisher import domain
 @dataclass(frozen=True, slots=True)
 class Traits:
     """The shape of a platform. `has_handle`: a harmless call gives a handle that can be asked about; else `send` is the
-    only call. `can_find`: its list of recent posts settles what a lost answer leaves open.
+    only call. `can_find`: its list of recent posts may settle what a lost answer leaves open. `tells_removal`: asked
+    about a published post later, it says whether it is still there (Gone).
     """
 
     has_handle: bool
     can_find: bool
+    tells_removal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,9 @@ Answer = Incomplete | Processing | Unknown | Complete | Gone | domain.Failure
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What is looked for among an account's recent posts: sent between `sent_after` and `sent_before`."""
+    """What is looked for among an account's recent posts: sent between `sent_after` and `sent_before`. `others` are the
+    handles and ids of posts that belong to other deliveries: the same text may have been posted twice on purpose.
+    """
 
     account: domain.Account
     options: domain.Options
@@ -129,6 +133,7 @@ class Search:
     duration_ms: int
     sent_after: datetime
     sent_before: datetime
+    others: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
