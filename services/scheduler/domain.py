@@ -5,17 +5,26 @@ All states and their arrows:
     SCHEDULED → CLAIMED        a publisher claims it, attempt + 1
     CLAIMED → CLAIMED          its lease ended and another claim took it, attempt + 1
     CLAIMED → CONFIRMING       the platform has everything
-    CLAIMED, CONFIRMING → PUBLISHED
-    CLAIMED, CONFIRMING → REJECTED
-    CLAIMED, CONFIRMING → SCHEDULED   failed for now, tries left
-    CLAIMED, CONFIRMING → FAILED      failed for good
-    SCHEDULED → CANCELED       its author, before it began
+    CLAIMED → UNCERTAIN        it may be published, and nobody knows yet
+    CLAIMED → SCHEDULED        given back, or changed by its author before it was let go
+    in work → PUBLISHED, REJECTED   the platform's word; in work is CLAIMED, CONFIRMING and UNCERTAIN
+    in work → SCHEDULED        failed for now, tries left
+    in work → HELD             its account or platform cannot take it now
+    in work → FAILED           failed for good
+    SCHEDULED, CLAIMED → HELD  a hold applies when it is due, or when it asks to go out
+    SCHEDULED, CLAIMED → MISSED, CANCELED, SCHEDULED   too late, as its lateness rule says
+    CLAIMED → HELD             parked: its handling ended the worker's process again and again
+    HELD → SCHEDULED, MISSED, CANCELED   the hold is lifted; or a person decides what was parked
+    MISSED → SCHEDULED, CANCELED         a person decides
+    PUBLISHED → REMOVED        the platform no longer shows it
+    not let go → CANCELED      its author; not let go is SCHEDULED, HELD, MISSED, and CLAIMED ahead of its time
+
+What becomes of a single delivery is decided in deciding.py.
 """
 
 from __future__ import annotations
 
 import enum
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -35,10 +44,26 @@ class DeliveryState(enum.Enum):
     SCHEDULED = "SCHEDULED"  # waits for its due time; a claim moves it on
     CLAIMED = "CLAIMED"  # a publisher works on it under a lease
     CONFIRMING = "CONFIRMING"  # the platform has everything, its verdict is awaited
-    PUBLISHED = "PUBLISHED"  # final
+    UNCERTAIN = "UNCERTAIN"  # it may be published; the publisher asks the platform, or a person settles it there
+    HELD = "HELD"  # due, and kept back; leaves when its hold is lifted, or by a person's decision when it was parked
+    MISSED = "MISSED"  # later than its rule allows; a person decides
+    PUBLISHED = "PUBLISHED"  # final, unless the platform removes it
+    REMOVED = "REMOVED"  # the platform no longer shows it; final
     REJECTED = "REJECTED"  # the platform said no; final
-    FAILED = "FAILED"  # a definite refusal, the last try, or an outcome nobody can tell; final
-    CANCELED = "CANCELED"  # by its author before it began; final
+    FAILED = "FAILED"  # a definite refusal, or the last try; final
+    CANCELED = "CANCELED"  # by its author, a decision or its lateness rule before it went out; final
+
+
+FINISHED = frozenset(
+    {
+        DeliveryState.PUBLISHED,
+        DeliveryState.REMOVED,
+        DeliveryState.REJECTED,
+        DeliveryState.FAILED,
+        DeliveryState.CANCELED,
+    }
+)
+IN_WORK = frozenset({DeliveryState.CLAIMED, DeliveryState.CONFIRMING, DeliveryState.UNCERTAIN})
 
 
 class AmbiguousTime(enum.Enum):
@@ -53,6 +78,35 @@ class Visibility(enum.Enum):
 
     PUBLIC = "PUBLIC"
     PRIVATE = "PRIVATE"
+    INBOX = "INBOX"
+
+
+class LateAction(enum.Enum):
+    """What becomes of a delivery that is later than its rule allows."""
+
+    ASK = "ASK"
+    NEXT_SLOT = "NEXT_SLOT"
+    DROP = "DROP"
+
+
+class HoldScope(enum.Enum):
+    """How much a hold keeps back."""
+
+    EVERYTHING = "EVERYTHING"
+    PLATFORM = "PLATFORM"
+    WORKSPACE = "WORKSPACE"
+    CHANNEL = "CHANNEL"
+    ACCOUNT = "ACCOUNT"
+    POST = "POST"
+
+
+class HoldCause(enum.Enum):
+    """Why something is kept back. CRASHES is of single deliveries only."""
+
+    PAUSE = "PAUSE"
+    ACCOUNT = "ACCOUNT"
+    INCIDENT = "INCIDENT"
+    CRASHES = "CRASHES"
 
 
 class FailureKind(enum.Enum):
@@ -64,6 +118,15 @@ class FailureKind(enum.Enum):
     REJECTED = "REJECTED"
     PERMANENT = "PERMANENT"
     OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+    PLATFORM = "PLATFORM"
+
+
+@dataclass(frozen=True, slots=True)
+class Lateness:
+    """Until when a late delivery still goes out, and what becomes of it afterwards."""
+
+    max_seconds: int = 6 * 3600
+    action: LateAction = LateAction.ASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,25 +163,46 @@ class Draft:
     schedule: Schedule
     options: dict[str, dict[str, str | int | bool]]
     ref: str
+    # Of each account, in their order; shorter when they are not known.
+    platforms: tuple[str, ...] = ()
+    lateness: Lateness | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One post for one account."""
+    """One post for one account. `commit_time`: when it was last let go; None while it can still be stopped."""
 
     delivery_id: UUID
     post_id: UUID
     account_id: UUID
     state: DeliveryState
+    schedule_time: datetime
     due_time: datetime
     attempt: int
-    platform_post_id: str
-    url: str
-    visibility: Visibility | None
-    publish_time: datetime | None
-    failure_reason: str
-    failure_message: str
     update_time: datetime
+    workspace_id: UUID
+    platform: str = ""
+    channel: str = ""
+    failed_attempts: int = 0
+    crash_count: int = 0
+    commit_time: datetime | None = None
+    hold_cause: HoldCause | None = None
+    hold_id: UUID | None = None
+    needs_person: bool = False
+    platform_post_id: str = ""
+    url: str = ""
+    visibility: Visibility | None = None
+    publish_time: datetime | None = None
+    remove_time: datetime | None = None
+    failure_reason: str = ""
+    failure_message: str = ""
+
+    @property
+    def can_be_stopped(self) -> bool:
+        """Whether nothing of it can be out: it waits, or is claimed ahead of its time and was not let go."""
+        if self.state is DeliveryState.CLAIMED:
+            return self.commit_time is None and self.crash_count == 0
+        return self.state in (DeliveryState.SCHEDULED, DeliveryState.HELD, DeliveryState.MISSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +238,7 @@ class Claimed:
     media: tuple[Media, ...]
     options: dict[str, dict[str, str | int | bool]]
     etag: str
+    authorized: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +253,46 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how late a failed delivery is tried again. Waits in seconds."""
+    """How often and how late a failed delivery is tried again, and when it is parked. Waits in seconds."""
 
     max_attempts: int = 10
     first_seconds: float = 5
     longest_seconds: float = 900
+    max_crashes: int = 3
+    # Between late deliveries of one account, after an outage or a hold.
+    catch_up_gap_seconds: float = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRules:
+    """What a workspace has set for a channel, or for all ("" ). `max_attempts` 0: the installation's default."""
+
+    channel: str
+    lateness: Lateness | None
+    max_attempts: int
+    max_age_seconds: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Something that lets nothing of its scope go out. `workspace_id` is nil for everything and for a platform."""
+
+    hold_id: UUID
+    workspace_id: UUID
+    scope: HoldScope
+    target: str
+    cause: HoldCause
+    reason: str
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A time in which no publisher asked for work."""
+
+    outage_id: UUID
+    start_time: datetime
+    end_time: datetime
 
 
 class TimeZoneUnknown(InvalidArgument):
@@ -223,6 +343,26 @@ class DeliveryInProgress(FailedPrecondition):
     """A delivery is being published now; it can no longer be stopped."""
 
 
+class DeliveryNotWaiting(FailedPrecondition):
+    """Only a delivery that waits for a decision can be decided."""
+
+
+class HoldNotFound(NotFound):
+    """There is no hold with that id."""
+
+
+class HoldInvalid(InvalidArgument):
+    """The scope, target and workspace of a hold do not fit together."""
+
+
+class DueActionRequired(FailedPrecondition):
+    """The hold keeps deliveries back: whoever lifts it must say what becomes of them."""
+
+
+class OutageNotFound(NotFound):
+    """There was no outage with that id."""
+
+
 class LeaseLost(FailedPrecondition):
     """The attempt no longer holds the delivery: its lease ended and another attempt took over, or it is over."""
 
@@ -230,6 +370,11 @@ class LeaseLost(FailedPrecondition):
 @cache
 def _zones() -> frozenset[str]:
     return frozenset(zone for zone in available_timezones() if "/" in zone or zone == "UTC")
+
+
+def instant_at(naive: datetime, time_zone: str, fold: int) -> datetime:
+    """The instant of a wall-clock time that need not be refused: in a gap the time after it is meant."""
+    return naive.replace(tzinfo=ZoneInfo(time_zone), fold=fold).astimezone(UTC)
 
 
 def resolve(local_time: str, time_zone: str, ambiguous: AmbiguousTime | None, now: datetime) -> Schedule:
@@ -310,11 +455,12 @@ def distinct_accounts(account_ids: Sequence[UUID]) -> tuple[UUID, ...]:
 
 
 def check_editable(post: Post, etag: str) -> None:
-    """Raises PostChanged when `etag` is given and old, PostNotEditable when a delivery has begun or is over."""
+    """Raises PostChanged when `etag` is given and old, PostNotEditable when a delivery was let go or is over."""
     if etag and etag != post.etag:
         raise PostChanged("The post was changed since you read it. Read it again and decide again.")
     for delivery in post.deliveries:
-        if delivery.state is not DeliveryState.SCHEDULED:
+        waits = delivery.state in (DeliveryState.SCHEDULED, DeliveryState.CLAIMED) and delivery.can_be_stopped
+        if not waits:
             raise PostNotEditable(
                 f"A delivery of this post is {delivery.state.value}; only a post of which nothing has begun can be"
                 " changed. Create a new post instead.",
@@ -323,73 +469,12 @@ def check_editable(post: Post, etag: str) -> None:
 
 
 def deliveries_to_cancel(post: Post) -> list[UUID]:
-    """Which deliveries a cancel ends. Raises DeliveryInProgress when one is on its way out."""
+    """Which deliveries a cancel ends. Raises DeliveryInProgress when one is on its way out, or may be."""
     for delivery in post.deliveries:
-        if delivery.state in (DeliveryState.CLAIMED, DeliveryState.CONFIRMING):
+        if delivery.state in IN_WORK and not delivery.can_be_stopped:
             raise DeliveryInProgress(
                 "A delivery of this post is being published and can no longer be stopped. Remove it on the platform"
                 " once it is published.",
                 metadata={"delivery_id": str(delivery.delivery_id), "state": delivery.state.value},
             )
-    return [delivery.delivery_id for delivery in post.deliveries if delivery.state is DeliveryState.SCHEDULED]
-
-
-def after_failure(
-    failure: Failure, attempt: int, policy: RetryPolicy, now: datetime, chance: float | None = None
-) -> tuple[DeliveryState, datetime | None]:
-    """The state after a failed attempt, and when it is due again if it is.
-
-    TRANSIENT waits first_seconds, doubled for each further attempt up to longest_seconds (5, 10, 20, 40 s, …), of
-    which between half and all is taken by chance, so that deliveries that failed together do not come back together.
-    RATE_LIMITED waits as the platform said. Both are final at the attempt max_attempts. `chance` is in [0, 1).
-    """
-    if failure.kind is FailureKind.REJECTED:
-        return DeliveryState.REJECTED, None
-    if failure.kind not in (FailureKind.TRANSIENT, FailureKind.RATE_LIMITED) or attempt >= policy.max_attempts:
-        return DeliveryState.FAILED, None
-    wait = min(policy.first_seconds * 2 ** (attempt - 1), policy.longest_seconds)
-    drawn = random.random() if chance is None else chance  # noqa: S311 - spreads load, guards nothing
-    due = now + timedelta(seconds=wait * (0.5 + drawn / 2))
-    return DeliveryState.SCHEDULED, max(due, failure.retry_time) if failure.retry_time else due
-
-
-def lost_lease(delivery: Delivery, attempt: int) -> LeaseLost:
-    """The refusal for an attempt that no longer holds its delivery."""
-    return LeaseLost(
-        f"Attempt {attempt} no longer holds this delivery: it is {delivery.state.value} at attempt {delivery.attempt}."
-        " Stop working on it.",
-        metadata={"state": delivery.state.value, "attempt": str(delivery.attempt)},
-    )
-
-
-def takes_report(delivery: Delivery, attempt: int, reported: DeliveryState) -> bool:
-    """Whether a publisher's report changes the delivery; False when it says what is already known.
-
-    Raises LeaseLost when the attempt no longer holds the delivery: another one does, or this one has ended otherwise.
-    """
-    if delivery.attempt != attempt or delivery.state is DeliveryState.CANCELED:
-        raise lost_lease(delivery, attempt)
-    if delivery.state is DeliveryState.CLAIMED:
-        return True
-    if reported in (delivery.state, DeliveryState.CONFIRMING):
-        # The same report again, or the one before it: what was sent may arrive twice.
-        return False
-    if delivery.state is DeliveryState.CONFIRMING:
-        return True
-    raise lost_lease(delivery, attempt)
-
-
-# A wait that its author should hear of: the post goes out in another hour than planned.
-LONG_WAIT = timedelta(hours=1)
-
-
-def told_failure(
-    failure: Failure, attempt: int, state: DeliveryState, due_time: datetime | None, now: datetime
-) -> tuple[str, str]:
-    """The activity of a failed attempt: its kind and its sentence. A wait of over an hour is a delay to be told."""
-    if state is DeliveryState.SCHEDULED and due_time:
-        kind = "delivery.delayed" if due_time - now > LONG_WAIT else "delivery.retrying"
-        return kind, f"Attempt {attempt} failed: {failure.message} Next attempt at {due_time:%Y-%m-%d %H:%M:%S} UTC."
-    if state is DeliveryState.REJECTED:
-        return "delivery.rejected", f"The platform rejected it: {failure.message}"
-    return "delivery.failed", f"Not published: {failure.message}"
+    return [delivery.delivery_id for delivery in post.deliveries if delivery.can_be_stopped]

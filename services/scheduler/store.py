@@ -1,112 +1,40 @@
-"""All SQL of the scheduler: its tables, then one function per query. The caller owns the transaction.
+"""SQL of posts, and of deliveries as their authors see them. The caller owns the transaction.
 
-The database's clock decides what is due and when a lease ends.
+What publishers do is in dispatch_store.py, holds and rules in hold_store.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    CheckConstraint,
-    Column,
-    Connection,
-    DateTime,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    RowMapping,
-    SmallInteger,
-    Table,
-    Text,
-    UniqueConstraint,
-    Uuid,
-    exists,
-    func,
-    insert,
-    select,
-    text,
-    tuple_,
-    update,
-)
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Connection, RowMapping, exists, func, insert, select, tuple_, update
 
 from kit.db import new_id
-from kit.idempotency import requests_table
 from kit.listen import notify
-from kit.outbox import Notice, enqueue, outbox_table
+from kit.outbox import Notice, enqueue
 from kit.paging import Page
 from services.scheduler.domain import (
-    Claimed,
+    FINISHED,
     Delivery,
-    DeliveryNotFound,
     DeliveryState,
     Draft,
-    Failure,
+    HoldCause,
+    LateAction,
+    Lateness,
     Media,
     Post,
     PostNotFound,
     Schedule,
     Visibility,
 )
+from services.scheduler.tables import deliveries, finished_deliveries, outbox, posts
 
 SCHEMA = "scheduler"
 DUE_CHANNEL = "scheduler_due"
-
-metadata = MetaData()
-
-posts = Table(
-    "posts",
-    metadata,
-    Column("post_id", Uuid, primary_key=True),
-    Column("workspace_id", Uuid, nullable=False),
-    Column("channel", Text, nullable=False),
-    Column("caption", Text, nullable=False),
-    Column("media", JSONB, nullable=False),
-    Column("local_time", DateTime(timezone=False), nullable=False),
-    Column("time_zone", Text, nullable=False),
-    Column("fold", SmallInteger, nullable=False),
-    Column("schedule_time", DateTime(timezone=True), nullable=False),
-    Column("options", JSONB, nullable=False),
-    Column("ref", Text, nullable=False),
-    Column("revision", Integer, nullable=False, server_default="1"),
-    Column("create_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("update_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Index("posts_by_time", "workspace_id", "schedule_time", "post_id"),
-)
-
-deliveries = Table(
-    "deliveries",
-    metadata,
-    Column("delivery_id", Uuid, primary_key=True),
-    Column("workspace_id", Uuid, nullable=False),
-    Column("post_id", Uuid, ForeignKey("posts.post_id", ondelete="CASCADE"), nullable=False),
-    Column("account_id", Uuid, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("due_time", DateTime(timezone=True), nullable=False),
-    Column("attempt", Integer, nullable=False, server_default="0"),
-    Column("lease_expire_time", DateTime(timezone=True)),
-    Column("holder", Text, nullable=False, server_default=""),
-    Column("platform_post_id", Text, nullable=False, server_default=""),
-    Column("url", Text, nullable=False, server_default=""),
-    Column("visibility", Text),
-    Column("publish_time", DateTime(timezone=True)),
-    Column("failure_reason", Text, nullable=False, server_default=""),
-    Column("failure_message", Text, nullable=False, server_default=""),
-    Column("create_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("update_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    CheckConstraint("(state = 'CLAIMED') = (lease_expire_time IS NOT NULL)", name="only_a_claim_has_a_lease"),
-    UniqueConstraint("post_id", "account_id", name="one_delivery_per_account"),
-    Index("deliveries_due", "due_time", "delivery_id", postgresql_where=text("state = 'SCHEDULED'")),
-    Index("deliveries_leased", "lease_expire_time", postgresql_where=text("state = 'CLAIMED'")),
-)
-
-requests = requests_table(metadata)
-outbox = outbox_table(metadata)
 
 
 def database_time(tx: Connection) -> datetime:
@@ -132,11 +60,14 @@ def insert_posts(tx: Connection, workspace_id: UUID, drafts: Sequence[Draft]) ->
                 "workspace_id": workspace_id,
                 "post_id": post_id,
                 "account_id": account_id,
+                "platform": platform,
+                "channel": draft.channel,
                 "state": DeliveryState.SCHEDULED.value,
+                "schedule_time": draft.schedule.instant,
                 "due_time": draft.schedule.instant,
             }
             for post_id, draft in zip(post_ids, drafts, strict=True)
-            for account_id in draft.account_ids
+            for account_id, platform in zip_longest(draft.account_ids, draft.platforms, fillvalue="")
         ],
     )
     notify(tx, DUE_CHANNEL)
@@ -182,7 +113,8 @@ def list_posts(
     if channel:
         query = query.where(posts.c.channel == channel)
     if state:
-        query = query.where(exists().where(deliveries.c.post_id == posts.c.post_id, deliveries.c.state == state.value))
+        table = finished_deliveries if state in FINISHED else deliveries
+        query = query.where(exists().where(table.c.post_id == posts.c.post_id, table.c.state == state.value))
     if page.after:
         query = query.where(tuple_(posts.c.schedule_time, posts.c.post_id) > tuple_(*page.after))
     rows = tx.execute(query.order_by(posts.c.schedule_time, posts.c.post_id).limit(page.size + 1)).mappings().all()
@@ -196,218 +128,26 @@ def update_post(tx: Connection, post: Post, draft: Draft) -> None:
         .where(posts.c.workspace_id == post.workspace_id, posts.c.post_id == post.post_id)
         .values(**_draft_values(draft), revision=posts.c.revision + 1, update_time=func.now())
     )
-    if draft.schedule.instant != post.draft.schedule.instant:
-        tx.execute(
-            update(deliveries)
-            .where(deliveries.c.workspace_id == post.workspace_id, deliveries.c.post_id == post.post_id)
-            .values(due_time=draft.schedule.instant, update_time=func.now())
-        )
-        notify(tx, DUE_CHANNEL)
-
-
-def cancel_deliveries(tx: Connection, workspace_id: UUID, delivery_ids: Sequence[UUID]) -> None:
-    """SCHEDULED → CANCELED."""
-    tx.execute(
-        update(deliveries)
-        .where(deliveries.c.workspace_id == workspace_id, deliveries.c.delivery_id.in_(delivery_ids))
-        .values(state=DeliveryState.CANCELED.value, update_time=func.now())
-    )
-
-
-# Expired claims come first: somebody may be waiting for their outcome. The MATERIALIZED CTEs fence the LIMITs: without
-# them the planner may lock and update more rows than were asked for. Deliveries lock before their post is read, and a
-# cancel or edit locks them too, so a claim sees a post either before or after an edit, never in between.
-_CLAIM = text(
-    """
-WITH expired AS MATERIALIZED (
-    SELECT delivery_id FROM deliveries
-    WHERE state = 'CLAIMED' AND lease_expire_time <= now()
-    ORDER BY lease_expire_time LIMIT :batch FOR UPDATE SKIP LOCKED),
-due AS MATERIALIZED (
-    SELECT delivery_id FROM deliveries
-    WHERE state = 'SCHEDULED' AND due_time <= now() + make_interval(secs => :lead)
-    ORDER BY due_time, delivery_id LIMIT :batch FOR UPDATE SKIP LOCKED),
-chosen AS MATERIALIZED (
-    SELECT delivery_id FROM expired UNION ALL SELECT delivery_id FROM due LIMIT :batch)
-UPDATE deliveries SET state = 'CLAIMED', attempt = attempt + 1, holder = :holder, update_time = now(),
-    lease_expire_time = now() + make_interval(secs => :lease)
-FROM chosen WHERE deliveries.delivery_id = chosen.delivery_id
-RETURNING deliveries.delivery_id, deliveries.workspace_id, deliveries.post_id, deliveries.account_id,
-    deliveries.attempt, deliveries.due_time, deliveries.lease_expire_time
-"""
-)
-
-
-def claim(tx: Connection, *, holder: str, batch: int, lease_seconds: float, lead_seconds: float) -> list[Claimed]:
-    """Hands out at most `batch` deliveries that are due, or whose lease ended, across workspaces."""
-    rows = (
-        tx.execute(_CLAIM, {"holder": holder, "batch": batch, "lease": lease_seconds, "lead": lead_seconds})
-        .mappings()
-        .all()
-    )
-    if not rows:
-        return []
-    texts = {
-        row["post_id"]: row
-        for row in tx.execute(
-            select(posts.c.post_id, posts.c.caption, posts.c.media, posts.c.options, posts.c.revision).where(
-                posts.c.post_id.in_({row["post_id"] for row in rows})
-            )
-        ).mappings()
-    }
-    claimed = [
-        Claimed(
-            **row,
-            caption=texts[row["post_id"]]["caption"],
-            media=_media(texts[row["post_id"]]["media"]),
-            options=texts[row["post_id"]]["options"],
-            etag=f"r{texts[row['post_id']]['revision']}",
-        )
-        for row in rows
-    ]
-    return sorted(claimed, key=lambda delivery: delivery.due_time)
-
-
-def seconds_until_due(tx: Connection, lead_seconds: float) -> float | None:
-    """How long until the next delivery may be claimed; 0 or less when one may be now, None when none waits."""
-    seconds: float | None = tx.execute(
-        text(
-            "SELECT EXTRACT(EPOCH FROM LEAST("
-            " (SELECT due_time FROM deliveries WHERE state = 'SCHEDULED' ORDER BY due_time LIMIT 1)"
-            "   - make_interval(secs => :lead),"
-            " (SELECT lease_expire_time FROM deliveries WHERE state = 'CLAIMED' ORDER BY lease_expire_time LIMIT 1)"
-            ") - now())::float8"
-        ),
-        {"lead": lead_seconds},
-    ).scalar_one()
-    return seconds
-
-
-def renew(tx: Connection, workspace_id: UUID, delivery_id: UUID, attempt: int, lease_seconds: float) -> datetime | None:
-    """Prolongs a lease; None when the attempt does not hold the delivery."""
-    return tx.execute(
-        update(deliveries)
-        .where(*_held(workspace_id, delivery_id, attempt), deliveries.c.state == DeliveryState.CLAIMED.value)
-        .values(lease_expire_time=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, lease_seconds))
-        .returning(deliveries.c.lease_expire_time)
-    ).scalar()
-
-
-def read_delivery(tx: Connection, workspace_id: UUID, delivery_id: UUID) -> Delivery:
-    """A delivery, locked until the transaction ends. Raises DeliveryNotFound."""
-    row = (
-        tx.execute(
-            select(deliveries)
-            .where(deliveries.c.workspace_id == workspace_id, deliveries.c.delivery_id == delivery_id)
-            .with_for_update()
-        )
-        .mappings()
-        .first()
-    )
-    if row is None:
-        raise DeliveryNotFound(
-            "There is no delivery with this id in the workspace.", metadata={"delivery_id": str(delivery_id)}
-        )
-    return _delivery(row)
-
-
-def set_confirming(tx: Connection, workspace_id: UUID, delivery_id: UUID, attempt: int) -> None:
-    """CLAIMED → CONFIRMING."""
-    tx.execute(
-        update(deliveries)
-        .where(*_held(workspace_id, delivery_id, attempt))
-        .values(state=DeliveryState.CONFIRMING.value, lease_expire_time=None, update_time=func.now())
-    )
-
-
-def set_published(
-    tx: Connection,
-    workspace_id: UUID,
-    delivery_id: UUID,
-    attempt: int,
-    *,
-    platform_post_id: str,
-    url: str,
-    visibility: Visibility,
-    publish_time: datetime,
-) -> None:
-    """CLAIMED, CONFIRMING → PUBLISHED."""
-    tx.execute(
-        update(deliveries)
-        .where(*_held(workspace_id, delivery_id, attempt))
-        .values(
-            state=DeliveryState.PUBLISHED.value,
-            lease_expire_time=None,
-            platform_post_id=platform_post_id,
-            url=url,
-            visibility=visibility.value,
-            publish_time=publish_time,
-            failure_reason="",
-            failure_message="",
-            update_time=func.now(),
-        )
-    )
-
-
-def set_failed(
-    tx: Connection,
-    workspace_id: UUID,
-    delivery_id: UUID,
-    attempt: int,
-    *,
-    failure: Failure,
-    state: DeliveryState,
-    due_time: datetime | None,
-) -> None:
-    """CLAIMED, CONFIRMING → SCHEDULED with a due time, or REJECTED or FAILED."""
+    # What was claimed ahead of its time is taken back: its attempt has other words in hand.
     values: dict[str, Any] = {
-        "state": state.value,
+        "channel": draft.channel,
+        "state": DeliveryState.SCHEDULED.value,
         "lease_expire_time": None,
-        "failure_reason": failure.reason,
-        "failure_message": failure.message,
         "update_time": func.now(),
     }
-    if due_time:
-        values["due_time"] = due_time
-    tx.execute(update(deliveries).where(*_held(workspace_id, delivery_id, attempt)).values(**values))
-    if due_time:
-        notify(tx, DUE_CHANNEL)
+    if draft.schedule.instant != post.draft.schedule.instant:
+        values |= {"due_time": draft.schedule.instant, "schedule_time": draft.schedule.instant}
+    tx.execute(
+        update(deliveries)
+        .where(deliveries.c.workspace_id == post.workspace_id, deliveries.c.post_id == post.post_id)
+        .values(**values)
+    )
+    notify(tx, DUE_CHANNEL)
 
 
 def tell(tx: Connection, notices: list[Notice]) -> None:
     """Writes what other services must know."""
     enqueue(tx, outbox, notices, SCHEMA)
-
-
-def count_by_state(tx: Connection) -> dict[str, int]:
-    """How many deliveries wait or are in work, by state. Reads partial indexes only."""
-    rows = tx.execute(
-        text(
-            "SELECT 'due' AS name, count(*) AS n FROM deliveries WHERE state = 'SCHEDULED' AND due_time <= now()"
-            " UNION ALL SELECT 'claimed', count(*) FROM deliveries WHERE state = 'CLAIMED'"
-        )
-    )
-    return {row.name: row.n for row in rows}
-
-
-def oldest_claim_seconds(tx: Connection) -> float:
-    """How long the oldest claim has been held; 0 without one."""
-    seconds: float = tx.execute(
-        text(
-            "SELECT COALESCE(EXTRACT(EPOCH FROM now() - min(update_time)), 0)::float8"
-            " FROM deliveries WHERE state = 'CLAIMED'"
-        )
-    ).scalar_one()
-    return seconds
-
-
-def _held(workspace_id: UUID, delivery_id: UUID, attempt: int) -> tuple[Any, ...]:
-    """Finishing repeats the claim's attempt number: a late worker changes nothing."""
-    return (
-        deliveries.c.workspace_id == workspace_id,
-        deliveries.c.delivery_id == delivery_id,
-        deliveries.c.attempt == attempt,
-    )
 
 
 def _draft_values(draft: Draft) -> dict[str, Any]:
@@ -424,11 +164,26 @@ def _draft_values(draft: Draft) -> dict[str, Any]:
         "schedule_time": draft.schedule.instant,
         "options": draft.options,
         "ref": draft.ref,
+        "max_lateness_seconds": draft.lateness.max_seconds if draft.lateness else None,
+        "late_action": draft.lateness.action.value if draft.lateness else None,
     }
 
 
-def _media(values: list[dict[str, str]]) -> tuple[Media, ...]:
+def media_of(values: list[dict[str, str]]) -> tuple[Media, ...]:
+    """Media references of a post's row."""
     return tuple(Media(**value) for value in values)
+
+
+def lateness_of(row: RowMapping) -> Lateness | None:
+    """The lateness of a row that may have none."""
+    if row["late_action"] is None:
+        return None
+    return Lateness(row["max_lateness_seconds"], LateAction(row["late_action"]))
+
+
+def schedule_of(row: RowMapping) -> Schedule:
+    """When a post's row says that it goes out."""
+    return Schedule(row["local_time"], row["time_zone"], row["fold"], row["schedule_time"])
 
 
 def _with_deliveries(
@@ -436,15 +191,26 @@ def _with_deliveries(
 ) -> list[Post]:
     if not rows:
         return []
-    query = (
+    post_ids = [row["post_id"] for row in rows]
+    waiting = (
         select(deliveries)
-        .where(deliveries.c.workspace_id == workspace_id, deliveries.c.post_id.in_([row["post_id"] for row in rows]))
+        .where(deliveries.c.workspace_id == workspace_id, deliveries.c.post_id.in_(post_ids))
         .order_by(deliveries.c.delivery_id)
     )
-    found: dict[UUID, list[Delivery]] = {}
-    for row in tx.execute(query.with_for_update() if lock else query).mappings():
-        found.setdefault(row["post_id"], []).append(_delivery(row))
-    return [_post(row, found.get(row["post_id"], [])) for row in rows]
+    over = select(finished_deliveries).where(
+        finished_deliveries.c.workspace_id == workspace_id, finished_deliveries.c.post_id.in_(post_ids)
+    )
+    # In this order: what is finished between the two questions is seen by the second.
+    read = [
+        *tx.execute(waiting.with_for_update() if lock else waiting).mappings(),
+        *tx.execute(over).mappings(),
+    ]
+    found: dict[UUID, dict[UUID, Delivery]] = {}
+    for row in read:
+        found.setdefault(row["post_id"], {})[row["delivery_id"]] = delivery_of(row)
+    return [
+        _post(row, sorted(found.get(row["post_id"], {}).values(), key=lambda each: each.delivery_id)) for row in rows
+    ]
 
 
 def _post(row: RowMapping, found: list[Delivery]) -> Post:
@@ -455,10 +221,12 @@ def _post(row: RowMapping, found: list[Delivery]) -> Post:
             channel=row["channel"],
             account_ids=tuple(delivery.account_id for delivery in found),
             caption=row["caption"],
-            media=_media(row["media"]),
-            schedule=Schedule(row["local_time"], row["time_zone"], row["fold"], row["schedule_time"]),
+            media=media_of(row["media"]),
+            schedule=schedule_of(row),
             options=row["options"],
             ref=row["ref"],
+            platforms=tuple(delivery.platform for delivery in found),
+            lateness=lateness_of(row),
         ),
         revision=row["revision"],
         deliveries=tuple(found),
@@ -467,18 +235,32 @@ def _post(row: RowMapping, found: list[Delivery]) -> Post:
     )
 
 
-def _delivery(row: RowMapping) -> Delivery:
+def delivery_of(row: RowMapping) -> Delivery:
+    """A delivery's row, of either table."""
+    cause = row.get("hold_cause")
     return Delivery(
         delivery_id=row["delivery_id"],
+        workspace_id=row["workspace_id"],
         post_id=row["post_id"],
         account_id=row["account_id"],
+        platform=row["platform"],
+        channel=row.get("channel", ""),
         state=DeliveryState(row["state"]),
+        # Rows that the version before has made have none.
+        schedule_time=row["schedule_time"] or row["due_time"],
         due_time=row["due_time"],
         attempt=row["attempt"],
+        failed_attempts=row["failed_attempts"],
+        crash_count=row.get("crash_count", 0),
+        commit_time=row.get("commit_time"),
+        hold_cause=HoldCause(cause) if cause else None,
+        hold_id=row.get("hold_id"),
+        needs_person=row.get("needs_person", False),
         platform_post_id=row["platform_post_id"],
         url=row["url"],
         visibility=Visibility(row["visibility"]) if row["visibility"] else None,
         publish_time=row["publish_time"],
+        remove_time=row["remove_time"],
         failure_reason=row["failure_reason"],
         failure_message=row["failure_message"],
         update_time=row["update_time"],

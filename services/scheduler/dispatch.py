@@ -1,0 +1,379 @@
+"""What publishers ask for: claims, leases, grants, reports. Each call is one transaction of a few statements for its batch.
+
+The stores read and write, deciding.py decides; here is the order in which that happens, and what is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from reelroute.notification.v1 import notification_pb2
+from sqlalchemy import Connection
+
+from kit.activity import activities, activity_request
+from services.scheduler import deciding, dispatch_store, hold_store, store
+from services.scheduler.deciding import Fate, Reported, Rules
+from services.scheduler.dispatch_store import NOBODY, Picked, Publication
+from services.scheduler.domain import (
+    Claimed,
+    Delivery,
+    DeliveryState,
+    Failure,
+    RetryPolicy,
+)
+
+Activity = notification_pb2.RecordActivityRequest
+# A grant is given no sooner than this before the due time; scheduler.proto.
+GRANT_AHEAD_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of an attempt: one of the outcomes of scheduler.proto's DeliveryReport."""
+
+    workspace_id: UUID
+    delivery_id: UUID
+    attempt: int
+    outcome: Publication | Failure | Accepted | Uncertain | Removed | Released
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The platform has everything."""
+
+    accept_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertain:
+    """It may be published."""
+
+    message: str
+    needs_person: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """The platform no longer shows it."""
+
+    remove_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Nothing was done."""
+
+
+@dataclass(slots=True)
+class Turns:
+    """Where a process stands in the turns of the workspaces. `crowded`: the last claim found more than it could take."""
+
+    after: UUID = NOBODY
+    crowded: bool = False
+
+
+def claim(
+    tx: Connection,
+    policy: RetryPolicy,
+    turns: Turns,
+    *,
+    holder: str,
+    batch: int,
+    lease_seconds: float,
+    lead_seconds: float,
+) -> list[Claimed]:
+    """Hands out at most `batch` deliveries that are due, or whose lease ended, across workspaces; oldest due first."""
+    picked = _pick(tx, turns, batch, lead_seconds)
+    if not picked:
+        return []
+    now = store.database_time(tx)
+    fates = _fates(tx, picked, policy, now)
+    chosen = [each for each in picked if each.delivery.delivery_id not in fates]
+    leased = dispatch_store.claim(tx, [each.delivery.delivery_id for each in chosen], holder, lease_seconds)
+    move(tx, [(each.delivery, fates[each.delivery.delivery_id]) for each in picked if each not in chosen], now)
+    claimed = [_claimed(each, leased[each.delivery.delivery_id]) for each in chosen]
+    return sorted(claimed, key=lambda each: each.due_time)
+
+
+def _pick(tx: Connection, turns: Turns, batch: int, lead_seconds: float) -> list[Picked]:
+    picked = dispatch_store.pick_expired(tx, batch)
+    room = batch - len(picked)
+    if turns.crowded and room:
+        # Whoever has much due does not keep the others waiting: first some of every workspace, then the oldest.
+        fair, turns.after = dispatch_store.pick_in_turns(tx, room, 0.0, max(1, room // 16), turns.after)
+        picked += fair
+        room -= len(fair)
+    if room:
+        known = [each.delivery.delivery_id for each in picked]
+        due = dispatch_store.pick_due(tx, room, lead_seconds, known)
+        picked += due
+        room -= len(due)
+    turns.crowded = not room
+    return picked
+
+
+def _fates(tx: Connection, picked: Sequence[Picked], policy: RetryPolicy, now: datetime) -> dict[UUID, Fate]:
+    """Of those that are not handed out."""
+    holds = hold_store.holds_on(tx, (each.delivery for each in picked))
+    rules = hold_store.rules_by_workspace(tx, (each.delivery.workspace_id for each in picked))
+    fates: dict[UUID, Fate] = {}
+    for each in picked:
+        delivery = each.delivery
+        if each.expired:
+            # Its ledger must be asked, whatever holds it or however late it is; it goes out with a grant only.
+            if delivery.crash_count + 1 >= policy.max_crashes:
+                fates[delivery.delivery_id] = deciding.parked(delivery, delivery.crash_count + 1)
+            continue
+        mine = deciding.rules_of(
+            store.lateness_of(each.post), delivery.channel, rules.get(delivery.workspace_id, {}), policy
+        )
+        fate = deciding.on_due(delivery, deciding.hold_on(delivery, holds), mine, now)
+        if fate is not None:
+            fates[delivery.delivery_id] = fate
+    return fates
+
+
+def _claimed(picked: Picked, leased: dispatch_store.Leased) -> Claimed:
+    delivery, post = picked.delivery, picked.post
+    return Claimed(
+        workspace_id=delivery.workspace_id,
+        delivery_id=delivery.delivery_id,
+        post_id=delivery.post_id,
+        account_id=delivery.account_id,
+        attempt=leased.attempt,
+        due_time=delivery.due_time,
+        lease_expire_time=leased.lease_expire_time,
+        caption=post["caption"],
+        media=store.media_of(post["media"]),
+        options=post["options"],
+        etag=f"r{post['revision']}",
+        authorized=leased.authorized,
+    )
+
+
+def move(
+    tx: Connection, fates: Sequence[tuple[Delivery, Fate]], now: datetime, outage_id: UUID | None = None
+) -> list[tuple[Delivery, Fate]]:
+    """Moves deliveries to their fates and tells it. Those that move to a next slot get its times. Returns them as moved."""
+    if not fates:
+        return []
+    moving = [(each, fate) for each, fate in fates if fate.event == "delivery.moved" and fate.due_time is None]
+    if moving:
+        slots = _slots(tx, [each for each, _ in moving], now)
+        fates = [(each, _at_slot(fate, slots.get(each.delivery_id))) for each, fate in fates]
+    dispatch_store.settle(tx, [(each.delivery_id, fate) for each, fate in fates], outage_id)
+    tell(tx, [_told(each, fate, now) for each, fate in fates if fate.event])
+    return list(fates)
+
+
+def _slots(tx: Connection, moving: Iterable[Delivery], now: datetime) -> dict[UUID, datetime]:
+    posts = dispatch_store.read_posts(tx, [each.post_id for each in moving])
+    taken: dict[UUID, set[datetime]] = {}
+    slots: dict[UUID, datetime] = {}
+    for each in moving:
+        if each.account_id not in taken:
+            taken[each.account_id] = set(dispatch_store.taken_instants(tx, each.account_id, now))
+        schedule = store.schedule_of(posts[each.post_id])
+        slots[each.delivery_id] = deciding.next_slot(schedule, frozenset(taken[each.account_id]), now)
+        taken[each.account_id].add(slots[each.delivery_id])
+    return slots
+
+
+def _at_slot(fate: Fate, slot: datetime | None) -> Fate:
+    if slot is None:
+        return fate
+    message = f"{fate.message} It goes out at {slot:%Y-%m-%d %H:%M} UTC."
+    return replace(fate, due_time=slot, schedule_time=slot, message=message)
+
+
+def authorize(
+    tx: Connection, policy: RetryPolicy, asked: Sequence[tuple[UUID, UUID, int]], lease_seconds: float
+) -> list[bool | None]:
+    """For each (workspace, delivery, attempt): True, it may go out now; False, it was taken back; None, lost."""
+    now = store.database_time(tx)
+    found = dispatch_store.read_waiting(tx, [delivery_id for _, delivery_id, _ in asked], lock=False)
+    held = {
+        delivery_id: found[delivery_id]
+        for workspace_id, delivery_id, attempt in asked
+        if delivery_id in found
+        and found[delivery_id].workspace_id == workspace_id
+        and found[delivery_id].attempt == attempt
+        and found[delivery_id].state is DeliveryState.CLAIMED
+    }
+    fates = _refusals(tx, policy, held, now)
+    if fates:
+        # Locked and read again: what moves must still be as it was.
+        locked = dispatch_store.read_waiting(tx, list(fates), lock=True)
+        fates = {
+            each: fate
+            for each, fate in fates.items()
+            if each in locked and (locked[each].state, locked[each].attempt) == (held[each].state, held[each].attempt)
+        }
+        move(tx, [(locked[each], fate) for each, fate in fates.items()], now)
+    wanted = [(each, held[each].attempt) for each in held if each not in fates]
+    granted = dispatch_store.grant(tx, wanted, lease_seconds)
+    return [True if delivery_id in granted else False if delivery_id in fates else None for _, delivery_id, _ in asked]
+
+
+def _refusals(tx: Connection, policy: RetryPolicy, held: Mapping[UUID, Delivery], now: datetime) -> dict[UUID, Fate]:
+    holds = hold_store.holds_on(tx, held.values())
+    rules = hold_store.rules_by_workspace(tx, (each.workspace_id for each in held.values()))
+    late = [each for each in held.values() if each.schedule_time < now]
+    posts = dispatch_store.read_posts(tx, [each.post_id for each in late]) if late else {}
+    fates = {}
+    for each in held.values():
+        own = store.lateness_of(posts[each.post_id]) if each.post_id in posts else None
+        mine = deciding.rules_of(own, each.channel, rules.get(each.workspace_id, {}), policy)
+        fate = deciding.on_due(each, deciding.hold_on(each, holds), mine, now)
+        if fate is not None:
+            fates[each.delivery_id] = fate
+        elif (each.due_time - now).total_seconds() > GRANT_AHEAD_SECONDS:
+            fates[each.delivery_id] = deciding.given_back(each)
+    return fates
+
+
+def report(tx: Connection, policy: RetryPolicy, reports: Sequence[Report]) -> list[Delivery | bool | None]:
+    """Takes reports. For each: True, it was taken or is known; the delivery as it stands, the attempt has lost it; None,
+    there is no such delivery.
+    """
+    now = store.database_time(tx)
+    done: dict[int, bool] = {}
+    told: list[Activity] = []
+    published = [(at, each, each.outcome) for at, each in enumerate(reports) if isinstance(each.outcome, Publication)]
+    if published:
+        moved = dispatch_store.publish(tx, [outcome for _, _, outcome in published])
+        for at, each, outcome in published:
+            if each.delivery_id in moved:
+                done[at] = True
+                told.append(_published(each, outcome, *moved[each.delivery_id]))
+    rest = [(at, each) for at, each in enumerate(reports) if at not in done]
+    answers: dict[int, Delivery | bool | None] = dict(done)
+    if rest:
+        answers |= _report_rest(tx, policy, rest, now, told)
+    tell(tx, told)
+    return [answers[at] for at in range(len(reports))]
+
+
+def _report_rest(
+    tx: Connection, policy: RetryPolicy, rest: Sequence[tuple[int, Report]], now: datetime, told: list[Activity]
+) -> dict[int, Delivery | bool | None]:
+    ids = [each.delivery_id for _, each in rest]
+    waiting = dispatch_store.read_waiting(tx, ids, lock=True)
+    over = dispatch_store.read_finished(tx, [each for each in ids if each not in waiting])
+    answers: dict[int, Delivery | bool | None] = {}
+    confirmed: list[UUID] = []
+    removed: dict[UUID, datetime] = {}
+    ended: list[tuple[Delivery, Report]] = []
+    for at, each in rest:
+        delivery = waiting.get(each.delivery_id) or over.get(each.delivery_id)
+        if delivery is None or delivery.workspace_id != each.workspace_id:
+            answers[at] = None
+            continue
+        if isinstance(each.outcome, Removed) and delivery.attempt == each.attempt:
+            removed[each.delivery_id] = each.outcome.remove_time
+            answers[at] = True
+            continue
+        verdict = deciding.takes_report(delivery, each.attempt)
+        answers[at] = delivery if verdict is Reported.LOST else True
+        if verdict is not None:
+            continue
+        match each.outcome:
+            case Accepted(accept_time=time):
+                if deciding.confirms(delivery):
+                    confirmed.append(each.delivery_id)
+                    text = "The platform has everything; its verdict is awaited."
+                    told.append(activity_on(delivery, "delivery.confirming", text, time))
+            case Publication():
+                raise AssertionError("a report of what is in work was taken by the statement that publishes")
+            case _:
+                ended.append((delivery, each))
+        # A second report about it in this batch finds it as the first has left it.
+        if each.delivery_id in waiting and isinstance(each.outcome, Accepted):
+            waiting[each.delivery_id] = replace(delivery, state=DeliveryState.CONFIRMING)
+    if confirmed:
+        dispatch_store.confirm(tx, confirmed)
+    gone = dispatch_store.remove(tx, removed) if removed else set()
+    told += [
+        activity_on(over[each], "delivery.removed", "The platform no longer shows it.", removed[each])
+        for each in gone
+        if each in over
+    ]
+    move(tx, _ended(tx, policy, ended, now), now)
+    return answers
+
+
+def _ended(
+    tx: Connection, policy: RetryPolicy, ended: Sequence[tuple[Delivery, Report]], now: datetime
+) -> list[tuple[Delivery, Fate]]:
+    """The fates of attempts that ended without a publication."""
+    if not ended:
+        return []
+    holds = hold_store.holds_on(tx, (each for each, _ in ended))
+    rules = hold_store.rules_by_workspace(tx, (each.workspace_id for each, _ in ended))
+    posts = dispatch_store.read_posts(tx, [each.post_id for each, _ in ended])
+    fates: dict[UUID, tuple[Delivery, Fate]] = {}
+    for delivery, each in ended:
+        match each.outcome:
+            case Failure() as failure:
+                mine: Rules = deciding.rules_of(
+                    store.lateness_of(posts[delivery.post_id]),
+                    delivery.channel,
+                    rules.get(delivery.workspace_id, {}),
+                    policy,
+                )
+                hold = deciding.hold_on(delivery, holds)
+                fate = deciding.after_failure(failure, delivery, mine, policy, hold, now)
+            case Uncertain(message=message, needs_person=needs_person):
+                if not deciding.doubts(delivery, needs_person=needs_person):
+                    continue
+                fate = deciding.uncertain(message, needs_person=needs_person)
+            case _:
+                fate = deciding.given_back(delivery)
+        fates[delivery.delivery_id] = (delivery, fate)
+    return list(fates.values())
+
+
+def tell(tx: Connection, told: Sequence[Activity]) -> None:
+    """Activities of a batch, in one outbox row."""
+    if told:
+        store.tell(tx, activities(told))
+
+
+def activity_on(delivery: Delivery, kind: str, summary: str, time: datetime, **attributes: str) -> Activity:
+    """Something that happened to a delivery."""
+    return activity_request(
+        delivery.workspace_id,
+        kind,
+        summary,
+        time,
+        post_id=delivery.post_id,
+        delivery_id=delivery.delivery_id,
+        account_id=delivery.account_id,
+        attributes=attributes,
+    )
+
+
+def _told(delivery: Delivery, fate: Fate, now: datetime) -> Activity:
+    person = {"needs_person": "true"} if fate.needs_person else {}
+    return activity_on(delivery, fate.event, fate.message or fate.event, now, reason=fate.reason, **person)
+
+
+def _published(each: Report, outcome: Publication, post_id: UUID, account_id: UUID) -> Activity:
+    visibility = outcome.visibility.value.lower()
+    return activity_request(
+        each.workspace_id,
+        "delivery.published",
+        f"Published ({visibility})" + (f": {outcome.url}" if outcome.url else "."),
+        outcome.publish_time,
+        post_id=post_id,
+        delivery_id=each.delivery_id,
+        account_id=account_id,
+        attributes={
+            "url": outcome.url,
+            "platform_post_id": outcome.platform_post_id,
+            "visibility": visibility,
+        },
+    )

@@ -1,0 +1,188 @@
+"""The tables of the scheduler, as its migrations make them."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from kit.idempotency import requests_table
+from kit.outbox import outbox_table
+
+metadata = MetaData()
+
+
+def _time(name: str, *, now: bool = False) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=not now, server_default=func.now() if now else None)
+
+
+def _text(name: str) -> Column[object]:
+    return Column(name, Text, nullable=False, server_default="")
+
+
+posts = Table(
+    "posts",
+    metadata,
+    Column("post_id", Uuid, primary_key=True),
+    Column("workspace_id", Uuid, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("caption", Text, nullable=False),
+    Column("media", JSONB, nullable=False),
+    Column("local_time", DateTime(timezone=False), nullable=False),
+    Column("time_zone", Text, nullable=False),
+    Column("fold", SmallInteger, nullable=False),
+    Column("schedule_time", DateTime(timezone=True), nullable=False),
+    Column("options", JSONB, nullable=False),
+    Column("ref", Text, nullable=False),
+    # Both or none: none is the channel's rule.
+    Column("max_lateness_seconds", Integer),
+    Column("late_action", Text),
+    Column("revision", Integer, nullable=False, server_default="1"),
+    _time("create_time", now=True),
+    _time("update_time", now=True),
+    Index("posts_by_time", "workspace_id", "schedule_time", "post_id"),
+)
+
+# What waits or is in work. Each index costs at every claim: there is one for each way in which rows are found.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("delivery_id", Uuid, primary_key=True),
+    Column("workspace_id", Uuid, nullable=False),
+    Column("post_id", Uuid, nullable=False),
+    Column("account_id", Uuid, nullable=False),
+    _text("platform"),
+    _text("channel"),
+    Column("state", Text, nullable=False),
+    # When it was to go out: lateness counts from here.
+    _time("schedule_time"),
+    # When it is looked at next.
+    Column("due_time", DateTime(timezone=True), nullable=False),
+    # Claims: the number fences.
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    # Tries that counted.
+    Column("failed_attempts", Integer, nullable=False, server_default="0"),
+    # Leases in a row that ended without a word.
+    Column("crash_count", Integer, nullable=False, server_default="0"),
+    _time("lease_expire_time"),
+    # When it was last allowed to go out; from then on it can no longer be stopped.
+    _time("commit_time"),
+    _text("holder"),
+    _text("hold_cause"),
+    Column("hold_id", Uuid),
+    Column("needs_person", Boolean, nullable=False, server_default="false"),
+    Column("outage_id", Uuid),
+    _text("busy_with"),
+    _time("progress_time"),
+    Column("stall_told", Boolean, nullable=False, server_default="false"),
+    _text("platform_post_id"),
+    _text("url"),
+    Column("visibility", Text),
+    _time("publish_time"),
+    _time("remove_time"),
+    _text("failure_reason"),
+    _text("failure_message"),
+    _time("create_time", now=True),
+    _time("update_time", now=True),
+    CheckConstraint("(state = 'CLAIMED') = (lease_expire_time IS NOT NULL)", name="only_a_claim_has_a_lease"),
+    CheckConstraint("(state = 'HELD') = (hold_cause <> '')", name="only_what_is_held_has_a_cause"),
+    UniqueConstraint("post_id", "account_id", name="one_delivery_per_account"),
+    Index("deliveries_due", "due_time", "delivery_id", postgresql_where=text("state = 'SCHEDULED'")),
+    Index(
+        "deliveries_due_by_workspace",
+        "workspace_id",
+        "due_time",
+        "delivery_id",
+        postgresql_where=text("state = 'SCHEDULED'"),
+    ),
+    Index("deliveries_leased", "lease_expire_time", postgresql_where=text("state = 'CLAIMED'")),
+    Index("deliveries_held", "hold_id", postgresql_where=text("state = 'HELD'")),
+    Index("deliveries_of_outage", "workspace_id", "outage_id", postgresql_where=text("outage_id IS NOT NULL")),
+)
+
+finished_deliveries = Table(
+    "finished_deliveries",
+    metadata,
+    Column("delivery_id", Uuid, primary_key=True),
+    Column("workspace_id", Uuid, nullable=False),
+    Column("post_id", Uuid, nullable=False),
+    Column("account_id", Uuid, nullable=False),
+    _text("platform"),
+    Column("state", Text, nullable=False),
+    _time("schedule_time"),
+    _time("due_time", now=True),
+    Column("attempt", Integer, nullable=False),
+    Column("failed_attempts", Integer, nullable=False),
+    Column("outage_id", Uuid),
+    _text("platform_post_id"),
+    _text("url"),
+    Column("visibility", Text),
+    _time("publish_time"),
+    _time("remove_time"),
+    _text("failure_reason"),
+    _text("failure_message"),
+    _time("create_time", now=True),
+    _time("update_time", now=True),
+    Index("finished_deliveries_of_post", "post_id"),
+    Index("finished_deliveries_of_outage", "workspace_id", "outage_id", postgresql_where=text("outage_id IS NOT NULL")),
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("hold_id", Uuid, primary_key=True),
+    # The nil id where a hold belongs to no workspace: of everything, or of a platform.
+    Column("workspace_id", Uuid, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    _time("create_time", now=True),
+    UniqueConstraint("workspace_id", "scope", "target", "cause", name="one_hold_of_a_cause"),
+)
+
+channel_rules = Table(
+    "channel_rules",
+    metadata,
+    Column("workspace_id", Uuid, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("max_lateness_seconds", Integer),
+    Column("late_action", Text),
+    # 0: the installation's default.
+    Column("max_attempts", Integer, nullable=False),
+    Column("max_age_seconds", Integer),
+    PrimaryKeyConstraint("workspace_id", "channel", name="channel_rules_pkey"),
+)
+
+outages = Table(
+    "outages",
+    metadata,
+    Column("outage_id", Uuid, primary_key=True),
+    Column("start_time", DateTime(timezone=True), nullable=False),
+    Column("end_time", DateTime(timezone=True), nullable=False),
+)
+
+claim_clock = Table(
+    "claim_clock",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default="true"),
+    Column("asked_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+requests = requests_table(metadata)
+outbox = outbox_table(metadata)
