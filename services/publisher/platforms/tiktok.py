@@ -57,7 +57,7 @@ Answered = TypeVar("Answered")
 CAPTION_UNITS = 2200  # UTF-16 units, as TikTok counts them
 # The upload must end within the hour for which TikTok takes bytes; what is left is a margin for clocks.
 HANDLE_LIFE = timedelta(minutes=58)
-PUBLIC_LEVEL = "PUBLIC_TO_EVERYONE"
+PRIVATE_LEVELS = ("SELF_ONLY", "MUTUAL_FOLLOW_FRIENDS", "FOLLOWER_OF_CREATOR")
 LIST_SCOPE = "video.list"
 # Answers to the question for a publish_id that no later question will change.
 _UNKNOWN_HANDLE = {
@@ -327,7 +327,7 @@ class TikTokAdapter:
         """video/list: public posts only, so that a post is not there proves nothing."""
         if LIST_SCOPE not in search.account.scopes:
             return Unsettled(f"The account's owner has not allowed reading its videos ({LIST_SCOPE}).", is_final=True)
-        if search.options.get("privacy_level") != PUBLIC_LEVEL or not search.caption.strip():
+        if search.options.get("privacy_level") in PRIVATE_LEVELS or not search.caption.strip():
             return Unsettled("TikTok lists only what everybody can see, and tells it apart by its text.", is_final=True)
         cursor, found = None, ""
         for _ in range(_LIST_PAGES):
@@ -421,9 +421,8 @@ def _complete(account: domain.Account, options: domain.Options, post_ids: tuple[
     """TikTok gives an id only to posts that everybody can see, some time after they are complete."""
     if post_ids:
         return Complete(_public(account, post_ids[0]), settled=True)
-    return Complete(
-        domain.Verdict(Visibility.PRIVATE, "", ""), settled=options.get("privacy_level") not in (None, PUBLIC_LEVEL)
-    )
+    private = options.get("privacy_level") in PRIVATE_LEVELS
+    return Complete(domain.Verdict(Visibility.PRIVATE, "", ""), settled=private)
 
 
 def _public(account: domain.Account, post_id: str) -> domain.Verdict:
