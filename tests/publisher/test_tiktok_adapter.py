@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from services.publisher import account_store
+from services.publisher import account_store, store
+from services.publisher.accounts import Accounts
 from services.publisher.domain import (
     Account,
     AttemptFailed,
@@ -22,9 +23,14 @@ from services.publisher.domain import (
     GrantStale,
     Handle,
     Options,
+    Platform,
+    Publication,
+    Step,
     Visibility,
 )
+from services.publisher.incidents import Incidents
 from services.publisher.ledger import Ledger
+from services.publisher.observing import Observer
 from services.publisher.platforms import tiktok
 from services.publisher.platforms.base import (
     Complete,
@@ -41,6 +47,7 @@ from services.publisher.platforms.base import (
 )
 from services.publisher.platforms.base import Work as AdapterWork
 from services.publisher.platforms.tiktok import TikTokAdapter, check
+from tests.publisher.factories import a_claim
 from tests.publisher.stage import CALLBACK, CREATOR, LARGE, SMALL, FakeLibrary, Sandbox
 from vendors.tiktok import oauth
 from vendors.tiktok.client import TikTokClient
@@ -616,3 +623,45 @@ def test_what_tiktok_would_refuse_is_known_without_asking(
     problems = check(caption, media, options)
     assert [problem.reason for problem in problems] == reasons
     assert [problem.blocking for problem in problems] == [reason != "PHOTOS_NOT_SUPPORTED" for reason in reasons]
+
+
+@pytest.fixture
+def seen_by(scene: Scene, ledger: Ledger) -> Observer:
+    def tokens_of(account: Account) -> StoredTokens:
+        return scene.tokens
+
+    adapters = {Platform.TIKTOK: scene.adapter}
+    return Observer(
+        ledger,
+        adapters,
+        Accounts(ledger.database, tokens_of),
+        Incidents(ledger.database, adapters, tokens_of),
+    )
+
+
+async def test_the_observer_records_that_a_public_post_is_no_longer_shown(
+    scene: Scene, ledger: Ledger, seen_by: Observer
+) -> None:
+    work = scene.work()
+    claim = a_claim(account_id=scene.account.account_id, due_time=datetime.now(UTC))
+    publication, _ = await ledger.open(claim)
+    publication = await ledger.prepared(publication, claim, "Fits.", 15_000)
+    handle = await scene.adapter.begin(work)
+    publication = await ledger.handle_stored(publication, handle)
+    publication = await ledger.committing(publication, claim, "Sending.")
+    await scene.send(work, handle)
+    await ledger.taken(publication, Taken(), watch=True)
+    scene.pass_time(5)
+
+    async def look() -> Publication:
+        with ledger.database.transaction(claim.workspace_id) as tx:
+            await seen_by.check(store.read_publication(tx, ledger.vault, claim.workspace_id, claim.delivery_id))
+        with ledger.database.transaction(claim.workspace_id) as tx:
+            return store.read_publication(tx, ledger.vault, claim.workspace_id, claim.delivery_id)
+
+    published = await look()
+    assert (published.step, published.visibility) == (Step.PUBLISHED, Visibility.PUBLIC)
+    assert published.platform_post_id == scene.share(handle)["post_id"]
+    assert (await look()).step is Step.PUBLISHED
+    scene.sandbox.control("POST", f"/tiktok/posts/{handle.handle}/remove")
+    assert (await look()).step is Step.REMOVED
