@@ -253,6 +253,9 @@ class Attempt:
             self._held.at("uploading what can be sent ahead of time")
             handle = _handle(self._state)
             await self._called(work.account, adapter.stage(work, handle, self._state.sent_bytes, self._stored))
+        except UploadEnded:
+            # Nothing that publishes was sent yet, so nothing can come of the handle.
+            raise AttemptFailed(_ENDED, handle_ended=True) from None
         finally:
             self._deliverer.staging.release()
 
