@@ -1,12 +1,13 @@
 import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from kit.db import ALL_WORKSPACES, Database
@@ -75,7 +76,7 @@ def test_an_ended_lease_is_handed_out_again_under_a_higher_attempt(database: Dat
     assert (first.delivery_id, first.attempt, second.attempt) == (second.delivery_id, 1, 2)
 
 
-PLANS = {
+PLANS: dict[str, tuple[TextClause, dict[str, Any], str]] = {
     "expired": (dispatch_store._EXPIRED, {"batch": 100}, "deliveries_leased"),
     "due": (dispatch_store._DUE, {"batch": 100, "lead": 0, "but": []}, "deliveries_due"),
     "turns": (
