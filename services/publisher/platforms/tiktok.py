@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -40,6 +39,7 @@ from services.publisher.platforms.base import (
     UploadEnded,
     Work,
 )
+from services.publisher.platforms.common import Problem
 from vendors.tiktok import models
 from vendors.tiktok.chunks import plan_chunks
 from vendors.tiktok.client import TikTokClient
@@ -60,16 +60,6 @@ _UNKNOWN_HANDLE = {
 }
 _CHUNK_TRIES = 4
 _OUT_OF_STEP_LIMIT = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why a post cannot be published as it stands. `field` is a path in the draft."""
-
-    field: str
-    reason: str
-    message: str
-    blocking: bool = True
 
 
 def check(caption: str, media: Sequence[MediaFile], options: domain.Options | None) -> list[Problem]:
