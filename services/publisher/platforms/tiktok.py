@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -47,6 +46,7 @@ from services.publisher.platforms.base import (
     UploadEnded,
     Work,
 )
+from services.publisher.platforms.common import Problem
 from vendors.tiktok import models
 from vendors.tiktok.chunks import ChunkSpan, plan_chunks
 from vendors.tiktok.client import TikTokClient
@@ -78,16 +78,6 @@ _LISTED_WITHIN = timedelta(hours=24)
 # The list cuts texts at 150 characters. What a character is there is not documented, so a few may be missing.
 _CUT_TEXT = 140
 _LENGTH_SLACK_MS = 1500  # the list has whole seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why a post cannot be published as it stands. `field` is a path in the draft."""
-
-    field: str
-    reason: str
-    message: str
-    blocking: bool = True
 
 
 def check(caption: str, media: Sequence[MediaFile], options: domain.Options | None) -> list[Problem]:
