@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
 
-import httpx
+import yarl
 
 from kit.vendor_call import CallRecord, Inspection, StreamBody, VendorAnswer, VendorCall
 from kit.vendor_errors import VendorUnavailable
@@ -302,15 +302,17 @@ class TikTokClient:
         if not upload_url.isascii() or not upload_url.isprintable() or re.search(r"[\s\\#]", upload_url):
             raise refusal
         try:
-            url, base = httpx.URL(upload_url), httpx.URL(self.config.base_url)
-        except httpx.InvalidURL:
+            # Read by the same library that will connect to it.
+            url, base = yarl.URL(upload_url, encoded=True), yarl.URL(self.config.base_url)
+        except ValueError:
             raise refusal from None
-        if url.userinfo:
+        host = url.host or ""
+        if not host or "@" in url.raw_authority:
             raise refusal
-        if url.scheme == "https" and url.host.endswith(_UPLOAD_DOMAIN) and url.port in (None, 443):
+        if url.scheme == "https" and host.endswith(_UPLOAD_DOMAIN) and url.port == 443:
             return
-        of_tiktok = base.host.endswith(_UPLOAD_DOMAIN)
-        if of_tiktok or (url.scheme, url.host, url.port) != (base.scheme, base.host, base.port):
+        of_tiktok = (base.host or "").endswith(_UPLOAD_DOMAIN)
+        if of_tiktok or (url.scheme, host, url.port) != (base.scheme, base.host, base.port):
             raise refusal
 
 

@@ -27,7 +27,8 @@ class TikTokConfig(Settings):
     call_timeout_seconds: float = Field(default=30, gt=0)
     # One chunk: 64 MB take 512 s at 1 Mbit/s.
     chunk_timeout_seconds: float = Field(default=600, gt=0)
-    max_connections: int = Field(default=64, ge=1)
+    # Connections to TikTok at once: as many as deliveries are worked on, or these wait for each other.
+    max_connections: int = Field(default=500, ge=1)
     max_answer_bytes: int = Field(default=5 * 1024 * 1024, ge=1024)
     max_tries: int = Field(default=3, ge=1, le=3)
 
