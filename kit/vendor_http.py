@@ -24,7 +24,7 @@ from urllib.parse import urlencode
 import structlog
 from prometheus_client import Histogram
 
-from kit.rate_limit import Rate, RateLimiter, RateLimitFull, RetryBudget
+from kit.rate_limit import Limiter, Rate, RateLimiter, RateLimitFull, RetryBudget
 from kit.vendor_call import (
     CallRecord,
     Inspection,
@@ -62,17 +62,22 @@ class VendorHttpSettings:
     retry_cap: float = 5.0
     retry_share: float = 0.10  # retries per call over the last minute
     retry_floor: int = 3  # retries a minute that are always allowed
+    max_rate_wait: float = 5.0  # for our own limits; a call that would wait longer is refused at once
     rates: Mapping[str, Rate] = field(default_factory=dict)
 
 
 class VendorHttp:
-    """Calls one vendor. Use as ``async with`` or call ``aclose``; one instance per process and vendor."""
+    """Calls one vendor. Use as ``async with`` or call ``aclose``; one instance per process and vendor.
+
+    Without a ``limiter`` the rates of the settings hold for this process alone.
+    """
 
     def __init__(
         self,
         settings: VendorHttpSettings,
         *,
         on_call: Callable[[CallRecord], None] | None = None,
+        limiter: Limiter | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
@@ -82,7 +87,7 @@ class VendorHttp:
         self._clock = clock
         self._sleep = sleep
         self._jitter = jitter
-        self._limiter = RateLimiter(settings.rates, clock=clock, sleep=sleep)
+        self._limiter = limiter or RateLimiter(settings.rates, clock=clock, sleep=sleep)
         self._budget = RetryBudget(settings.retry_share, settings.retry_floor, clock)
         self._base_url = settings.base_url.rstrip("/")
         self._transport = VendorTransport(
@@ -134,11 +139,11 @@ class VendorHttp:
                 operation=call.operation,
                 code="deadline_exceeded",
             )
-        if call.rate is None:
+        if not call.rates:
             return
         full: RateLimitFull
         try:
-            await self._limiter.take(*call.rate, max_wait_seconds=left)
+            await self._limiter.take(*call.rates, max_wait_seconds=min(left, self.settings.max_rate_wait))
             return
         except RateLimitFull as refused:
             full = refused
@@ -155,9 +160,9 @@ class VendorHttp:
         if not isinstance(error, VendorUnavailable | VendorRateLimited):
             return None
         asked = error.retry_after_seconds
-        if call.rate is not None and isinstance(error, VendorRateLimited):
+        if call.rates and isinstance(error, VendorRateLimited):
             # Others who share the bucket must not run into the same refusal.
-            self._limiter.pause(*call.rate, error.retry_after_seconds)
+            self._limiter.pause(call.rates[0], error.retry_after_seconds)
         if not call.repeatable or attempt >= self.settings.max_tries or error.code == "answer_too_large":
             return None
         wait: float = self._jitter() * min(self.settings.retry_cap, self.settings.retry_base * 2 ** (attempt - 1))

@@ -12,6 +12,7 @@ from kit import crypto, outbox, service
 from kit.db import ALL_WORKSPACES, Database
 from kit.listen import Listener
 from kit.loop import Loop
+from kit.shared_rate_limit import SharedRateLimiter, forget_idle_buckets
 from services.publisher import account_store, domain, store
 from services.publisher.api import PublisherApi
 from services.publisher.config import PublisherConfig
@@ -28,7 +29,8 @@ def run(config: PublisherConfig) -> None:
     database = service.open_database(store.SCHEMA, config)
     vault = Vault(crypto.parse_key(config.master_key.get_secret_value()))
     ledger = Ledger(database, vault, f"{config.holder}/{os.getpid()}")
-    client = TikTokClient(TikTokConfig())
+    tiktok = TikTokConfig()
+    client = TikTokClient(tiktok, limiter=SharedRateLimiter(database, "tiktok", tiktok.rates()))
     worker = Worker(config, ledger, _platforms(client))
     channels = outbox.open_channels(
         {"scheduler": config.scheduler_address, "notification": config.notification_address},
@@ -50,7 +52,10 @@ def run(config: PublisherConfig) -> None:
         ],
         # Ended in the reverse order: the worker first, so that its last reports still go out.
         parts=[relay, listener, worker],
-        duties=[service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database))],
+        duties=[
+            service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database)),
+            service.Duty("forget idle rate buckets", 600, lambda: forget_idle_buckets(database)),
+        ],
     )
     database.close()
 

@@ -151,7 +151,7 @@ async def test_after_a_429_others_of_the_same_bucket_wait_without_asking(vendor:
     async with caller.http() as http:
         for _ in range(2):
             with pytest.raises(VendorRateLimited) as refusal:
-                await http.call(read(rate=("read", "user"), repeatable=False), timeout_seconds=10)
+                await http.call(read(rates=(("read", "user"),), repeatable=False), timeout_seconds=10)
     assert refusal.value.code == "local_rate_limit"
     assert len(vendor.seen) == 1
 

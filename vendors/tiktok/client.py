@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 import yarl
 
+from kit.rate_limit import Limiter
 from kit.vendor_call import CallRecord, Inspection, StreamBody, VendorAnswer, VendorCall
 from kit.vendor_errors import VendorUnavailable
 from kit.vendor_http import VendorHttp
@@ -30,17 +31,22 @@ _UPLOAD_DOMAIN = ".tiktokapis.com"
 
 
 class TikTokClient:
-    """Calls TikTok for any number of users; holds connections and rate counters, no tokens."""
+    """Calls TikTok for any number of users; holds connections, no users' tokens.
+
+    Without a ``limiter`` TikTok's rates are kept by this process alone.
+    """
 
     def __init__(
         self,
         config: TikTokConfig,
         *,
         on_call: Callable[[CallRecord], None] | None = None,
+        limiter: Limiter | None = None,
         http: VendorHttp | None = None,
     ) -> None:
         self.config = config
-        self._http = http or VendorHttp(config.http_settings(), on_call=on_call)
+        self._http = http or VendorHttp(config.http_settings(), on_call=on_call, limiter=limiter)
+        self._application_rates = (("application", config.client_key),) if config.application_per_minute else ()
 
     async def __aenter__(self) -> Self:
         return self
@@ -250,7 +256,7 @@ class TikTokClient:
             json=body,
             repeatable=True,
             # Limits are per user token; a digest, so that no token lies about as a key.
-            rate=(operation, hashlib.sha256(access_token.encode()).hexdigest()),
+            rates=((operation, hashlib.sha256(access_token.encode()).hexdigest()), *self._application_rates),
             inspect=inspect_envelope,
             handle=handle,
         )

@@ -37,6 +37,10 @@ class TikTokConfig(Settings):
     video_init_per_minute: int = Field(default=6, ge=1)
     status_fetch_per_minute: int = Field(default=30, ge=1)
     display_per_minute: int = Field(default=600, ge=1)  # user/info and video/list, each
+    # Calls a minute of the whole app, whoever they are for. TikTok documents no such limit; 0: none is kept.
+    application_per_minute: int = Field(default=0, ge=0)
+    # A call that would wait longer for one of these rates is refused at once, and its delivery put off.
+    rate_wait_seconds: float = Field(default=5, ge=0)
 
     # Pieces in which a chunk goes to the socket; with it the memory of an upload is bounded.
     upload_piece_bytes: int = Field(default=256 * 1024, ge=1024)
@@ -59,11 +63,19 @@ class TikTokConfig(Settings):
             max_connections=self.max_connections,
             max_answer_bytes=self.max_answer_bytes,
             max_tries=self.max_tries,
-            rates={
-                "creator_info": Rate(self.creator_info_per_minute),
-                "video_init": Rate(self.video_init_per_minute),
-                "status_fetch": Rate(self.status_fetch_per_minute),
-                "user_info": Rate(self.display_per_minute),
-                "video_list": Rate(self.display_per_minute),
-            },
+            max_rate_wait=self.rate_wait_seconds,
+            rates=self.rates(),
         )
+
+    def rates(self) -> dict[str, Rate]:
+        """The limits by name."""
+        rates = {
+            "creator_info": Rate(self.creator_info_per_minute),
+            "video_init": Rate(self.video_init_per_minute),
+            "status_fetch": Rate(self.status_fetch_per_minute),
+            "user_info": Rate(self.display_per_minute),
+            "video_list": Rate(self.display_per_minute),
+        }
+        if self.application_per_minute:
+            rates["application"] = Rate(self.application_per_minute)
+        return rates
