@@ -218,10 +218,12 @@ _PLATFORM_NAMES = {"tiktok": "TikTok", "youtube": "YouTube", "linkedin": "Linked
 def is_told(facts: Facts) -> bool:
     """Whether people are told of an activity.
 
-    Of a doubt only when it is theirs to end, and of a hold only when a person placed it: a lost authorisation and an
-    incident have messages of their own.
+    Of a doubt only when it is theirs to end, of a drop only when nobody decided it, and of a hold only when a person
+    placed it: a lost authorisation and an incident have messages of their own.
     """
     match facts.type:
+        case "delivery.dropped":
+            return facts.attributes.get("reason") != "DROPPED"
         case "delivery.uncertain":
             return facts.attributes.get("needs_person") == "true"
         case "hold.placed" | "hold.lifted":

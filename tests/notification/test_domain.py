@@ -60,6 +60,8 @@ def test_other_activity_is_told_to_nobody(type_: str) -> None:
     [
         ("delivery.uncertain", {}, False),
         ("delivery.uncertain", {"needs_person": "true"}, True),
+        ("delivery.dropped", {"reason": "TOO_LATE"}, True),
+        ("delivery.dropped", {"reason": "DROPPED"}, False),
         ("hold.placed", {}, True),
         ("hold.placed", {"cause": "PAUSE"}, True),
         ("hold.placed", {"cause": "ACCOUNT"}, False),
@@ -68,7 +70,7 @@ def test_other_activity_is_told_to_nobody(type_: str) -> None:
         ("outage.ended", {}, True),
     ],
 )
-def test_a_doubt_is_told_when_a_person_must_end_it_and_a_hold_when_a_person_placed_it(
+def test_people_are_told_what_they_must_end_and_what_they_have_not_done_themselves(
     type_: str, attributes: dict[str, str], told: bool
 ) -> None:
     assert is_told(facts(type=type_, attributes=attributes)) is told
