@@ -23,6 +23,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 from sqlalchemy import Column, DateTime, Double, Integer, MetaData, Row, Table, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.exc import SQLAlchemyError
 
 from kit.db import ALL_WORKSPACES, Database
 from kit.rate_limit import BucketName, Rate, RateLimitFull
@@ -79,7 +80,9 @@ _TAKE = text("""
         )
     RETURNING bucket, granted,
               CAST(extract(epoch FROM greatest(
-                  pause_end_time, taken_until[1] + make_interval(secs => window_seconds)
+                  pause_end_time,
+                  CASE WHEN (SELECT sum(count) FROM unnest(taken_counts) AS taken (count)) >= tokens
+                       THEN taken_until[1] + make_interval(secs => window_seconds) END
               ) - clock_timestamp()) AS float8) AS wait_seconds
 """)
 _FORGET = text("""
@@ -324,7 +327,13 @@ class SharedRateLimiter:
             rows = await asyncio.to_thread(self._take, asked)
         except Exception as error:
             # Whatever it was: without this task every caller would wait for ever.
-            log.warning("tokens of a rate cannot be taken", vendor=self._vendor, exc_info=error)
+            unexpected = None if isinstance(error, SQLAlchemyError) else error
+            log.warning(
+                "tokens of a rate cannot be taken",
+                vendor=self._vendor,
+                error_class=type(error).__name__,
+                exc_info=unexpected,
+            )
             return None
         seconds = self._clock() - begin
         TAKE_SECONDS.observe(seconds)
