@@ -22,9 +22,9 @@ def test_a_real_video_is_published_at_its_time_and_its_owner_is_told(running: Pr
     assert delivery["platform_post_id"] == str(published["post_id"])
     assert delivery["url"].endswith(f"/video/{published['post_id']}")
 
-    init = next(call for call in running.calls("video_init"))
+    sent = next(call for call in running.calls("upload"))
     due = datetime.fromisoformat(post["schedule_time"])
-    lateness = init["time"] - due.timestamp()
+    lateness = sent["time"] - due.timestamp()
     assert lateness >= 0, "nothing goes out before its time"
 
     kinds = [activity["type"] for activity in running.activities(post)]
