@@ -8,7 +8,8 @@ from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from bench.peers import job
-from bench.peers.job import Job, Plan
+from bench.peers.job import Job
+from bench.peers.plan import Plan
 
 # A stored job names a function, so what it works with is found here. It starts all that are due at once.
 _running: dict[str, tuple[Job, asyncio.Semaphore]] = {}

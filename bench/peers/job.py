@@ -7,25 +7,14 @@ import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import aiohttp
 import asyncpg
 import uvloop
 
-# One row for each attempt of each job. It has what ours has: when it began and ended, its outcome, the platform's word.
-TABLE = """
-CREATE TABLE results (
-    job bigint NOT NULL,
-    attempt integer NOT NULL,
-    state text NOT NULL,
-    platform_post_id text NOT NULL DEFAULT '',
-    url text NOT NULL DEFAULT '',
-    start_time timestamptz NOT NULL,
-    end_time timestamptz,
-    PRIMARY KEY (job, attempt))
-"""
+from bench.peers.plan import Plan
+
 _DONE = """
 INSERT INTO results (job, attempt, state, platform_post_id, url, start_time, end_time)
 VALUES ($1, 1, 'PUBLISHED', $2, $3, $4, clock_timestamp())
@@ -35,35 +24,6 @@ _OUTCOME = """
 UPDATE results SET state = 'PUBLISHED', platform_post_id = $2, url = $3, end_time = clock_timestamp()
 WHERE job = $1 AND attempt = 1 AND state = 'SENDING'
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is asked of a peer. Job n of `jobs` is due at `first_due` (Unix time) + n / `per_second`; 0: all at once.
-
-    `worker` of `workers` is this process. `intent`: the attempt is recorded before its call leaves, as ours is; else one
-    row after the call records all.
-    """
-
-    database_url: str
-    platform_url: str
-    platform_token: str
-    jobs: int
-    first_due: float
-    per_second: float
-    intent: bool
-    concurrency: int
-    worker: int
-    workers: int
-
-    def as_argument(self) -> str:
-        """For the command line."""
-        return json.dumps(asdict(self))
-
-    def due_time(self, job: int) -> datetime:
-        """When a job is due."""
-        since_first = job / self.per_second if self.per_second else 0.0
-        return datetime.fromtimestamp(self.first_due, UTC) + timedelta(seconds=since_first)
 
 
 class Job:

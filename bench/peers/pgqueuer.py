@@ -9,7 +9,7 @@ from pgqueuer import PgQueuer, Queries
 from pgqueuer.models import Job as Row
 
 from bench.peers import job
-from bench.peers.job import Plan
+from bench.peers.plan import Plan
 
 # The best of 10, 25, 50, 100, 200 and 500; its default is 10.
 _BATCH = 100

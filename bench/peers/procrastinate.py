@@ -7,7 +7,7 @@ import asyncio
 from procrastinate import App, PsycopgConnector
 
 from bench.peers import job
-from bench.peers.job import Plan
+from bench.peers.plan import Plan
 
 # The lowest at which two workers do not spend a core on asking; it listens for new jobs, not for due ones.
 _POLL_SECONDS = 0.02
