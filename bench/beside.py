@@ -68,13 +68,15 @@ def _run(
             connection.autocommit = True
             cursor = connection.cursor()
             cursor.execute(TABLE)
-            subprocess.run(_program(peer, "fill", plan), cwd=ROOT, check=True)
+            filled = subprocess.run(_program(peer, "fill", plan), cwd=ROOT, capture_output=True, text=True, check=False)
+            if filled.returncode:
+                raise BenchmarkFailed(f"{peer.name} was not filled: {filled.stderr[-2000:]}")
             cursor.execute("VACUUM (ANALYZE)")
             cursor.execute("CHECKPOINT")
             workers = [f"worker {number}" for number in range(WORKERS)]
             for number, name in enumerate(workers):
                 processes.start(name, _program(peer, "work", plan.of_worker(number)))
-            processes.wait_ready(*workers)
+            processes.wait_for_word(*workers)
             if per_second and time.time() > first_due:
                 raise BenchmarkFailed("filling took longer than until the first due time")
 

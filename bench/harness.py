@@ -86,12 +86,12 @@ class Processes:
                 start_new_session=True,
             )
 
-    def wait_ready(self, *names: str) -> None:
-        """Waits until each has printed a line. Raises BenchmarkFailed."""
+    def wait_for_word(self, *names: str) -> None:
+        """Waits until each has printed a line: that it is ready, or done. Raises BenchmarkFailed."""
         for name in names:
             output = self._running[name].stdout
             if output is None or not output.readline():
-                raise BenchmarkFailed(f"{name} ended before it was ready: {self.tail(name)}")
+                raise BenchmarkFailed(f"{name} ended before it said so: {self.tail(name)}")
 
     def go(self, *names: str) -> None:
         """Lets those begin that wait for it."""
@@ -134,7 +134,7 @@ class Processes:
 class Cost:
     """What processes cost from now on: CPU seconds by name, and the most memory they ever held."""
 
-    def __init__(self, pids: Mapping[str, int], postgres: EmbeddedPostgres) -> None:
+    def __init__(self, pids: Mapping[str, int], postgres: EmbeddedPostgres | None) -> None:
         self._pids = pids
         self._postgres = postgres
         self._before = self._cpu()
@@ -149,7 +149,8 @@ class Cost:
 
     def _cpu(self) -> dict[str, float]:
         used = {name: _cpu_seconds(pid) for name, pid in self._pids.items()}
-        used["postgresql"] = _family_cpu_seconds(self._postgres.pid or 0)
+        if self._postgres is not None:
+            used["postgresql"] = _family_cpu_seconds(self._postgres.pid or 0)
         return used
 
 

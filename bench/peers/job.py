@@ -15,6 +15,8 @@ import uvloop
 
 from bench.peers.plan import Plan
 
+# To the database: what they bring together is committed in one go. More bring nothing.
+_CONNECTIONS = 32
 _DONE = """
 INSERT INTO results (job, attempt, state, platform_post_id, url, start_time, end_time)
 VALUES ($1, 1, 'PUBLISHED', $2, $3, $4, clock_timestamp())
@@ -55,7 +57,7 @@ async def opened(plan: Plan) -> AsyncIterator[Job]:
     what arrives together in one go.
     """
     async with (
-        asyncpg.create_pool(plan.database_url, min_size=16, max_size=16) as pool,
+        asyncpg.create_pool(plan.database_url, min_size=_CONNECTIONS, max_size=_CONNECTIONS) as pool,
         aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=plan.concurrency),
             headers={"Authorization": f"Bearer {plan.platform_token}"},

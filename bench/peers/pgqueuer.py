@@ -11,9 +11,13 @@ from pgqueuer.models import Job as Row
 from bench.peers import job
 from bench.peers.plan import Plan
 
-# The best of 10, 25, 50, 100, 200 and 500; its default is 10.
-_BATCH = 100
+# The best of 10 (its default), 25, 50, 100, 200 and 500, with and without a limit of what is in work.
+_BATCH = 50
+_IN_WORK = 200
 _POLL = timedelta(milliseconds=10)
+_AT = """
+UPDATE pgqueuer SET execute_after = to_timestamp($1::float8 + convert_from(payload, 'UTF8')::float8 / $2::float8)
+"""
 
 
 async def fill(plan: Plan) -> None:
@@ -31,6 +35,9 @@ async def fill(plan: Plan) -> None:
             [0] * len(numbers),
             [plan.due_time(number) - now for number in numbers],
         )
+    if plan.per_second:
+        # It takes a time from now, which would add the time of the insert to each.
+        await connection.execute(_AT, plan.first_due, plan.per_second)
     await connection.close()
 
 
@@ -49,7 +56,7 @@ async def work(plan: Plan) -> None:
 
         queuer.entrypoint("publish")(publish)
         await job.told_to_go()
-        await queuer.run(batch_size=_BATCH)
+        await queuer.run(batch_size=_BATCH, max_concurrent_tasks=_IN_WORK)
 
 
 if __name__ == "__main__":
