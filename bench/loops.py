@@ -17,6 +17,7 @@ import aiohttp
 import psycopg2
 
 from bench.target import POSTS_PATH
+from kit import log
 from kit.vendor_call import VendorCall
 from kit.vendor_http import VendorHttp, VendorHttpSettings
 
@@ -89,6 +90,8 @@ async def http(plan: HttpPlan) -> None:
         while (number := next(numbers)) < plan.posts:
             await post(f"{plan.name} {number}")
 
+    # As in a service: below INFO nothing is written.
+    log.configure("bench")
     async with {"kit": _with_kit, "aiohttp": _with_aiohttp}[plan.client](plan) as post:
         say("ready")
         await asyncio.to_thread(sys.stdin.readline)
