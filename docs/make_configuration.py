@@ -51,7 +51,6 @@ _MEANINGS = {
     "TikTokConfig.client_secret": "Secret of the same app.",
     "TikTokConfig.connect_timeout_seconds": "To connect, the wait for a free connection included.",
     "TikTokConfig.read_timeout_seconds": "Silence after the request was sent.",
-    "TikTokConfig.max_connections": "Connections to TikTok at once.",
     "TikTokConfig.max_answer_bytes": "An answer larger than this is refused unread.",
     "TikTokConfig.max_tries": "Tries of a call that may be repeated.",
     "TikTokConfig.video_init_per_minute": "As above, for the start of an upload.",

@@ -72,3 +72,8 @@ def page(title: str, body: str) -> str:
         f'<meta name="viewport" content="width=device-width"><style>{_PAGE_STYLE}</style></head>'
         f"<body><main><h1>{escape(title)}</h1>{body}</main></body></html>"
     )
+
+
+def proxy_page(status: int) -> str:
+    """What clients get when a platform's front door is broken."""
+    return f"<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>"

@@ -26,5 +26,5 @@ within 5 seconds of being taken. So 15 seconds after a call was given up, a post
 never be (`LISTED_WITHIN_SECONDS`).
 
 Errors: {error: {code, message}} with 400 invalid_request, 401 token_invalid, 404 not_found, 429 rate_limited (with
-Retry-After, in seconds), 503 unavailable. Nothing was done when an error was answered.
+Retry-After, in seconds), 503 unavailable. A 4xx says that nothing was done.
 """

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp
 
 from sandbox.bulletin import control, pages, panel
 from sandbox.bulletin.api import POSTS, Api, code_of
 from sandbox.bulletin.state import NAME, TABLES, BulletinState
+from sandbox.html import proxy_page
 from sandbox.vendor import Outage
 
 
@@ -35,10 +36,12 @@ class Bulletin:
         return self._state.settings.outage
 
     def refusal(self, endpoint: str, status: int, code: str, message: str) -> Response:
-        """An error answer; 429 asks for a wait of a second."""
-        status = status or 500
+        """An error answer; without a code, a page of a proxy. 429 asks for a wait of a second."""
+        status = status or 503
+        if not code:
+            return HTMLResponse(proxy_page(status), status_code=status)
         return JSONResponse(
-            {"error": {"code": code or code_of(status), "message": message}},
+            {"error": {"code": code_of(status), "message": message}},
             status_code=status,
             headers={"Retry-After": "1"} if status == 429 else None,
         )

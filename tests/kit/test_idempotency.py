@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from kit.db import ALL_WORKSPACES, Database
 from kit.idempotency import KEEP_HOURS, RequestIdReused, forget, once
-from services.scheduler import store
+from services.scheduler import store, tables
 from services.scheduler.domain import Draft, Schedule
 from tests.services import service_database
 
@@ -34,7 +34,7 @@ def create(
     with database.transaction(workspace) as tx:
         answer = once(
             tx,
-            store.requests,
+            tables.requests,
             workspace_id=workspace,
             request_id=request_id,
             request=request,
@@ -93,7 +93,7 @@ def test_old_answers_are_forgotten_and_young_ones_kept(database: Database) -> No
             text("UPDATE requests SET create_time = now() - make_interval(hours => :hours) WHERE request_id = 'old'"),
             {"hours": KEEP_HOURS + 1},
         )
-    assert forget(database, store.requests) == 1
-    assert forget(database, store.requests) == 0
+    assert forget(database, tables.requests) == 1
+    assert forget(database, tables.requests) == 0
     with database.transaction(ALL_WORKSPACES) as tx:
         assert tx.execute(text("SELECT request_id FROM requests")).scalars().all() == ["young"]
