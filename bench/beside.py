@@ -75,7 +75,7 @@ def _run(
             cursor.execute("CHECKPOINT")
             workers = [f"worker {number}" for number in range(WORKERS)]
             for number, name in enumerate(workers):
-                processes.start(name, _program(peer, "work", plan.of_worker(number)))
+                processes.start(name, _program(peer, "work", plan.of_worker(number)), talks=True)
             processes.wait_for_word(*workers)
             if per_second and time.time() > first_due:
                 raise BenchmarkFailed("filling took longer than until the first due time")

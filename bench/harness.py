@@ -73,15 +73,17 @@ class Processes:
     def __exit__(self, *_: object) -> None:
         self.stop(*self._running)
 
-    def start(self, name: str, argv: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
-        """Starts a program. Its standard input and output are for `ready` and `go`; what it logs goes to its log."""
+    def start(
+        self, name: str, argv: Sequence[str], environment: Mapping[str, str] | None = None, *, talks: bool = False
+    ) -> None:
+        """Starts a program. With `talks` its standard output is for words to us; else that goes to its log too."""
         with (self._logs / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
                 argv,
                 cwd=ROOT,
                 env={**os.environ, **(environment or {})},
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                stdout=subprocess.PIPE if talks else log,
                 stderr=log,
                 start_new_session=True,
             )

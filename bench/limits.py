@@ -52,7 +52,7 @@ def database(jobs: int, batch: int, workers: int) -> dict[str, Any]:
             connection.cursor().execute("CHECKPOINT")
         names = [f"loop {number}" for number in range(workers)]
         for name in names:
-            processes.start(name, [sys.executable, "-m", "bench.loops", "database", url, str(batch)])
+            processes.start(name, [sys.executable, "-m", "bench.loops", "database", url, str(batch)], talks=True)
         seconds, cost = _timed(processes, names, postgres, jobs)
         with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM results")
@@ -68,7 +68,7 @@ def http(posts: int, client: str, workers: int, answer_seconds: float) -> dict[s
         names = [f"loop {number}" for number in range(workers)]
         for name in names:
             plan = HttpPlan(platform.url, platform.token, client, posts // workers, CONNECTIONS, name)
-            processes.start(name, [sys.executable, "-m", "bench.loops", "http", plan.as_argument()])
+            processes.start(name, [sys.executable, "-m", "bench.loops", "http", plan.as_argument()], talks=True)
         seconds, cost = _timed(processes, names, None, posts)
         taken = platform.posts()
         if len(taken) != posts or len(set(taken)) != posts:

@@ -26,6 +26,12 @@ class Target:
     url: str
     token: str
 
+    def accounts(self, count: int) -> dict[str, str]:
+        """Adds so many accounts; returns an access token for each."""
+        names = [f"account-{number}" for number in range(count)]
+        tokens: dict[str, str] = call(f"{self.url}/control/bulletin/accounts", {"accounts": names})
+        return tokens
+
     def posts(self) -> list[tuple[str, float]]:
         """Text of every post that it has taken, and when, in Unix time; oldest first."""
         found: list[tuple[str, float]] = []
