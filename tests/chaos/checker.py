@@ -23,7 +23,6 @@ _TOLD = {
     "PUBLISHED": "delivery.published",
     "REJECTED": "delivery.rejected",
     "FAILED": "delivery.failed",
-    "CANCELED": "post.canceled",
 }
 
 _DELIVERIES = """
