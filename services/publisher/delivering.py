@@ -229,7 +229,11 @@ class Attempt:
             self._held.at("uploading what can be sent ahead of time")
             async with self._deliverer.staging:
                 handle = _handle(self._state)
-                await self._called(work.account, adapter.stage(work, handle, self._state.sent_bytes, self._stored))
+                try:
+                    await self._called(work.account, adapter.stage(work, handle, self._state.sent_bytes, self._stored))
+                except UploadEnded:
+                    # Nothing that publishes was sent yet, so nothing can come of the handle.
+                    raise AttemptFailed(_ENDED, handle_ended=True) from None
         await self._wait_until(self._held.due_at - _AUTHORIZE_AHEAD_SECONDS)
         await self._send(adapter, work, message, in_doubt=False)
 

@@ -99,9 +99,8 @@ class Observer:
         self.incidents.note_success(account)
         VERDICTS.labels(type(answer).__name__.lower()).inc()
         if publication.step is Step.PUBLISHED:
-            await (
-                self.ledger.removed(publication) if isinstance(answer, Gone) else self.ledger.still_open(publication)
-            )
+            gone = isinstance(answer, Gone) or _is_hidden(publication, answer)
+            await (self.ledger.removed(publication) if gone else self.ledger.still_open(publication))
         elif publication.step is Step.UNCERTAIN:
             await self._settle(publication, adapter, answer)
         else:
@@ -142,7 +141,8 @@ class Observer:
             case Complete(verdict=verdict, settled=True):
                 taken = Taken(verdict=verdict)
                 await self.ledger.taken(publication, taken, watch=adapter.traits.tells_removal)
-            case Complete() | Processing():
+            case Complete() | Processing() | Gone():
+                # Asked once more as accepted, it gets its verdict.
                 await self.ledger.taken(publication, Taken(), watch=False)
             case Incomplete(stored_bytes=stored) if stored is not None and 0 < publication.media_size <= stored:
                 await self.ledger.taken(publication, Taken(), watch=False)
@@ -179,7 +179,9 @@ class Observer:
                 await self.ledger.taken(publication, taken, watch=adapter.traits.tells_removal)
             case Absent():
                 await self.ledger.refused(publication, _NOTHING_CAME)
-            case Unsettled(message=message) if _waited(publication.doubt_time, domain.DOUBT_PATIENCE):
+            case Unsettled(message=message, is_final=final) if final or _waited(
+                publication.doubt_time, domain.DOUBT_PATIENCE
+            ):
                 await self.ledger.uncertain(publication, message, needs_person=True)
             case Unsettled():
                 await self._wait(publication)
@@ -197,6 +199,11 @@ class Observer:
 def _waited(since: datetime | None, patience: timedelta) -> bool:
     """Whether the platform has had so much time."""
     return since is not None and datetime.now(UTC) - since > patience
+
+
+def _is_hidden(publication: Publication, answer: Answer) -> bool:
+    """Whether a post that had a public id has none any more."""
+    return isinstance(answer, Complete) and bool(publication.platform_post_id) and not answer.verdict.platform_post_id
 
 
 def _patience(failure: Failure) -> float | None:
