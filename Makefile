@@ -43,8 +43,8 @@ bench: .venv/.ok ## measure how late posts go out, and claims among 10 million w
 	@$(BIN)/python -m bench.lateness
 	@$(BIN)/python -m bench.claim
 
-chaos: .venv/.ok ## kill processes at random while posts go out (SEEDS="1 2 3")
-	@exec $(BIN)/python -m tests.chaos.kills $(SEEDS)
+chaos: .venv/.ok ## kill processes at every message and at 1,000 random moments (SEEDS="17 40-60" or SEEDS=matrix for some)
+	@exec $(BIN)/python -m tests.chaos $(SEEDS)
 
 format: .venv/.ok ## format code and protos
 	$(BIN)/ruff check --fix-only -q $(PY)

@@ -1,10 +1,10 @@
 """What must hold of every post, whatever broke meanwhile; read from the platform and from all ledgers.
 
-    doubled    the platform has it more than once
-    lost       it is over, or nobody works on it, and nobody is told
-    phantom    we say that it is out (or that it is not), and the platform says otherwise
-    disagrees  two of our records say different things of it
-    untold     what became of it was not told, or was told twice
+doubled    the platform has it more than once
+lost       it is over, or nobody works on it, and nobody is told
+phantom    we say that it is out (or that it is not), and the platform says otherwise
+disagrees  two of our records say different things of it
+untold     what became of it was not told, or was told twice
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from tests.chaos.installation import Installation, Planned
@@ -24,6 +25,8 @@ _TOLD = {
     "REJECTED": "delivery.rejected",
     "FAILED": "delivery.failed",
 }
+# A plan, and no retry.
+_LONG = timedelta(minutes=1)
 
 _DELIVERIES = """
 SELECT delivery_id::text, state, attempt, due_time, lease_expire_time, hold_cause, needs_person, failure_reason,
@@ -82,12 +85,12 @@ class Record:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing more happens to it without a person, or before its time has come."""
-        return self.state not in _IN_WORK or bool(self.delivery["needs_person"]) or not self._is_due
+        """Whether nothing more happens to it without a person, or for a while."""
+        return self.state not in _IN_WORK or bool(self.delivery["needs_person"]) or self._waits_long
 
     @property
-    def _is_due(self) -> bool:
-        return bool(self.delivery["now"] >= self.delivery["due_time"]) or self.state != "SCHEDULED"
+    def _waits_long(self) -> bool:
+        return self.state == "SCHEDULED" and bool(self.delivery["due_time"] - self.delivery["now"] > _LONG)
 
 
 def read(running: Installation, posts: Sequence[Planned]) -> list[Record]:

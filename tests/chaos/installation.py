@@ -124,9 +124,7 @@ class Installation:
             return [_planned(result.post) for result in answer.results]
         raise AssertionError("no scheduler took the posts")
 
-    def _draft(
-        self, handle: str, due: datetime, lateness: scheduler_pb2.Lateness | None
-    ) -> scheduler_pb2.PostDraft:
+    def _draft(self, handle: str, due: datetime, lateness: scheduler_pb2.Lateness | None) -> scheduler_pb2.PostDraft:
         asset = self.media
         return scheduler_pb2.PostDraft(
             account_ids=[self.accounts[handle]],
@@ -139,9 +137,7 @@ class Installation:
             ],
             local_time=f"{due:%Y-%m-%dT%H:%M:%S}",
             time_zone="UTC",
-            options=scheduler_pb2.PostOptions(
-                tiktok=scheduler_pb2.TikTokOptions(privacy_level="PUBLIC_TO_EVERYONE")
-            ),
+            options=scheduler_pb2.PostOptions(tiktok=scheduler_pb2.TikTokOptions(privacy_level="PUBLIC_TO_EVERYONE")),
             lateness=lateness,
         )
 
@@ -257,7 +253,9 @@ def installation(
             postgres = EmbeddedPostgres(folder / "postgresql")
             supervisor.start(postgres)
             supervisor.wait_ready(["postgresql"])
-            started = _Starter(folder, supervisor, postgres, wires, {**_ENVIRONMENT, **(environment or {})}, own_environment or {})
+            started = _Starter(
+                folder, supervisor, postgres, wires, {**_ENVIRONMENT, **(environment or {})}, own_environment or {}
+            )
             running = started.start(schedulers, publishers, sandbox)
             _furnish(running, creators)
             yield running
@@ -401,9 +399,7 @@ def _connect(running: Installation, publisher: publisher_pb2_grpc.PublisherServi
         ),
         timeout=10,
     )
-    consent = running.control(
-        "POST", "/tiktok/consents", {"authorize_url": start.consent_url, "creator": handle}
-    )
+    consent = running.control("POST", "/tiktok/consents", {"authorize_url": start.consent_url, "creator": handle})
     code = httpx.URL(consent["redirect_url"]).params["code"]
     finish = publisher.FinishConnection(
         publisher_pb2.FinishConnectionRequest(workspace_id=str(WORKSPACE), state=start.state, code=code), timeout=20
@@ -417,10 +413,7 @@ def _upload(content: content_pb2_grpc.ContentServiceStub, path: Path) -> content
         content_pb2.UploadMediaRequest(
             header=content_pb2.UploadHeader(workspace_id=str(WORKSPACE), file_name=path.name)
         ),
-        *(
-            content_pb2.UploadMediaRequest(data=data[start : start + 2**20])
-            for start in range(0, len(data), 2**20)
-        ),
+        *(content_pb2.UploadMediaRequest(data=data[start : start + 2**20]) for start in range(0, len(data), 2**20)),
         content_pb2.UploadMediaRequest(end=content_pb2.UploadEnd(size_bytes=len(data))),
     ]
     return content.UploadMedia(iter(parts), timeout=60).media_asset
