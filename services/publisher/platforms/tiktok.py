@@ -67,6 +67,7 @@ _UNKNOWN_HANDLE = {
     ),
 }
 _CHUNK_TRIES = 4
+_CHUNK_WAIT_SECONDS = 1.0  # after the first failure; then twice as long each time
 _OUT_OF_STEP_LIMIT = 3
 # A question ends sooner than whoever asks loses patience (observing.CHECK_LEASE_SECONDS), a refused token included.
 _ASK_SECONDS = 10.0
@@ -258,7 +259,7 @@ class TikTokAdapter:
                 failures += 1
                 if failures >= _CHUNK_TRIES:
                     raise AttemptFailed(failure_of(error), error.log_id or "") from None
-                await asyncio.sleep(0.5 * 2**failures)
+                await asyncio.sleep(_CHUNK_WAIT_SECONDS * 2 ** (failures - 1))
                 continue
             if reply.state is models.ChunkState.COMPLETE and span.is_final:
                 return
