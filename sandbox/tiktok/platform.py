@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 from fastapi import APIRouter
 from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp
 
 from sandbox.tiktok import control, display, oauth, panel, people, progress, publish, upload
 from sandbox.tiktok.answers import ERROR_STATUS, OAUTH_STATUS, refuse, refuse_oauth
@@ -25,6 +26,7 @@ class TikTok:
     """One TikTok for the whole sandbox."""
 
     name = NAME
+    has_webhooks = True
     endpoints: Mapping[tuple[str, str], str] = {
         (_GET, "/v2/auth/authorize/"): "consent_page",
         (_POST, "/v2/auth/authorize/"): "consent",
@@ -65,6 +67,10 @@ class TikTok:
     def oauth_status(self, code: str) -> int:
         """HTTP status of an OAuth error under the present settings."""
         return 200 if self._state.settings.oauth_errors_as_200 else OAUTH_STATUS.get(code, 400)
+
+    def api(self) -> ASGIApp | None:
+        """None: `routes` answers."""
+        return None
 
     def routes(self) -> APIRouter:
         """TikTok's own API."""
