@@ -4,7 +4,8 @@
     make chaos SEEDS="17 40-60"     these seeds only
     make chaos SEEDS=matrix         the matrix only
 
-The exit status is 1 when anything was lost, doubled, reported wrongly or not told; each fault is printed with its story.
+The exit status is 1 when anything was lost, doubled, reported wrongly or not told; each fault is printed with the
+post's story.
 """
 
 from __future__ import annotations

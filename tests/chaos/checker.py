@@ -211,8 +211,8 @@ def story(running: Installation, record: Record) -> str:
         f"  told {dict(record.told)}",
         *(f"  attempt {dict(each)}" for each in record.attempts),
     ]
-    for row in running.rows(_LINES, id=record.planned.delivery_id):
-        lines.append(f"    {row['at']} {row['attempt']} {row['step']}: {row['message']}")
+    entries = running.rows(_LINES, id=record.planned.delivery_id)
+    lines += [f"    {each['at']} {each['attempt']} {each['step']}: {each['message']}" for each in entries]
     return "\n".join(lines)
 
 
