@@ -30,7 +30,7 @@ from deploy.local.child import Child
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.processes import free_port
 from deploy.local.settings import ROOT, local_secrets
-from deploy.local.stack import service_url
+from deploy.local.stack import http_ready, rpc_ready, service_url
 from deploy.local.supervisor import Supervisor
 from kit import migrations, rpc
 from tests.chaos.http_proxy import open_http_wire
@@ -316,7 +316,7 @@ class _Starter:
             "REELROUTE_SANDBOX_PORT": url.rpartition(":")[2],
             "REELROUTE_SANDBOX_STATE_FILE": str(self._folder / "sandbox.sqlite"),
         }
-        self._child("sandbox", ["-m", "sandbox"], environment, lambda: _answers(f"{url}/control/state"))
+        self._child("sandbox", ["-m", "sandbox"], environment, http_ready(f"{url}/control/state"))
 
     def _start_service(self, name: str, sandbox_url: str) -> None:
         service = name.partition("-")[0]
@@ -348,7 +348,7 @@ class _Starter:
                     "REELROUTE_TIKTOK_CLIENT_SECRET": "sandbox-client-secret",
                 }
         environment |= self._own.get(name, {})
-        self._child(name, ["-m", f"services.{service}"], environment, lambda: _serves(address))
+        self._child(name, ["-m", f"services.{service}"], environment, rpc_ready(address))
 
     def _wire(self, client: str, service: str) -> str:
         """A wire to all replicas of a service; each client prefers the one of its own number."""
@@ -362,21 +362,6 @@ class _Starter:
         self._supervisor.start(
             Child(name, [sys.executable, *arguments], environment, log, ready=ready, stop_timeout=25, cwd=ROOT)
         )
-
-
-def _answers(url: str) -> bool:
-    with contextlib.suppress(httpx.HTTPError):
-        return httpx.get(url, timeout=1, trust_env=False).is_success
-    return False
-
-
-def _serves(address: str) -> bool:
-    with grpc.insecure_channel(address) as channel:
-        try:
-            answer = channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=1)
-        except grpc.RpcError:
-            return False
-        return bytes(answer) == b"\x08\x01"  # SERVING
 
 
 def _furnish(running: Installation, creators: int) -> None:
