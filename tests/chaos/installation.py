@@ -53,6 +53,7 @@ _ENVIRONMENT = {
     "REELROUTE_RETRY_FIRST_SECONDS": "1",
     "REELROUTE_RETRY_LONGEST_SECONDS": "5",
     "REELROUTE_MAX_ATTEMPTS": "30",
+    "REELROUTE_CATCH_UP_GAP_SECONDS": "0.2",
     "REELROUTE_TIKTOK_VIDEO_INIT_PER_MINUTE": "100000",
     "REELROUTE_TIKTOK_CREATOR_INFO_PER_MINUTE": "100000",
     "REELROUTE_TIKTOK_STATUS_FETCH_PER_MINUTE": "100000",
@@ -283,6 +284,7 @@ class _Starter:
         passed_on = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         self._common = {**passed_on, **environment, "REELROUTE_SERVICE_TOKEN": self._secrets.service_token}
         self._addresses: dict[str, str] = {}
+        self._platform = ""
 
     def start(self, schedulers: int, publishers: int, sandbox: httpx.Client) -> Installation:
         names = ["content", "notification"]
@@ -293,6 +295,7 @@ class _Starter:
         sandbox.base_url = httpx.URL(url)
         self._migrate()
         self._start_sandbox(url)
+        self._platform = open_http_wire(self._wires, self._publishers, "sandbox", url)
         for name in names:
             self._start_service(name, url)
         self._supervisor.wait_ready(timeout=_READY_SECONDS)
@@ -335,20 +338,23 @@ class _Starter:
             case "scheduler":
                 environment["REELROUTE_NOTIFICATION_ADDRESS"] = self._wire(name, "notification")
             case "publisher":
-                platform = open_http_wire(self._wires, name, "sandbox", sandbox_url)
                 environment |= {
                     "REELROUTE_HOLDER": name,
                     "REELROUTE_MASTER_KEY": self._secrets.master_key,
                     "REELROUTE_NOTIFICATION_ADDRESS": self._wire(name, "notification"),
                     "REELROUTE_SCHEDULER_ADDRESS": self._wire(name, "scheduler"),
                     "REELROUTE_CONTENT_ADDRESS": self._addresses["content"],
-                    "REELROUTE_TIKTOK_BASE_URL": platform,
+                    "REELROUTE_TIKTOK_BASE_URL": self._platform,
                     "REELROUTE_TIKTOK_AUTHORIZE_URL": f"{sandbox_url}/v2/auth/authorize/",
                     "REELROUTE_TIKTOK_CLIENT_KEY": "sandbox-client-key",
                     "REELROUTE_TIKTOK_CLIENT_SECRET": "sandbox-client-secret",
                 }
         environment |= self._own.get(name, {})
         self._child(name, ["-m", f"services.{service}"], environment, rpc_ready(address))
+
+    def _publishers(self) -> dict[int, str]:
+        names = (name for name in self._addresses if name.startswith("publisher"))
+        return {pid: name for name in names if (pid := self._supervisor.pid(name))}
 
     def _wire(self, client: str, service: str) -> str:
         """A wire to all replicas of a service; each client prefers the one of its own number."""
