@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sandbox.calls import Call, CallLog, CallNote
 from sandbox.clock import Clock
-from sandbox.faults import FaultMode, Faults
+from sandbox.faults import FaultMode, Faults, FaultSpec
 from sandbox.vendor import Vendor
 
 _RESET = "sandbox.reset"
@@ -94,6 +94,7 @@ class Wire:
             call.fault = "outage"
             await call.respond(vendor, endpoint, 503, "internal_error", "The service is not available.")
             return
+        after: FaultSpec | None = None
         for fault in self._faults.take(f"{vendor.name}.{endpoint}"):
             spec = fault.spec
             call.fault = f"{call.fault} {spec.mode}".strip()
@@ -104,17 +105,24 @@ class Wire:
                     await call.reset()
                     return
                 case FaultMode.ERROR:
-                    await call.respond(vendor, endpoint, spec.status, spec.code, spec.message)
+                    await call.respond(vendor, endpoint, spec.status, spec.code, spec.message, spec.retry_after_seconds)
                     return
                 case FaultMode.RATE_LIMIT:
-                    await call.respond(vendor, endpoint, 429, spec.code or "rate_limit_exceeded", spec.message)
+                    code = spec.code or "rate_limit_exceeded"
+                    await call.respond(vendor, endpoint, 429, code, spec.message, spec.retry_after_seconds)
                     return
-                case FaultMode.LOST_REPLY:
-                    call.swallow = True
+                case FaultMode.LOST_REPLY | FaultMode.LATE_ERROR:
+                    call.swallow, after = True, spec
                 case FaultMode.CUT_UPLOAD:
                     call.cut = True
         await (self._own[vendor.name] or self._app)(call.scope, call.receive, call.send)
-        if call.swallow:
+        if after is None:
+            return
+        call.swallow = False
+        if after.mode is FaultMode.LATE_ERROR:
+            await call.respond(vendor, endpoint, after.status, after.code, after.message, after.retry_after_seconds)
+        else:
+            await asyncio.sleep(after.delay_seconds)
             await call.reset()
 
 
@@ -151,9 +159,13 @@ class _WiredCall:
             self.status = message["status"]
         await self._send(message)
 
-    async def respond(self, vendor: Vendor, endpoint: str, status: int, code: str, message: str) -> None:
+    async def respond(
+        self, vendor: Vendor, endpoint: str, status: int, code: str, message: str, retry_after: int | None = None
+    ) -> None:
         self.note.code = code
         response = vendor.refusal(endpoint, status, code, message)
+        if retry_after is not None:
+            response.headers["Retry-After"] = str(retry_after)
         await response(self.scope, self._receive, self.send)
 
     async def reset(self) -> None:

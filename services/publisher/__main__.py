@@ -39,7 +39,7 @@ def run(config: PublisherConfig) -> None:
         {"scheduler": config.scheduler_address, "notification": config.notification_address},
         config.service_token.get_secret_value(),
     )
-    relay = Loop("outbox relay", outbox.Relay(database, channels).run_once, interval_seconds=5)
+    relay = Loop("outbox relay", outbox.Relay(database, channels).run_once, interval_seconds=5, drain_seconds=5)
     listener = Listener(
         database.url, {store.CHECKS_CHANNEL: worker.look_for_verdicts, f"{store.SCHEMA}_outbox": relay.wake}
     )
@@ -53,7 +53,7 @@ def run(config: PublisherConfig) -> None:
                 "reelroute.publisher.v1.PublisherService",
             )
         ],
-        # Ended in the reverse order: the worker first, so that its last reports still go out.
+        # Ended in the reverse order: the worker first, so that the relay still sends its last reports.
         parts=[relay, listener, worker],
         duties=[service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database))],
     )

@@ -166,7 +166,12 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
         self, request: pb.SettlePublicationRequest, context: grpc.ServicerContext
     ) -> pb.SettlePublicationResponse:
         workspace_id, delivery_id = UUID(request.workspace_id), UUID(request.delivery_id)
-        self._ledger.settle(workspace_id, delivery_id, request.url if request.is_published else None)
+        verdict = None
+        if request.is_published:
+            with self._database.transaction(workspace_id) as tx:
+                publication = store.read_publication(tx, self._vault, workspace_id, delivery_id)
+            verdict = domain.Verdict(messages.chosen_visibility(publication), "", request.url)
+        self._ledger.settle(workspace_id, delivery_id, verdict)
         return pb.SettlePublicationResponse(publication=self._publication(workspace_id, delivery_id))
 
     def ListIncidents(

@@ -253,6 +253,10 @@ class AlreadyBegun(Fenced):
     """A first write found a publication: the scheduler counts attempts anew, as after a restore. Take it over."""
 
 
+class Restored(Fenced):
+    """A publish epoch has begun since the publication was opened: it is only asked about, nothing of it is sent."""
+
+
 class Withdrawn(Exception):
     """The scheduler has taken the delivery back before it went out: stop, report nothing."""
 
@@ -272,7 +276,11 @@ class AttemptFailed(Exception):
 
 
 def opened(claim: Claim, epoch: Epoch, publication_id: UUID) -> Publication:
-    """The publication of a first claim; it is stored with its first step."""
+    """The publication of a first claim; it is stored with its first step.
+
+    What was due before the present epoch began belongs to the one before it: its records may be lost.
+    """
+    is_older = epoch.number > 1 and claim.due_time < epoch.begin_time
     return Publication(
         publication_id=publication_id,
         workspace_id=claim.workspace_id,
@@ -282,27 +290,21 @@ def opened(claim: Claim, epoch: Epoch, publication_id: UUID) -> Publication:
         attempt=claim.attempt,
         step=Step.OPENED,
         etag=claim.etag,
-        publish_epoch=epoch.number,
+        publish_epoch=epoch.number - 1 if is_older else epoch.number,
         options=claim.options,
         caption=claim.caption,
     )
 
 
-def is_restored(publication: Publication, claim: Claim, epoch: Epoch) -> bool:
-    """Whether the ledger may lack what was really done: it was restored from a backup, and this began, or was due,
-    before the present epoch.
-    """
-    return publication.publish_epoch < epoch.number or (epoch.number > 1 and claim.due_time < epoch.begin_time)
-
-
 def next_action(publication: Publication, claim: Claim, epoch: Epoch, now: datetime) -> Next:
     """What may be done with a publication that a claim has just taken over.
 
-    After a restore from backup whatever began, or was due, before the present epoch is only asked about.
+    After a restore from a backup the ledger may lack what was really done: what belongs to an older epoch is only asked
+    about, until it is proven, or a person says, that nothing of it was published.
     """
     if publication.step in (Step.PUBLISHED, Step.REMOVED, Step.REJECTED, Step.FAILED, Step.ACCEPTED, Step.UNCERTAIN):
         return Next.REPORT
-    if is_restored(publication, claim, epoch):
+    if publication.publish_epoch < epoch.number:
         return Next.ASK_ONLY
     if publication.step is Step.COMMITTING:
         return Next.ASK

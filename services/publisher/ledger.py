@@ -176,6 +176,7 @@ class Ledger:
                 lines=self._lines(publication, state, text),
                 outcome="uncertain",
                 reports=True,
+                doubt=cause,
             )
         )
 
@@ -248,7 +249,7 @@ class Ledger:
         await self.writer.write(Write(state, check_in_seconds=wait, lines=lines, tells=tells))
 
     async def refused(self, publication: Publication, failure: Failure) -> None:
-        """The platform's definite no, or proof that nothing came of an uncertain call; a later attempt may work."""
+        """The platform's definite no; a later attempt may work."""
         state = _emptied(publication)
         message = failure.message
         if failure.kind in FOR_NOW:
@@ -260,8 +261,23 @@ class Ledger:
             )
         await self.writer.write(Write(state, lines=(Line(state.step, message),), reports=True, failure=failure))
 
+    async def absent(self, publication: Publication, failure: Failure) -> None:
+        """Proof that nothing came of an uncertain call: a new attempt begins anew."""
+        await self.writer.write(
+            Write(
+                _emptied(publication),
+                lines=(Line(Step.OPENED, failure.message),),
+                reports=True,
+                failure=failure,
+                is_proven=True,
+            )
+        )
+
     async def goes_on(self, publication: Publication, failure: Failure, sent_bytes: int) -> None:
-        """The platform lacks bytes of the handle and nothing was published: a new attempt goes on where it stands."""
+        """The platform lacks bytes of the handle and nothing was published: a new attempt goes on where it stands.
+
+        Raises Restored in an older epoch: another upload may have been finished since.
+        """
         state = dataclasses.replace(
             publication, step=Step.COMMITTING, next_check_time=None, needs_person=False, sent_bytes=sent_bytes
         )
@@ -274,33 +290,36 @@ class Ledger:
             Write(state, lines=(Line(state.step, "The platform no longer shows it."),), reports=True)
         )
 
-    def settle(self, workspace_id: UUID, delivery_id: UUID, url: str | None) -> None:
-        """A person's word on an uncertain outcome: it is published, at `url` (which may be empty), or not (None).
+    def settle(self, workspace_id: UUID, delivery_id: UUID, verdict: Verdict | None) -> None:
+        """A person's word on an uncertain outcome: it is published, or not (None).
 
         Raises PublicationNotUncertain. Said again, it changes nothing.
         """
-        word = "A person says that it is " + ("not published." if url is None else "published.")
+        word = "A person says that it is " + ("published." if verdict else "not published.")
         for _ in range(3):  # an observer may write between our look and our word
             with self.database.transaction(workspace_id) as tx:
                 publication = store.read_publication(tx, self.vault, workspace_id, delivery_id)
-            if url is not None and publication.step is Step.PUBLISHED:
+                said_before = store.last_line(tx, publication) == word
+            if said_before and publication.step in (Step.OPENED, Step.PUBLISHED):
                 return
             if publication.step is not Step.UNCERTAIN:
                 raise domain.PublicationNotUncertain(
                     f"The publication is {publication.step.value}: there is nothing to settle.",
                     metadata={"step": publication.step.value},
                 )
-            if url is None:
+            if verdict is None:
                 failure = Failure(FailureKind.TRANSIENT, "SETTLED_NOT_PUBLISHED", word)
-                write = Write(_emptied(publication), lines=(Line(Step.OPENED, word),), reports=True, failure=failure)
+                lines = (Line(Step.OPENED, word),)
+                write = Write(_emptied(publication), lines=lines, reports=True, failure=failure, is_proven=True)
             else:
                 state = dataclasses.replace(
                     publication,
                     step=Step.PUBLISHED,
                     needs_person=False,
                     next_check_time=None,
-                    url=url,
-                    visibility=domain.Visibility.PUBLIC,
+                    platform_post_id=verdict.platform_post_id,
+                    url=verdict.url,
+                    visibility=verdict.visibility,
                 )
                 write = Write(state, ("publish_time",), lines=(Line(state.step, word),), reports=True)
             if not isinstance(self.writer.commit([write])[0], Fenced):

@@ -190,7 +190,11 @@ class AccountTokens:
 
     def _save(self, used: TokenPair, renewed: TokenPair) -> bool:
         with self.database.transaction(self.account.workspace_id) as tx:
-            return account_store.save_tokens(tx, self.vault, self.account, used, renewed)
+            before = account_store.save_tokens(tx, self.vault, self.account, used, renewed)
+            if before is AccountState.AUTHORIZATION_LOST:
+                # Another took its late answer for a loss.
+                store.tell(tx, [reports.account_free(self.account.workspace_id, self.account.account_id)])
+            return before is not None
 
     def _set_lost(self, used: TokenPair, problem: str) -> bool:
         account = self.account
