@@ -187,7 +187,15 @@ async def test_a_refusal_ends_the_attempt_without_doubt(
     assert (failed.value.failure.retry_time is not None) == (kind is domain.FailureKind.RATE_LIMITED)
 
 
-@pytest.mark.parametrize("fault", [{"mode": "lost_reply"}, {"mode": "reset"}, {"mode": "error", "status": 504}])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"mode": "lost_reply"},
+        {"mode": "reset"},
+        {"mode": "error", "status": 504},
+        {"mode": "late_error", "status": 504},
+    ],
+)
 async def test_no_usable_answer_is_in_doubt_whether_or_not_it_was_published(
     scene: Scene, fault: dict[str, Any]
 ) -> None:
@@ -317,6 +325,7 @@ def _start() -> pb.StartConnectionRequest:
 
 
 def test_an_account_is_connected_as_on_any_platform_and_its_token_has_no_end(ledger: Ledger, sandbox_url: str) -> None:
+    httpx.post(f"{sandbox_url}/control/reset").raise_for_status()
     api, context = _api(ledger, BulletinClient(BulletinConfig(base_url=sandbox_url))), cast(grpc.ServicerContext, None)
     started = api.StartConnection(_start(), context)
     order = {"authorize_url": started.consent_url, "account": NAME}
@@ -336,6 +345,7 @@ def test_an_account_is_connected_as_on_any_platform_and_its_token_has_no_end(led
 
 
 def test_a_code_that_bulletin_refuses_connects_nothing(ledger: Ledger, sandbox_url: str) -> None:
+    httpx.post(f"{sandbox_url}/control/reset").raise_for_status()
     api, context = _api(ledger, BulletinClient(BulletinConfig(base_url=sandbox_url))), cast(grpc.ServicerContext, None)
     started = api.StartConnection(_start(), context)
     request = pb.FinishConnectionRequest(workspace_id=str(WORKSPACE), state=started.state, code="made up")
