@@ -13,6 +13,7 @@ from kit.timestamps import to_timestamp
 from services.publisher import domain
 from services.publisher.platforms.base import MediaFile
 from services.publisher.platforms.common import Problem
+from services.publisher.platforms.tiktok import PRIVATE_LEVELS
 
 _OPTION_BOOLS = {"allow_comment", "allow_duet", "allow_stitch", "brand_organic", "branded_content", "is_ai_generated"}
 
@@ -106,7 +107,7 @@ def publication_to(
 def chosen_visibility(publication: domain.Publication) -> domain.Visibility:
     """Who sees a post that a person has found on the platform: whom its author chose."""
     levels = {choices.get("privacy_level") for choices in publication.options.values()}
-    return domain.Visibility.PRIVATE if levels - {None, PUBLIC_LEVEL} else domain.Visibility.PUBLIC
+    return domain.Visibility.PRIVATE if levels & set(PRIVATE_LEVELS) else domain.Visibility.PUBLIC
 
 
 def media_from(facts: pb.MediaFacts) -> MediaFile:
