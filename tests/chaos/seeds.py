@@ -39,6 +39,11 @@ _FAULTS: tuple[dict[str, Any], ...] = (
     {"endpoint": "tiktok.status_fetch", "mode": "error", "code": "internal_error"},
     {"endpoint": "tiktok.status_fetch", "mode": "rate_limit"},
     {"endpoint": "tiktok.status_fetch", "mode": "reset"},
+    {"endpoint": "bulletin.create", "mode": "lost_reply"},
+    {"endpoint": "bulletin.create", "mode": "reset"},
+    {"endpoint": "bulletin.create", "mode": "rate_limit"},
+    {"endpoint": "bulletin.create", "mode": "late_error", "status": 500},
+    {"endpoint": "bulletin.list", "mode": "error", "status": 503},
 )
 # Seconds before and after the due time over which kills are spread.
 _FROM, _UNTIL = -1.2, 1.3
