@@ -22,6 +22,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from kit.config import ServiceSettings
+from vendors.bulletin.config import BulletinConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "configuration.md"
@@ -57,6 +58,13 @@ _MEANINGS = {
     "TikTokConfig.video_init_per_minute": "As above, for the start of an upload.",
     "TikTokConfig.display_per_minute": "As above, for a profile's data and for its videos, each.",
     "TikTokConfig.status_fetch_per_minute": "As above, for the question for a verdict.",
+    "BulletinConfig.base_url": "The sandbox's address; `make run` sets it. Without it there is no Bulletin.",
+    "BulletinConfig.connect_timeout_seconds": "To connect, the wait for a free connection included.",
+    "BulletinConfig.read_timeout_seconds": "Silence after the request was sent.",
+    "BulletinConfig.max_connections": "Connections to Bulletin at once.",
+    "BulletinConfig.max_answer_bytes": "An answer larger than this is refused unread.",
+    "BulletinConfig.max_tries": "Tries of a call that may be repeated.",
+    "BulletinSettings.outage": "`error`: everything is 503; `reset`: connections are reset.",
     "GatewayConfig.upload_seconds": "A whole upload.",
     "ContentConfig.media_parallel_uploads": "Files that may come in at once, half of them for one workspace.",
     "ContentConfig.media_parallel_downloads": "Files that may go out at once. A publisher reads one per delivery.",
@@ -168,6 +176,7 @@ def render() -> str:
     for kind in classes():
         title = kind.__module__.split(".")[-2].replace("tiktok", "TikTok")
         where = " (read by the publisher)" if kind.__module__.startswith("vendors.") else ""
+        where = ", the sandbox's own platform" + where if kind is BulletinConfig else where
         parts += [f"## {title[0].upper()}{title[1:]}{where}\n", _table(kind, str(kind.model_config["env_prefix"]))]
     parts.append("## Elsewhere\n")
     parts.append(_rows((each.name, each.default, each.meaning) for each in OTHERS))

@@ -142,7 +142,7 @@ _MESSAGES = {
     "delivery.delayed": (Severity.PROBLEM, "Delayed on {platform}: a post of {account}"),
     "account.authorization_lost": (Severity.PROBLEM, "Connect {account} to {platform} again"),
 }
-_PLATFORM_NAMES = {"tiktok": "TikTok", "youtube": "YouTube", "linkedin": "LinkedIn"}
+_PLATFORM_NAMES = {"tiktok": "TikTok", "bulletin": "Bulletin", "youtube": "YouTube", "linkedin": "LinkedIn"}
 
 
 def is_told(facts: Facts) -> bool:
