@@ -12,6 +12,7 @@ from kit import crypto, outbox, service
 from kit.db import ALL_WORKSPACES, Database
 from kit.listen import Listener
 from kit.loop import Loop
+from kit.shared_rate_limit import SharedRateLimiter, forget_idle_buckets
 from services.publisher import account_store, domain, store
 from services.publisher.api import PublisherApi
 from services.publisher.config import PublisherConfig
@@ -32,7 +33,8 @@ def run(config: PublisherConfig) -> None:
     database = service.open_database(store.SCHEMA, config)
     vault = Vault(crypto.parse_key(config.master_key.get_secret_value()))
     ledger = Ledger(database, vault, f"{config.holder}/{os.getpid()}")
-    client, bulletin_config = TikTokClient(TikTokConfig()), BulletinConfig()
+    tiktok, bulletin_config = TikTokConfig(), BulletinConfig()
+    client = TikTokClient(tiktok, limiter=SharedRateLimiter(database, "tiktok", tiktok.rates()))
     bulletin = BulletinClient(bulletin_config) if bulletin_config.base_url else None
     worker = Worker(config, ledger, _platforms(client, bulletin))
     channels = outbox.open_channels(
@@ -55,7 +57,10 @@ def run(config: PublisherConfig) -> None:
         ],
         # Ended in the reverse order: the worker first, so that the relay still sends its last reports.
         parts=[relay, listener, worker],
-        duties=[service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database))],
+        duties=[
+            service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database)),
+            service.Duty("forget idle rate buckets", 600, lambda: forget_idle_buckets(database)),
+        ],
     )
     database.close()
 

@@ -23,6 +23,7 @@ from services.publisher import domain
 from services.publisher.accounts import Accounts
 from services.publisher.claims import Held
 from services.publisher.domain import (
+    NOTHING_SENT,
     Account,
     AlreadyBegun,
     AttemptFailed,
@@ -234,6 +235,7 @@ class Attempt:
                 self._held.at("announcing it to the platform")
                 handle = await self._called(work.account, adapter.begin(work))
                 await self._store(self._ledger.handle_stored(self._state, handle))
+                message = ""  # it is recorded
         if adapter.traits.has_handle and asyncio.get_running_loop().time() < self._held.due_at:
             await self._stage(adapter, work)
         await self._wait_until(self._held.due_at - _AUTHORIZE_AHEAD_SECONDS)
@@ -431,14 +433,15 @@ class Attempt:
         """Takes the intent back when its call never left, so that the next attempt need not ask about it. What an
         earlier attempt left in doubt is asked about from now on, unless another attempt does.
         """
-        if self._publication is None or self.has_sent or not self._publication.revision:
+        stored = self._publication
+        if stored is None or self.has_sent or not stored.revision:
             return
         try:
-            if not self._in_doubt:
-                await self._ledger.taken_back(self._publication, outcome)
-            elif outcome != "fenced" and self._publication.step is Step.COMMITTING:
+            if stored.step in NOTHING_SENT or (stored.step is Step.COMMITTING and not self._in_doubt):
+                self._publication = await self._ledger.taken_back(stored, outcome)
+            elif stored.step is Step.COMMITTING and outcome != "fenced":
                 cause = "An earlier attempt may have sent it, and this one ended before the platform said so."
-                await self._ledger.uncertain(self._publication, cause, needs_person=False)
+                self._publication = await self._ledger.uncertain(stored, cause, needs_person=False)
         except Fenced:
             pass  # another attempt has it already, and asks
         except Exception as error:
@@ -449,7 +452,7 @@ class Attempt:
         try:
             if not self.has_sent:
                 await self._tidied("released")
-                self.is_released = not self._in_doubt
+                self.is_released = self._publication is None or self._publication.step in NOTHING_SENT
             elif self._state.step is Step.COMMITTING:
                 await self._ledger.uncertain(
                     self._state, "The publisher was stopped while it was published.", needs_person=False

@@ -96,6 +96,29 @@ FOR_NOW = (FailureKind.TRANSIENT, FailureKind.RATE_LIMITED, FailureKind.ACCOUNT,
 NOTHING_SENT = (Step.OPENED, Step.PREPARED, Step.HANDLE)
 
 
+# What may follow a step, besides another write at the same step.
+_GIVEN_UP = frozenset({Step.OPENED, Step.REJECTED, Step.FAILED})
+_ARROWS = {
+    Step.OPENED: _GIVEN_UP | {Step.PREPARED, Step.COMMITTING, Step.UNCERTAIN},
+    Step.PREPARED: _GIVEN_UP | {Step.HANDLE, Step.UNCERTAIN},
+    # Asked about after a restore it may turn out to be anything.
+    Step.HANDLE: _GIVEN_UP | {Step.PREPARED, Step.COMMITTING, Step.ACCEPTED, Step.PUBLISHED, Step.UNCERTAIN},
+    Step.COMMITTING: _GIVEN_UP | {Step.PREPARED, Step.HANDLE, Step.ACCEPTED, Step.PUBLISHED, Step.UNCERTAIN},
+    Step.UNCERTAIN: _GIVEN_UP | {Step.COMMITTING, Step.ACCEPTED, Step.PUBLISHED},
+    Step.ACCEPTED: _GIVEN_UP | {Step.PUBLISHED, Step.UNCERTAIN},
+    Step.PUBLISHED: frozenset({Step.REMOVED}),
+    Step.REMOVED: frozenset(),
+    Step.REJECTED: frozenset(),
+    Step.FAILED: frozenset(),
+}
+
+
+def check_arrow(before: Step, after: Step) -> None:
+    """Raises ValueError when the second step cannot follow the first: a fault of ours, which must not be stored."""
+    if after is not before and after not in _ARROWS[before]:
+        raise ValueError(f"a publication that is {before.value} cannot become {after.value}")
+
+
 @dataclass(frozen=True, slots=True)
 class MediaRef:
     """A file of the library, as the post refers to it."""

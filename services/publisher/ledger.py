@@ -46,7 +46,7 @@ _RECENT = timedelta(hours=1)
 
 
 class Ledger:
-    """Publications in the database."""
+    """Publications in the database. A call that no arrow of the domain allows raises ValueError, and writes nothing."""
 
     def __init__(self, database: Database, vault: Vault, holder: str) -> None:
         self.database = database
@@ -104,10 +104,13 @@ class Ledger:
         state = dataclasses.replace(
             publication, step=Step.COMMITTING, etag=claim.etag, options=claim.options, caption=claim.caption
         )
-        return await self.writer.write(Write(state, ("commit_time",), lines=self._lines(publication, state, message)))
+        return await self._commit(
+            publication, Write(state, ("commit_time",), lines=self._lines(publication, state, message))
+        )
 
     async def taken(self, publication: Publication, taken: Taken, *, watch: bool) -> Publication:
         """The platform has everything: the attempt ends. Its verdict is known already, or awaited."""
+        domain.check_arrow(publication.step, Step.ACCEPTED)
         accepted = dataclasses.replace(
             publication,
             step=Step.ACCEPTED,
@@ -120,7 +123,8 @@ class Ledger:
         if taken.verdict:
             return await self.published(accepted, taken.verdict, watch=watch, ends_attempt=True)
         message = "The platform has everything; its verdict is awaited."
-        return await self.writer.write(
+        return await self._commit(
+            publication,
             Write(
                 accepted,
                 ("accept_time",),
@@ -128,7 +132,7 @@ class Ledger:
                 lines=self._lines(publication, accepted, message),
                 outcome="accepted",
                 reports=True,
-            )
+            ),
         )
 
     async def published(
@@ -148,7 +152,8 @@ class Ledger:
         message = f"Published ({verdict.visibility.value.lower()})." + (f" {verdict.url}" if verdict.url else "")
         wait = watch_wait(0) if watch and verdict.visibility is domain.Visibility.PUBLIC else None
         times = ("publish_time",) if publication.accept_time else ("publish_time", "accept_time")
-        return await self.writer.write(
+        return await self._commit(
+            publication,
             Write(
                 state,
                 times,
@@ -156,7 +161,7 @@ class Ledger:
                 lines=self._lines(publication, state, message),
                 outcome="published" if ends_attempt else "",
                 reports=True,
-            )
+            ),
         )
 
     async def uncertain(self, publication: Publication, cause: str, *, needs_person: bool) -> Publication:
@@ -168,7 +173,8 @@ class Ledger:
             publication, step=Step.UNCERTAIN, checks=0, needs_person=needs_person, next_check_time=None
         )
         text = domain.uncertain_message(cause, needs_person=needs_person)
-        return await self.writer.write(
+        return await self._commit(
+            publication,
             Write(
                 state,
                 ("doubt_time",) if publication.commit_time else ("doubt_time", "commit_time"),
@@ -177,7 +183,7 @@ class Ledger:
                 outcome="uncertain",
                 reports=True,
                 doubt=cause,
-            )
+            ),
         )
 
     async def failed(
@@ -195,14 +201,15 @@ class Ledger:
         elif handle_ended or not publication.handle:
             state = _emptied(publication)
         line = Line(publication.step, failure.message, vendor_log_id)
-        return await self.writer.write(
+        return await self._commit(
+            publication,
             Write(
                 state,
                 lines=(*self._first(publication), line),
                 outcome=failure.kind.value.lower(),
                 reports=True,
                 failure=failure,
-            )
+            ),
         )
 
     async def broke(self, publication: Publication) -> None:
@@ -221,21 +228,24 @@ class Ledger:
             step = Step.HANDLE if publication.handle else Step.OPENED
             state = dataclasses.replace(publication, step=step, commit_time=None)
         line = Line(state.step, f"The attempt ends before anything was published: {outcome}.")
-        return await self.writer.write(Write(state, lines=(line,), outcome=outcome))
+        return await self._commit(publication, Write(state, lines=(line,), outcome=outcome))
 
     async def noted(self, publication: Publication, message: str, outcome: str = "") -> Publication:
         """A line of the attempt log; with `outcome` the attempt ends with nothing known."""
-        return await self.writer.write(Write(publication, lines=(Line(publication.step, message),), outcome=outcome))
+        return await self._commit(
+            publication, Write(publication, lines=(Line(publication.step, message),), outcome=outcome)
+        )
 
     async def report_again(self, publication: Publication) -> None:
         """The publication is over, or awaits its verdict, but the scheduler has not heard it: under this attempt."""
-        await self.writer.write(
+        await self._commit(
+            publication,
             Write(
                 publication,
                 lines=(Line(publication.step, "Already done by an earlier attempt; reported again."),),
                 outcome=publication.step.value.lower(),
                 reports=True,
-            )
+            ),
         )
 
     async def still_open(self, publication: Publication, seconds: float | None = None, message: str = "") -> None:
@@ -246,7 +256,7 @@ class Ledger:
         state = dataclasses.replace(publication, next_check_time=None)
         lines = (Line(publication.step, message),) if message else ()
         tells = (("publication.unanswered", message),) if message else ()
-        await self.writer.write(Write(state, check_in_seconds=wait, lines=lines, tells=tells))
+        await self._commit(publication, Write(state, check_in_seconds=wait, lines=lines, tells=tells))
 
     async def refused(self, publication: Publication, failure: Failure) -> None:
         """The platform's definite no; a later attempt may work."""
@@ -259,18 +269,19 @@ class Ledger:
             state = dataclasses.replace(
                 publication, step=step, next_check_time=None, upload_url="", needs_person=False, failure=failure
             )
-        await self.writer.write(Write(state, lines=(Line(state.step, message),), reports=True, failure=failure))
+        await self._commit(publication, Write(state, lines=(Line(state.step, message),), reports=True, failure=failure))
 
     async def absent(self, publication: Publication, failure: Failure) -> None:
         """Proof that nothing came of an uncertain call: a new attempt begins anew."""
-        await self.writer.write(
+        await self._commit(
+            publication,
             Write(
                 _emptied(publication),
                 lines=(Line(Step.OPENED, failure.message),),
                 reports=True,
                 failure=failure,
                 is_proven=True,
-            )
+            ),
         )
 
     async def goes_on(self, publication: Publication, failure: Failure, sent_bytes: int) -> None:
@@ -281,13 +292,15 @@ class Ledger:
         state = dataclasses.replace(
             publication, step=Step.COMMITTING, next_check_time=None, needs_person=False, sent_bytes=sent_bytes
         )
-        await self.writer.write(Write(state, lines=(Line(state.step, failure.message),), reports=True, failure=failure))
+        await self._commit(
+            publication, Write(state, lines=(Line(state.step, failure.message),), reports=True, failure=failure)
+        )
 
     async def removed(self, publication: Publication) -> None:
         """The platform no longer shows it."""
         state = dataclasses.replace(publication, step=Step.REMOVED, next_check_time=None)
-        await self.writer.write(
-            Write(state, lines=(Line(state.step, "The platform no longer shows it."),), reports=True)
+        await self._commit(
+            publication, Write(state, lines=(Line(state.step, "The platform no longer shows it."),), reports=True)
         )
 
     def settle(self, workspace_id: UUID, delivery_id: UUID, verdict: Verdict | None) -> None:
@@ -351,7 +364,11 @@ class Ledger:
             return store.last_line(tx, publication)
 
     async def _write(self, publication: Publication, state: Publication, message: str) -> Publication:
-        return await self.writer.write(Write(state, lines=self._lines(publication, state, message)))
+        return await self._commit(publication, Write(state, lines=self._lines(publication, state, message)))
+
+    async def _commit(self, before: Publication, write: Write) -> Publication:
+        domain.check_arrow(before.step, write.state.step)
+        return await self.writer.write(write)
 
     def _lines(self, before: Publication, state: Publication, message: str) -> tuple[Line, ...]:
         return (*self._first(before), Line(state.step, message))
