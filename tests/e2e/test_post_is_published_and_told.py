@@ -22,15 +22,13 @@ def test_a_real_video_is_published_at_its_time_and_its_owner_is_told(running: Pr
     assert delivery["platform_post_id"] == str(published["post_id"])
     assert delivery["url"].endswith(f"/video/{published['post_id']}")
 
-    init = next(call for call in running.calls("video_init"))
+    sent = next(call for call in running.calls("upload"))
     due = datetime.fromisoformat(post["schedule_time"])
-    lateness = init["time"] - due.timestamp()
+    lateness = sent["time"] - due.timestamp()
     assert lateness >= 0, "nothing goes out before its time"
 
     kinds = [activity["type"] for activity in running.activities(post)]
-    assert kinds[0] == "post.created"
-    assert "delivery.confirming" in kinds
-    assert kinds[-1] == "delivery.published"
+    assert kinds == ["post.created", "delivery.confirming", "delivery.published"]
 
     def told() -> list[dict[str, object]] | None:
         messages = running.get("/v1/messages", post_id=post["post_id"])["messages"]
@@ -42,8 +40,7 @@ def test_a_real_video_is_published_at_its_time_and_its_owner_is_told(running: Pr
     publication = running.publication(post)
     assert publication["step"] == "PUBLISHED"
     assert publication["attempts"][0]["outcome"] == "accepted"
-    steps = {entry["step"] for entry in publication["attempts"][0]["entries"]}
-    assert {"PREPARED", "HANDLE", "COMMITTING", "ACCEPTED"} <= steps
+    assert any("handle" in entry["message"] for entry in publication["attempts"][0]["entries"])
 
 
 def test_a_post_that_the_platform_rejects_says_why(running: Product) -> None:
