@@ -129,6 +129,7 @@ async def test_what_was_taken_ahead_is_not_used_after_its_time(database: Databas
 
 async def test_tokens_count_from_the_moment_at_which_the_row_was_had_not_asked_for(database: Database) -> None:
     await limiter(database, window=0.6).take(USER, max_wait_seconds=0)
+    await asyncio.sleep(0.1)  # so that the next token is counted for itself
     with database.transaction(ALL_WORKSPACES) as tx:
         tx.execute(text("SELECT 1 FROM rate_buckets FOR UPDATE"))
         taking = asyncio.create_task(limiter(database, window=0.6).take(USER, max_wait_seconds=10))
@@ -136,7 +137,7 @@ async def test_tokens_count_from_the_moment_at_which_the_row_was_had_not_asked_f
         had = tx.scalar(text("SELECT clock_timestamp()"))
     await taking
     with database.transaction(ALL_WORKSPACES) as tx:
-        assert tx.scalar(text("SELECT taken_until[cardinality(taken_until)] FROM rate_buckets")) > had
+        assert tx.scalar(text("SELECT taken_until[2] FROM rate_buckets")) > had
 
 
 async def test_who_waits_for_one_bucket_takes_nothing_of_the_others(database: Database) -> None:
