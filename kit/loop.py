@@ -19,13 +19,17 @@ _LONGEST_BACK_OFF_SECONDS = 10.0
 class Loop:
     """Calls `run_once` again and again. True from it means that there is more to do at once.
 
+    Told to stop, it goes on for `drain_seconds` at most while there is more.
     An error is logged and the next round waits, from 0.1 s doubling to 10 s: a loop never dies of one.
     """
 
-    def __init__(self, name: str, run_once: Callable[[], bool], interval_seconds: float) -> None:
+    def __init__(
+        self, name: str, run_once: Callable[[], bool], interval_seconds: float, drain_seconds: float = 0
+    ) -> None:
         self.name = name
         self.run_once = run_once
         self.interval_seconds = interval_seconds
+        self.drain_seconds = drain_seconds
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -39,7 +43,7 @@ class Loop:
         self._wake.set()
 
     def stop(self, timeout_seconds: float) -> bool:
-        """Lets the present round finish; tells whether it did in time."""
+        """Lets the present round finish, and those of `drain_seconds`; tells whether they did in time."""
         self._stopping.set()
         self._wake.set()
         if self._thread.is_alive():
@@ -61,3 +65,13 @@ class Loop:
                 log.warning("loop round failed", loop=self.name, retry_in_seconds=back_off, exc_info=error)
                 self._stopping.wait(back_off)
                 back_off = min(back_off * 2, _LONGEST_BACK_OFF_SECONDS)
+        self._drain()
+
+    def _drain(self) -> None:
+        end = time.monotonic() + self.drain_seconds
+        try:
+            while time.monotonic() < end and self.run_once():
+                pass
+        except Exception as error:
+            ERRORS.labels(self.name).inc()
+            log.warning("the last round of a loop failed", loop=self.name, exc_info=error)

@@ -1,7 +1,8 @@
 """Faults: disturbances that a person or a test orders for coming calls.
 
 A fault waits for calls of its endpoint, lets `skip` of them pass, and then hits `count` of them, each with
-`probability`. The dice of a fault are a function of its seed and the number of the call, so a run can be repeated.
+`probability`. The dice of a fault are a function of its seed, endpoint and mode and of the number of the call, so a run
+can be repeated, and faults with the same seed do not fall together.
 """
 
 import random
@@ -20,7 +21,8 @@ class FaultMode(StrEnum):
     ERROR = "error"  # refused with `status` and `code`; without a code, a page that no API would send, as proxies do
     RATE_LIMIT = "rate_limit"  # 429
     RESET = "reset"  # the connection is reset before anything happens
-    LOST_REPLY = "lost_reply"  # everything happens, then the connection is reset instead of an answer
+    LOST_REPLY = "lost_reply"  # everything happens, then the connection is reset; after a silence of `delay_seconds`
+    LATE_ERROR = "late_error"  # everything happens, then the answer is an `error`, as from a proxy that gave up waiting
     CUT_UPLOAD = "cut_upload"  # the connection is reset after the first part of the body has arrived
     DELAY = "delay"  # the call waits `delay_seconds` of real time, then goes on
     DROP = "drop"  # webhooks only: counted as sent, never sent
@@ -37,8 +39,11 @@ class FaultSpec(BaseModel):
 
     endpoint: str = Field(description="`tiktok.video_init`, or `tiktok.*` for every endpoint but webhooks.")
     mode: FaultMode
-    status: int = Field(default=0, description="HTTP status of `error`; 0: what the code documents.")
-    code: str = Field(default="", max_length=100, description="Error code of `error`; empty: an answer without one.")
+    status: int = Field(default=0, description="HTTP status of an error; 0: what the code documents.")
+    code: str = Field(default="", max_length=100, description="Error code of an error; empty: an answer without one.")
+    retry_after_seconds: int | None = Field(
+        default=None, ge=0, le=86_400, description="Retry-After of an error or `rate_limit`; absent: none."
+    )
     message: str = Field(default="Set by a fault of the sandbox.", max_length=500)
     delay_seconds: float = Field(default=0.0, ge=0, le=600)
     skip: int = Field(default=0, ge=0, description="Calls that pass unharmed first.")
@@ -72,9 +77,12 @@ class Faults:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        # Whether there may be any: most calls meet none, and need not look.
+        self._any = bool(self.entries())
 
     def add(self, spec: FaultSpec) -> dict[str, Any]:
         """Set a fault and return it as listed."""
+        self._any = True
         row_id = self._store.insert("INSERT INTO fault (spec) VALUES (?)", spec.model_dump_json())
         return {"id": row_id, **spec.model_dump(mode="json"), "seen": 0, "hits": 0, "spent": False}
 
@@ -102,9 +110,12 @@ class Faults:
     def clear(self) -> None:
         """Take all faults away."""
         self._store.run("DELETE FROM fault")
+        self._any = False
 
     def take(self, endpoint: str) -> list[Fault]:
         """The faults that hit this call: any delays, and at most one other. Counts the call for each that saw it."""
+        if not self._any:
+            return []
         hit: list[Fault] = []
         decided = False
         for row in self._store.all("SELECT * FROM fault ORDER BY id"):
@@ -114,7 +125,7 @@ class Faults:
             if decided and spec.mode is not FaultMode.DELAY:
                 continue
             number = row["seen"]
-            dice = random.Random(f"{spec.seed}:{number}").random()  # noqa: S311 - repeatable dice, not a secret
+            dice = random.Random(f"{spec.seed}:{spec.endpoint}:{spec.mode}:{number}").random()  # noqa: S311 - repeatable dice, not a secret
             hits = number >= spec.skip and dice < spec.probability
             self._store.run("UPDATE fault SET seen = seen + 1, hits = hits + ? WHERE id = ?", int(hits), row["id"])
             if hits:

@@ -15,10 +15,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sandbox.calls import Call, CallLog, CallNote
 from sandbox.clock import Clock
-from sandbox.faults import FaultMode, Faults
+from sandbox.faults import FaultMode, Faults, FaultSpec
 from sandbox.vendor import Vendor
 
 _RESET = "sandbox.reset"
+# Names in a call's scope["state"]: its CallNote, and its arrival by time.perf_counter().
+CALL = "call"
+ARRIVAL = "arrival"
 
 
 class ResettableProtocol(HttpToolsProtocol):
@@ -48,16 +51,20 @@ class Wire:
         self._endpoints: dict[tuple[str, str], tuple[Vendor, str]] = {
             key: (vendor, name) for vendor in vendors for key, name in vendor.endpoints.items()
         }
+        self._own = {vendor.name: vendor.api() for vendor in vendors}
+
+    def _find(self, method: str, path: str) -> tuple[Vendor, str] | None:
+        return self._endpoints.get((method, path)) or self._endpoints.get((method, f"{path.rpartition('/')[0]}/*"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI call."""
-        found = self._endpoints.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        found = self._find(scope["method"], scope["path"]) if scope["type"] == "http" else None
         if found is None:
             await self._app(scope, receive, send)
             return
         vendor, endpoint = found
         call = _WiredCall(scope, receive, send)
-        started = time.perf_counter()
+        started = scope["state"][ARRIVAL] = time.perf_counter()
         at = self._clock.now()
         try:
             await self._answer(call, vendor, endpoint)
@@ -87,6 +94,7 @@ class Wire:
             call.fault = "outage"
             await call.respond(vendor, endpoint, 503, "internal_error", "The service is not available.")
             return
+        after: FaultSpec | None = None
         for fault in self._faults.take(f"{vendor.name}.{endpoint}"):
             spec = fault.spec
             call.fault = f"{call.fault} {spec.mode}".strip()
@@ -97,17 +105,24 @@ class Wire:
                     await call.reset()
                     return
                 case FaultMode.ERROR:
-                    await call.respond(vendor, endpoint, spec.status, spec.code, spec.message)
+                    await call.respond(vendor, endpoint, spec.status, spec.code, spec.message, spec.retry_after_seconds)
                     return
                 case FaultMode.RATE_LIMIT:
-                    await call.respond(vendor, endpoint, 429, spec.code or "rate_limit_exceeded", spec.message)
+                    code = spec.code or "rate_limit_exceeded"
+                    await call.respond(vendor, endpoint, 429, code, spec.message, spec.retry_after_seconds)
                     return
-                case FaultMode.LOST_REPLY:
-                    call.swallow = True
+                case FaultMode.LOST_REPLY | FaultMode.LATE_ERROR:
+                    call.swallow, after = True, spec
                 case FaultMode.CUT_UPLOAD:
                     call.cut = True
-        await self._app(call.scope, call.receive, call.send)
-        if call.swallow:
+        await (self._own[vendor.name] or self._app)(call.scope, call.receive, call.send)
+        if after is None:
+            return
+        call.swallow = False
+        if after.mode is FaultMode.LATE_ERROR:
+            await call.respond(vendor, endpoint, after.status, after.code, after.message, after.retry_after_seconds)
+        else:
+            await asyncio.sleep(after.delay_seconds)
             await call.reset()
 
 
@@ -117,7 +132,7 @@ class _WiredCall:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self.note = CallNote()
-        scope.setdefault("state", {})["call"] = self.note
+        scope.setdefault("state", {})[CALL] = self.note
         self._receive = receive
         self._send = send
         self.status = 0
@@ -144,9 +159,13 @@ class _WiredCall:
             self.status = message["status"]
         await self._send(message)
 
-    async def respond(self, vendor: Vendor, endpoint: str, status: int, code: str, message: str) -> None:
+    async def respond(
+        self, vendor: Vendor, endpoint: str, status: int, code: str, message: str, retry_after: int | None = None
+    ) -> None:
         self.note.code = code
         response = vendor.refusal(endpoint, status, code, message)
+        if retry_after is not None:
+            response.headers["Retry-After"] = str(retry_after)
         await response(self.scope, self._receive, self.send)
 
     async def reset(self) -> None:

@@ -194,18 +194,22 @@ def take_refresh(tx: Connection, account: Account, lease_seconds: float) -> date
     return end
 
 
-def save_tokens(tx: Connection, vault: Vault, account: Account, used: TokenPair, tokens: TokenPair) -> bool:
+def save_tokens(
+    tx: Connection, vault: Vault, account: Account, used: TokenPair, tokens: TokenPair
+) -> AccountState | None:
     """Stores refreshed tokens, before anybody uses them, and lets the next refresh be. They prove the authorisation.
 
-    False, and nothing is changed, when the account was connected anew since `used` was read.
+    Returns the account's state before. None, and nothing is changed, when it was connected anew since `used` was read.
     """
-    result = tx.execute(
+    mine = (accounts.c.workspace_id == account.workspace_id, accounts.c.account_id == account.account_id)
+    before: str | None = tx.execute(
+        select(accounts.c.state).where(*mine, accounts.c.refresh_token == used.stored_refresh).with_for_update()
+    ).scalar()
+    if before is None:
+        return None
+    tx.execute(
         update(accounts)
-        .where(
-            accounts.c.workspace_id == account.workspace_id,
-            accounts.c.account_id == account.account_id,
-            accounts.c.refresh_token == used.stored_refresh,
-        )
+        .where(*mine)
         .values(
             **_sealed(tx, vault, account.workspace_id, account.account_id, tokens),
             state=AccountState.CONNECTED.value,
@@ -214,7 +218,7 @@ def save_tokens(tx: Connection, vault: Vault, account: Account, used: TokenPair,
             update_time=func.now(),
         )
     )
-    return result.rowcount == 1
+    return AccountState(before)
 
 
 def release_refresh(tx: Connection, account: Account, lease_end: datetime) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import os
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ OLDEST_IDLE = Gauge("reelroute_oldest_idle_seconds", "How long the delivery that
 # scheduler.proto: whoever has a grant commits within 500 ms. What is left is for the way of the call.
 GRANT_SECONDS = 0.45
 _CALL_SECONDS = 5.0
+_ASK_AGAIN_SECONDS = 0.2
 _PER_CALL = 2000
 
 
@@ -145,6 +147,8 @@ class SchedulerClient:
                 except grpc.aio.AioRpcError as error:
                     # The next one may get through; the lease is proven anew before anything is published.
                     log.warning("renewing leases failed", code=error.code().name)
+                except Exception as error:
+                    log.error("renewing leases broke", exc_info=error)
 
     async def _renew(self, held: Sequence[Held]) -> None:
         asked = asyncio.get_running_loop().time()
@@ -164,19 +168,32 @@ class SchedulerClient:
 
     async def authorize(self, held: Held) -> None:
         """Gets the permission to commit within half a second. Raises Fenced when the lease is lost, Withdrawn when the
-        scheduler has taken the delivery back.
+        scheduler has taken the delivery back. A scheduler that does not answer is asked again until the lease ends.
         """
-        future: asyncio.Future[pb.Authorization.ValueType] = asyncio.get_running_loop().create_future()
-        self._asking.append((held, future))
-        if self._asker is None:
-            self._asker = asyncio.create_task(self._ask())
-        match await future:
+        while True:
+            try:
+                verdict = await self._verdict(held)
+                break
+            except grpc.aio.AioRpcError as error:
+                log.warning("no answer to the question for a grant", code=error.code().name)
+                if held.lost or asyncio.get_running_loop().time() >= held.lease_end:
+                    raise Fenced from None
+                await asyncio.sleep(_ASK_AGAIN_SECONDS)
+        match verdict:
             case pb.AUTHORIZATION_GRANTED:
                 return
             case pb.AUTHORIZATION_WITHDRAWN:
                 raise Withdrawn
             case _:
                 raise Fenced
+
+    async def _verdict(self, held: Held) -> pb.Authorization.ValueType:
+        future: asyncio.Future[pb.Authorization.ValueType] = asyncio.get_running_loop().create_future()
+        self._asking.append((held, future))
+        if self._asker is None:
+            # In a context of its own: it asks for all.
+            self._asker = asyncio.create_task(self._ask(), context=contextvars.Context())
+        return await future
 
     async def _ask(self) -> None:
         while self._asking:
@@ -189,12 +206,13 @@ class SchedulerClient:
                 answer = await self._stub.AuthorizeDeliveries(
                     request, timeout=_CALL_SECONDS, metadata=rpc.call_metadata(self._token), wait_for_ready=True
                 )
-            except grpc.aio.AioRpcError as error:
+                verdicts = list(zip(batch, answer.authorizations, strict=True))
+            except (grpc.aio.AioRpcError, ValueError) as error:
                 for _, future in batch:
                     if not future.done():
                         future.set_exception(error)
                 continue
-            for (held, future), verdict in zip(batch, answer.authorizations, strict=True):
+            for (held, future), verdict in verdicts:
                 if verdict == pb.AUTHORIZATION_GRANTED:
                     held.granted_at = asked
                     held.lease_end = max(held.lease_end, asked + self._config.lease_seconds)

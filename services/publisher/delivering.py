@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -23,6 +23,7 @@ from services.publisher import domain
 from services.publisher.accounts import Accounts
 from services.publisher.claims import Held
 from services.publisher.domain import (
+    NOTHING_SENT,
     Account,
     AlreadyBegun,
     AttemptFailed,
@@ -120,8 +121,9 @@ class Attempt:
         self._ledger = deliverer.ledger
         self._held = held
         self._publication: Publication | None = None
-        # Whether this attempt's committing call may have left.
+        # Whether this attempt's committing call may have left; and whether an earlier attempt's may.
         self.has_sent = False
+        self._in_doubt = False
         self.is_released = False
 
     @property
@@ -168,6 +170,7 @@ class Attempt:
 
     async def _work_on(self, publication: Publication, epoch: Epoch) -> str:
         self._publication = publication
+        self._in_doubt = publication.step is Step.COMMITTING
         action = domain.next_action(publication, self.claim, epoch, datetime.now(UTC))
         try:
             if action is Next.REPORT:
@@ -187,8 +190,14 @@ class Attempt:
             raise RuntimeError("the ledger was not opened")
         return self._publication
 
-    async def _store(self, write: Awaitable[Publication]) -> None:
-        self._publication = await write
+    async def _store(self, write: Coroutine[Any, Any, Publication]) -> None:
+        """Awaits a write; when this is canceled meanwhile, until it is known how the ledger stands."""
+        storing = asyncio.create_task(write)
+        try:
+            self._publication = await asyncio.shield(storing)
+        except asyncio.CancelledError:
+            self._publication = await storing
+            raise
 
     async def _act(self, action: Next) -> None:
         self._held.at("reading the account")
@@ -222,16 +231,34 @@ class Attempt:
             if adapter.traits.has_handle:
                 duration = sum(file.duration_ms for file in work.media)
                 await self._store(self._ledger.prepared(self._state, self.claim, message, duration))
+                self._in_doubt = False
                 self._held.at("announcing it to the platform")
                 handle = await self._called(work.account, adapter.begin(work))
                 await self._store(self._ledger.handle_stored(self._state, handle))
+                message = ""  # it is recorded
         if adapter.traits.has_handle and asyncio.get_running_loop().time() < self._held.due_at:
-            self._held.at("uploading what can be sent ahead of time")
-            async with self._deliverer.staging:
-                handle = _handle(self._state)
-                await self._called(work.account, adapter.stage(work, handle, self._state.sent_bytes, self._stored))
+            await self._stage(adapter, work)
         await self._wait_until(self._held.due_at - _AUTHORIZE_AHEAD_SECONDS)
+        self._deliverer.incidents.check(work.account.platform)
         await self._send(adapter, work, message, in_doubt=False)
+
+    async def _stage(self, adapter: Adapter, work: Work) -> None:
+        """Sends ahead what can be sent; nothing, when there is no place for it before the due time."""
+        self._held.at("waiting for a place to upload", waits=True)
+        try:
+            async with asyncio.timeout_at(self._held.due_at):
+                await self._deliverer.staging.acquire()
+        except TimeoutError:
+            return
+        try:
+            self._held.at("uploading what can be sent ahead of time")
+            handle = _handle(self._state)
+            await self._called(work.account, adapter.stage(work, handle, self._state.sent_bytes, self._stored))
+        except UploadEnded:
+            # Nothing that publishes was sent yet, so nothing can come of the handle.
+            raise AttemptFailed(_ENDED, handle_ended=True) from None
+        finally:
+            self._deliverer.staging.release()
 
     async def _stored(self, stored_bytes: int) -> None:
         """The platform has stored so many bytes of the handle."""
@@ -403,11 +430,18 @@ class Attempt:
             log.warning("a broken attempt could not be recorded", exc_info=error)
 
     async def _tidied(self, outcome: str) -> None:
-        """Takes the intent back when its call never left, so that the next attempt need not ask about it."""
-        if self._publication is None or self.has_sent or not self._publication.revision:
+        """Takes the intent back when its call never left, so that the next attempt need not ask about it. What an
+        earlier attempt left in doubt is asked about from now on, unless another attempt does.
+        """
+        stored = self._publication
+        if stored is None or self.has_sent or not stored.revision:
             return
         try:
-            await self._ledger.taken_back(self._publication, outcome)
+            if stored.step in NOTHING_SENT or (stored.step is Step.COMMITTING and not self._in_doubt):
+                self._publication = await self._ledger.taken_back(stored, outcome)
+            elif stored.step is Step.COMMITTING and outcome != "fenced":
+                cause = "An earlier attempt may have sent it, and this one ended before the platform said so."
+                self._publication = await self._ledger.uncertain(stored, cause, needs_person=False)
         except Fenced:
             pass  # another attempt has it already, and asks
         except Exception as error:
@@ -418,7 +452,7 @@ class Attempt:
         try:
             if not self.has_sent:
                 await self._tidied("released")
-                self.is_released = True
+                self.is_released = self._publication is None or self._publication.step in NOTHING_SENT
             elif self._state.step is Step.COMMITTING:
                 await self._ledger.uncertain(
                     self._state, "The publisher was stopped while it was published.", needs_person=False

@@ -96,6 +96,29 @@ FOR_NOW = (FailureKind.TRANSIENT, FailureKind.RATE_LIMITED, FailureKind.ACCOUNT,
 NOTHING_SENT = (Step.OPENED, Step.PREPARED, Step.HANDLE)
 
 
+# What may follow a step, besides another write at the same step.
+_GIVEN_UP = frozenset({Step.OPENED, Step.REJECTED, Step.FAILED})
+_ARROWS = {
+    Step.OPENED: _GIVEN_UP | {Step.PREPARED, Step.COMMITTING, Step.UNCERTAIN},
+    Step.PREPARED: _GIVEN_UP | {Step.HANDLE, Step.UNCERTAIN},
+    # Asked about after a restore it may turn out to be anything.
+    Step.HANDLE: _GIVEN_UP | {Step.PREPARED, Step.COMMITTING, Step.ACCEPTED, Step.PUBLISHED, Step.UNCERTAIN},
+    Step.COMMITTING: _GIVEN_UP | {Step.PREPARED, Step.HANDLE, Step.ACCEPTED, Step.PUBLISHED, Step.UNCERTAIN},
+    Step.UNCERTAIN: _GIVEN_UP | {Step.COMMITTING, Step.ACCEPTED, Step.PUBLISHED},
+    Step.ACCEPTED: _GIVEN_UP | {Step.PUBLISHED, Step.UNCERTAIN},
+    Step.PUBLISHED: frozenset({Step.REMOVED}),
+    Step.REMOVED: frozenset(),
+    Step.REJECTED: frozenset(),
+    Step.FAILED: frozenset(),
+}
+
+
+def check_arrow(before: Step, after: Step) -> None:
+    """Raises ValueError when the second step cannot follow the first: a fault of ours, which must not be stored."""
+    if after is not before and after not in _ARROWS[before]:
+        raise ValueError(f"a publication that is {before.value} cannot become {after.value}")
+
+
 @dataclass(frozen=True, slots=True)
 class MediaRef:
     """A file of the library, as the post refers to it."""
@@ -253,6 +276,10 @@ class AlreadyBegun(Fenced):
     """A first write found a publication: the scheduler counts attempts anew, as after a restore. Take it over."""
 
 
+class Restored(Fenced):
+    """A publish epoch has begun since the publication was opened: it is only asked about, nothing of it is sent."""
+
+
 class Withdrawn(Exception):
     """The scheduler has taken the delivery back before it went out: stop, report nothing."""
 
@@ -272,7 +299,11 @@ class AttemptFailed(Exception):
 
 
 def opened(claim: Claim, epoch: Epoch, publication_id: UUID) -> Publication:
-    """The publication of a first claim; it is stored with its first step."""
+    """The publication of a first claim; it is stored with its first step.
+
+    What was due before the present epoch began belongs to the one before it: its records may be lost.
+    """
+    is_older = epoch.number > 1 and claim.due_time < epoch.begin_time
     return Publication(
         publication_id=publication_id,
         workspace_id=claim.workspace_id,
@@ -282,27 +313,21 @@ def opened(claim: Claim, epoch: Epoch, publication_id: UUID) -> Publication:
         attempt=claim.attempt,
         step=Step.OPENED,
         etag=claim.etag,
-        publish_epoch=epoch.number,
+        publish_epoch=epoch.number - 1 if is_older else epoch.number,
         options=claim.options,
         caption=claim.caption,
     )
 
 
-def is_restored(publication: Publication, claim: Claim, epoch: Epoch) -> bool:
-    """Whether the ledger may lack what was really done: it was restored from a backup, and this began, or was due,
-    before the present epoch.
-    """
-    return publication.publish_epoch < epoch.number or (epoch.number > 1 and claim.due_time < epoch.begin_time)
-
-
 def next_action(publication: Publication, claim: Claim, epoch: Epoch, now: datetime) -> Next:
     """What may be done with a publication that a claim has just taken over.
 
-    After a restore from backup whatever began, or was due, before the present epoch is only asked about.
+    After a restore from a backup the ledger may lack what was really done: what belongs to an older epoch is only asked
+    about, until it is proven, or a person says, that nothing of it was published.
     """
     if publication.step in (Step.PUBLISHED, Step.REMOVED, Step.REJECTED, Step.FAILED, Step.ACCEPTED, Step.UNCERTAIN):
         return Next.REPORT
-    if is_restored(publication, claim, epoch):
+    if publication.publish_epoch < epoch.number:
         return Next.ASK_ONLY
     if publication.step is Step.COMMITTING:
         return Next.ASK

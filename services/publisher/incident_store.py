@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, func, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from kit.db import new_id
@@ -39,7 +40,7 @@ def open_incidents(tx: Connection) -> list[Incident]:
 _TAKE_PROBE = text(
     """
 WITH due AS MATERIALIZED (
-    SELECT incident_id FROM incidents WHERE end_time IS NULL AND next_probe_time <= now()
+    SELECT incident_id FROM incidents WHERE end_time IS NULL AND next_probe_time <= now() AND platform = ANY(:platforms)
     ORDER BY next_probe_time LIMIT 1 FOR UPDATE SKIP LOCKED)
 UPDATE incidents SET probes = probes + 1, next_probe_time = now() + make_interval(secs => :lease)
 FROM due WHERE incidents.incident_id = due.incident_id
@@ -48,30 +49,39 @@ RETURNING incidents.*
 )
 
 
-def take_probe(tx: Connection, lease_seconds: float) -> Incident | None:
-    """An incident whose platform this caller may probe now; None when none is due."""
-    row = tx.execute(_TAKE_PROBE, {"lease": lease_seconds}).mappings().first()
+def take_probe(tx: Connection, platforms: Sequence[Platform], lease_seconds: float) -> Incident | None:
+    """An incident of one of these platforms, which this caller may probe now; None when none is due."""
+    names = [platform.value for platform in platforms]
+    row = tx.execute(_TAKE_PROBE, {"platforms": names, "lease": lease_seconds}).mappings().first()
     return _incident(row) if row else None
 
 
 def set_probe(tx: Connection, incident: Incident, passed_probes: int, wait: timedelta) -> None:
-    """What a probe found, and when the next one is made."""
+    """What a probe found, and when the next one is made; nothing, when another has probed since."""
     tx.execute(
         update(incidents)
-        .where(incidents.c.incident_id == incident.incident_id, incidents.c.end_time.is_(None))
+        .where(*_is_still(incident))
         .values(passed_probes=passed_probes, next_probe_time=func.now() + wait)
     )
 
 
 def close_incident(tx: Connection, incident: Incident) -> datetime | None:
-    """Ends it; returns when, None when it was over already."""
+    """Ends it; returns when, None when it was over already, or another has probed since."""
     end: datetime | None = tx.execute(
         update(incidents)
-        .where(incidents.c.incident_id == incident.incident_id, incidents.c.end_time.is_(None))
+        .where(*_is_still(incident))
         .values(end_time=func.now(), next_probe_time=None)
         .returning(incidents.c.end_time)
     ).scalar()
     return end
+
+
+def _is_still(incident: Incident) -> tuple[ColumnElement[bool], ...]:
+    return (
+        incidents.c.incident_id == incident.incident_id,
+        incidents.c.probes == incident.probes,
+        incidents.c.end_time.is_(None),
+    )
 
 
 def list_incidents(tx: Connection, page: Page) -> list[Incident]:

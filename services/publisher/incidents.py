@@ -8,9 +8,11 @@ incident opens, ends without a try being counted.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -45,6 +47,10 @@ class _Calls:
         while self.successes and self.successes[0] < before:
             self.successes.popleft()
 
+    def clear(self) -> None:
+        self.failures.clear()
+        self.successes.clear()
+
 
 class Incidents:
     """How the platforms are, as this process sees it and as all agreed."""
@@ -76,8 +82,7 @@ class Incidents:
         """A call worked."""
         calls, now = self._calls[account.platform], asyncio.get_running_loop().time()
         calls.successes.append(now)
-        if len(calls.successes) > 1000:
-            calls.successes.popleft()
+        calls.forget(now - domain.HEALTH_WINDOW_SECONDS)
 
     def note_failure(self, account: Account, error: AttemptFailed | Uncertain) -> None:
         """A call failed; opens an incident at a jump of failures."""
@@ -85,16 +90,16 @@ class Incidents:
             failure = error.failure
             if failure.kind is not FailureKind.TRANSIENT or failure.reason.startswith(_OURS):
                 return
+        if account.platform in self._open:
+            return
         calls, now = self._calls[account.platform], asyncio.get_running_loop().time()
         calls.failures.append((now, account.account_id))
         calls.forget(now - domain.HEALTH_WINDOW_SECONDS)
-        if account.platform in self._open or not domain.is_incident(
-            [each for _, each in calls.failures], len(calls.successes)
-        ):
+        if not domain.is_incident([each for _, each in calls.failures], len(calls.successes)):
             return
-        calls.failures.clear()
-        calls.successes.clear()
-        task = asyncio.create_task(self._begin(account.platform, str(error)))
+        calls.clear()
+        # In a context of its own: its log lines are not those of the delivery that came first.
+        task = asyncio.create_task(self._begin(account.platform, str(error)), context=contextvars.Context())
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
@@ -121,8 +126,8 @@ class Incidents:
             store.tell(
                 tx,
                 [
-                    reports.platform_hold(incident.incident_id, platform, text),
-                    *_told(incident, "incident.opened", text),
+                    reports.platform_hold(platform, text),
+                    *_told(incident, "incident.opened", text, incident.start_time),
                 ],
             )
         return incident
@@ -139,19 +144,21 @@ class Incidents:
     async def _look(self) -> None:
         found = await asyncio.to_thread(self._read_open)
         self._open = {incident.platform: incident for incident in found}
-        for platform in self._adapters:
+        for platform, calls in self._calls.items():
             OPEN.labels(platform.value).set(platform in self._open)
+            if platform in self._open:
+                # What failed before it was known must not open the next one.
+                calls.clear()
         if found and (incident := await asyncio.to_thread(self._take_probe)) is not None:
             await self._probe(incident)
 
     async def _probe(self, incident: Incident) -> None:
-        adapter = self._adapters.get(incident.platform)
         account = await asyncio.to_thread(self._account, incident.platform)
         passed = True
-        if adapter is not None and account is not None:
+        if account is not None:
             try:
                 async with asyncio.timeout(_PROBE_SECONDS):
-                    await adapter.probe(account, self._tokens_of(account))
+                    await self._adapters[incident.platform].probe(account, self._tokens_of(account))
             except (AttemptFailed, TimeoutError) as error:
                 # What the account itself cannot do is no trouble of the platform.
                 kind = error.failure.kind if isinstance(error, AttemptFailed) else FailureKind.TRANSIENT
@@ -167,7 +174,7 @@ class Incidents:
 
     def _take_probe(self) -> Incident | None:
         with self._database.transaction(ALL_WORKSPACES) as tx:
-            return incident_store.take_probe(tx, _PROBE_SECONDS + 5)
+            return incident_store.take_probe(tx, list(self._adapters), _PROBE_SECONDS + 5)
 
     def _account(self, platform: Platform) -> Account | None:
         with self._database.transaction(ALL_WORKSPACES) as tx:
@@ -183,25 +190,19 @@ class Incidents:
                 incident_store.set_probe(tx, incident, passes, wait)
                 return False
             end = incident_store.close_incident(tx, incident)
-            if end is not None:
-                minutes = max(1, round((end - incident.start_time).total_seconds() / 60))
-                text = (
-                    f"{_name(incident.platform)} works again after about {minutes} min and {incident.probes} probes."
-                    " What waited goes out, paced, under its lateness rule."
-                )
-                store.tell(
-                    tx,
-                    [
-                        reports.platform_free(incident.incident_id, incident.platform),
-                        *_told(incident, "incident.closed", text),
-                    ],
-                )
+            if end is None:
+                return False
+            minutes = max(1, round((end - incident.start_time).total_seconds() / 60))
+            text = (
+                f"{_name(incident.platform)} works again after about {minutes} min and {incident.probes} probes."
+                " What waited goes out, paced, under its lateness rule."
+            )
+            store.tell(tx, [reports.platform_free(incident.platform), *_told(incident, "incident.closed", text, end)])
         return True
 
 
-def _told(incident: Incident, kind: str, text: str) -> list[Notice]:
+def _told(incident: Incident, kind: str, text: str, time: datetime) -> list[Notice]:
     attributes = {"platform": incident.platform.value.lower(), "incident_id": str(incident.incident_id)}
-    time = incident.end_time or incident.start_time
     return activities([activity_request(INSTALLATION, kind, text, time, attributes=attributes)])
 
 

@@ -46,7 +46,7 @@ _RECENT = timedelta(hours=1)
 
 
 class Ledger:
-    """Publications in the database."""
+    """Publications in the database. A call that no arrow of the domain allows raises ValueError, and writes nothing."""
 
     def __init__(self, database: Database, vault: Vault, holder: str) -> None:
         self.database = database
@@ -104,10 +104,13 @@ class Ledger:
         state = dataclasses.replace(
             publication, step=Step.COMMITTING, etag=claim.etag, options=claim.options, caption=claim.caption
         )
-        return await self.writer.write(Write(state, ("commit_time",), lines=self._lines(publication, state, message)))
+        return await self._commit(
+            publication, Write(state, ("commit_time",), lines=self._lines(publication, state, message))
+        )
 
     async def taken(self, publication: Publication, taken: Taken, *, watch: bool) -> Publication:
         """The platform has everything: the attempt ends. Its verdict is known already, or awaited."""
+        domain.check_arrow(publication.step, Step.ACCEPTED)
         accepted = dataclasses.replace(
             publication,
             step=Step.ACCEPTED,
@@ -120,7 +123,8 @@ class Ledger:
         if taken.verdict:
             return await self.published(accepted, taken.verdict, watch=watch, ends_attempt=True)
         message = "The platform has everything; its verdict is awaited."
-        return await self.writer.write(
+        return await self._commit(
+            publication,
             Write(
                 accepted,
                 ("accept_time",),
@@ -128,7 +132,7 @@ class Ledger:
                 lines=self._lines(publication, accepted, message),
                 outcome="accepted",
                 reports=True,
-            )
+            ),
         )
 
     async def published(
@@ -148,7 +152,8 @@ class Ledger:
         message = f"Published ({verdict.visibility.value.lower()})." + (f" {verdict.url}" if verdict.url else "")
         wait = watch_wait(0) if watch and verdict.visibility is domain.Visibility.PUBLIC else None
         times = ("publish_time",) if publication.accept_time else ("publish_time", "accept_time")
-        return await self.writer.write(
+        return await self._commit(
+            publication,
             Write(
                 state,
                 times,
@@ -156,7 +161,7 @@ class Ledger:
                 lines=self._lines(publication, state, message),
                 outcome="published" if ends_attempt else "",
                 reports=True,
-            )
+            ),
         )
 
     async def uncertain(self, publication: Publication, cause: str, *, needs_person: bool) -> Publication:
@@ -168,7 +173,8 @@ class Ledger:
             publication, step=Step.UNCERTAIN, checks=0, needs_person=needs_person, next_check_time=None
         )
         text = domain.uncertain_message(cause, needs_person=needs_person)
-        return await self.writer.write(
+        return await self._commit(
+            publication,
             Write(
                 state,
                 ("doubt_time",) if publication.commit_time else ("doubt_time", "commit_time"),
@@ -176,7 +182,8 @@ class Ledger:
                 lines=self._lines(publication, state, text),
                 outcome="uncertain",
                 reports=True,
-            )
+                doubt=cause,
+            ),
         )
 
     async def failed(
@@ -194,14 +201,15 @@ class Ledger:
         elif handle_ended or not publication.handle:
             state = _emptied(publication)
         line = Line(publication.step, failure.message, vendor_log_id)
-        return await self.writer.write(
+        return await self._commit(
+            publication,
             Write(
                 state,
                 lines=(*self._first(publication), line),
                 outcome=failure.kind.value.lower(),
                 reports=True,
                 failure=failure,
-            )
+            ),
         )
 
     async def broke(self, publication: Publication) -> None:
@@ -220,21 +228,24 @@ class Ledger:
             step = Step.HANDLE if publication.handle else Step.OPENED
             state = dataclasses.replace(publication, step=step, commit_time=None)
         line = Line(state.step, f"The attempt ends before anything was published: {outcome}.")
-        return await self.writer.write(Write(state, lines=(line,), outcome=outcome))
+        return await self._commit(publication, Write(state, lines=(line,), outcome=outcome))
 
     async def noted(self, publication: Publication, message: str, outcome: str = "") -> Publication:
         """A line of the attempt log; with `outcome` the attempt ends with nothing known."""
-        return await self.writer.write(Write(publication, lines=(Line(publication.step, message),), outcome=outcome))
+        return await self._commit(
+            publication, Write(publication, lines=(Line(publication.step, message),), outcome=outcome)
+        )
 
     async def report_again(self, publication: Publication) -> None:
         """The publication is over, or awaits its verdict, but the scheduler has not heard it: under this attempt."""
-        await self.writer.write(
+        await self._commit(
+            publication,
             Write(
                 publication,
                 lines=(Line(publication.step, "Already done by an earlier attempt; reported again."),),
                 outcome=publication.step.value.lower(),
                 reports=True,
-            )
+            ),
         )
 
     async def still_open(self, publication: Publication, seconds: float | None = None, message: str = "") -> None:
@@ -245,10 +256,10 @@ class Ledger:
         state = dataclasses.replace(publication, next_check_time=None)
         lines = (Line(publication.step, message),) if message else ()
         tells = (("publication.unanswered", message),) if message else ()
-        await self.writer.write(Write(state, check_in_seconds=wait, lines=lines, tells=tells))
+        await self._commit(publication, Write(state, check_in_seconds=wait, lines=lines, tells=tells))
 
     async def refused(self, publication: Publication, failure: Failure) -> None:
-        """The platform's definite no, or proof that nothing came of an uncertain call; a later attempt may work."""
+        """The platform's definite no; a later attempt may work."""
         state = _emptied(publication)
         message = failure.message
         if failure.kind in FOR_NOW:
@@ -258,49 +269,70 @@ class Ledger:
             state = dataclasses.replace(
                 publication, step=step, next_check_time=None, upload_url="", needs_person=False, failure=failure
             )
-        await self.writer.write(Write(state, lines=(Line(state.step, message),), reports=True, failure=failure))
+        await self._commit(publication, Write(state, lines=(Line(state.step, message),), reports=True, failure=failure))
+
+    async def absent(self, publication: Publication, failure: Failure) -> None:
+        """Proof that nothing came of an uncertain call: a new attempt begins anew."""
+        await self._commit(
+            publication,
+            Write(
+                _emptied(publication),
+                lines=(Line(Step.OPENED, failure.message),),
+                reports=True,
+                failure=failure,
+                is_proven=True,
+            ),
+        )
 
     async def goes_on(self, publication: Publication, failure: Failure, sent_bytes: int) -> None:
-        """The platform lacks bytes of the handle and nothing was published: a new attempt goes on where it stands."""
+        """The platform lacks bytes of the handle and nothing was published: a new attempt goes on where it stands.
+
+        Raises Restored in an older epoch: another upload may have been finished since.
+        """
         state = dataclasses.replace(
             publication, step=Step.COMMITTING, next_check_time=None, needs_person=False, sent_bytes=sent_bytes
         )
-        await self.writer.write(Write(state, lines=(Line(state.step, failure.message),), reports=True, failure=failure))
+        await self._commit(
+            publication, Write(state, lines=(Line(state.step, failure.message),), reports=True, failure=failure)
+        )
 
     async def removed(self, publication: Publication) -> None:
         """The platform no longer shows it."""
         state = dataclasses.replace(publication, step=Step.REMOVED, next_check_time=None)
-        await self.writer.write(
-            Write(state, lines=(Line(state.step, "The platform no longer shows it."),), reports=True)
+        await self._commit(
+            publication, Write(state, lines=(Line(state.step, "The platform no longer shows it."),), reports=True)
         )
 
-    def settle(self, workspace_id: UUID, delivery_id: UUID, url: str | None) -> None:
-        """A person's word on an uncertain outcome: it is published, at `url` (which may be empty), or not (None).
+    def settle(self, workspace_id: UUID, delivery_id: UUID, verdict: Verdict | None) -> None:
+        """A person's word on an uncertain outcome: it is published, or not (None).
 
         Raises PublicationNotUncertain. Said again, it changes nothing.
         """
-        word = "A person says that it is " + ("not published." if url is None else "published.")
+        word = "A person says that it is " + ("published." if verdict else "not published.")
         for _ in range(3):  # an observer may write between our look and our word
             with self.database.transaction(workspace_id) as tx:
                 publication = store.read_publication(tx, self.vault, workspace_id, delivery_id)
-            if url is not None and publication.step is Step.PUBLISHED:
+                said_before = store.last_line(tx, publication) == word
+            if said_before and publication.step in (Step.OPENED, Step.PUBLISHED):
                 return
             if publication.step is not Step.UNCERTAIN:
                 raise domain.PublicationNotUncertain(
                     f"The publication is {publication.step.value}: there is nothing to settle.",
                     metadata={"step": publication.step.value},
                 )
-            if url is None:
+            if verdict is None:
                 failure = Failure(FailureKind.TRANSIENT, "SETTLED_NOT_PUBLISHED", word)
-                write = Write(_emptied(publication), lines=(Line(Step.OPENED, word),), reports=True, failure=failure)
+                lines = (Line(Step.OPENED, word),)
+                write = Write(_emptied(publication), lines=lines, reports=True, failure=failure, is_proven=True)
             else:
                 state = dataclasses.replace(
                     publication,
                     step=Step.PUBLISHED,
                     needs_person=False,
                     next_check_time=None,
-                    url=url,
-                    visibility=domain.Visibility.PUBLIC,
+                    platform_post_id=verdict.platform_post_id,
+                    url=verdict.url,
+                    visibility=verdict.visibility,
                 )
                 write = Write(state, ("publish_time",), lines=(Line(state.step, word),), reports=True)
             if not isinstance(self.writer.commit([write])[0], Fenced):
@@ -332,7 +364,11 @@ class Ledger:
             return store.last_line(tx, publication)
 
     async def _write(self, publication: Publication, state: Publication, message: str) -> Publication:
-        return await self.writer.write(Write(state, lines=self._lines(publication, state, message)))
+        return await self._commit(publication, Write(state, lines=self._lines(publication, state, message)))
+
+    async def _commit(self, before: Publication, write: Write) -> Publication:
+        domain.check_arrow(before.step, write.state.step)
+        return await self.writer.write(write)
 
     def _lines(self, before: Publication, state: Publication, message: str) -> tuple[Line, ...]:
         return (*self._first(before), Line(state.step, message))

@@ -12,7 +12,8 @@ from sqlalchemy import RowMapping
 from kit.timestamps import to_timestamp
 from services.publisher import domain
 from services.publisher.platforms.base import MediaFile
-from services.publisher.platforms.tiktok import Problem
+from services.publisher.platforms.common import Problem
+from services.publisher.platforms.tiktok import PRIVATE_LEVELS
 
 _OPTION_BOOLS = {"allow_comment", "allow_duet", "allow_stitch", "brand_organic", "branded_content", "is_ai_generated"}
 
@@ -101,6 +102,12 @@ def publication_to(
             for attempt in attempts
         ],
     )
+
+
+def chosen_visibility(publication: domain.Publication) -> domain.Visibility:
+    """Who sees a post that a person has found on the platform: whom its author chose."""
+    levels = {choices.get("privacy_level") for choices in publication.options.values()}
+    return domain.Visibility.PRIVATE if levels & set(PRIVATE_LEVELS) else domain.Visibility.PUBLIC
 
 
 def media_from(facts: pb.MediaFacts) -> MediaFile:

@@ -21,6 +21,7 @@ from services.publisher.domain import (
     FailureKind,
     Fenced,
     Publication,
+    Restored,
     Step,
 )
 from services.publisher.incidents import Incidents
@@ -85,6 +86,7 @@ class Observer:
             log.error("asking a platform broke", delivery_id=str(publication.delivery_id), exc_info=error)
 
     async def _check(self, publication: Publication) -> None:
+        account: Account | None = None
         try:
             account, tokens = await self.accounts.of(publication)
             adapter = self.adapters[account.platform]
@@ -94,14 +96,15 @@ class Observer:
             options = publication.options.get(account.platform.value.lower(), {})
             answer = await adapter.ask(account, options, publication.handle, tokens)
         except AttemptFailed as error:
+            if account is not None:
+                self.incidents.note_failure(account, error)
             await self._unanswered(publication, error.failure)
             return
         self.incidents.note_success(account)
         VERDICTS.labels(type(answer).__name__.lower()).inc()
         if publication.step is Step.PUBLISHED:
-            await (
-                self.ledger.removed(publication) if isinstance(answer, Gone) else self.ledger.still_open(publication)
-            )
+            gone = isinstance(answer, Gone) or _is_hidden(publication, answer)
+            await (self.ledger.removed(publication) if gone else self.ledger.still_open(publication))
         elif publication.step is Step.UNCERTAIN:
             await self._settle(publication, adapter, answer)
         else:
@@ -111,7 +114,7 @@ class Observer:
         """No failure of the question is a verdict, but whoever looks at the post must see why there is none yet."""
         VERDICTS.labels("unanswered").inc()
         message = ""
-        if failure.kind is not FailureKind.RATE_LIMITED:
+        if failure.kind is not FailureKind.RATE_LIMITED and publication.step is not Step.PUBLISHED:
             text = f"Asking the platform failed: {failure.message} It is asked again."
             if await asyncio.to_thread(self.ledger.last_line, publication) != text:
                 message = text  # said once, however often the same comes again
@@ -142,18 +145,26 @@ class Observer:
             case Complete(verdict=verdict, settled=True):
                 taken = Taken(verdict=verdict)
                 await self.ledger.taken(publication, taken, watch=adapter.traits.tells_removal)
-            case Complete() | Processing():
+            case Complete() | Processing() | Gone():
+                # Asked once more as accepted, it gets its verdict.
                 await self.ledger.taken(publication, Taken(), watch=False)
             case Incomplete(stored_bytes=stored) if stored is not None and 0 < publication.media_size <= stored:
                 await self.ledger.taken(publication, Taken(), watch=False)
             case Incomplete(stored_bytes=stored) if settled and stored is not None:
-                await self.ledger.goes_on(publication, _INTERRUPTED, stored)
+                await self._goes_on(publication, stored)
             case Failure():
                 await self.ledger.refused(publication, answer)
             case Unknown(message=message) if _waited(publication.doubt_time, domain.UNKNOWN_HANDLE_PATIENCE):
                 await self.ledger.uncertain(publication, message, needs_person=True)
             case _:
                 await self._wait(publication)
+
+    async def _goes_on(self, publication: Publication, stored_bytes: int) -> None:
+        try:
+            await self.ledger.goes_on(publication, _INTERRUPTED, stored_bytes)
+        except Restored:
+            cause = "The records were restored from a backup, and another upload may have been finished since."
+            await self.ledger.uncertain(publication, cause, needs_person=True)
 
     async def _search(self, publication: Publication, adapter: Adapter, account: Account, tokens: Tokens) -> None:
         """What is uncertain and has no handle: it is looked for among the account's recent posts."""
@@ -178,8 +189,10 @@ class Observer:
             case Found(taken=taken):
                 await self.ledger.taken(publication, taken, watch=adapter.traits.tells_removal)
             case Absent():
-                await self.ledger.refused(publication, _NOTHING_CAME)
-            case Unsettled(message=message) if _waited(publication.doubt_time, domain.DOUBT_PATIENCE):
+                await self.ledger.absent(publication, _NOTHING_CAME)
+            case Unsettled(message=message, is_final=final) if final or _waited(
+                publication.doubt_time, domain.DOUBT_PATIENCE
+            ):
                 await self.ledger.uncertain(publication, message, needs_person=True)
             case Unsettled():
                 await self._wait(publication)
@@ -197,6 +210,11 @@ class Observer:
 def _waited(since: datetime | None, patience: timedelta) -> bool:
     """Whether the platform has had so much time."""
     return since is not None and datetime.now(UTC) - since > patience
+
+
+def _is_hidden(publication: Publication, answer: Answer) -> bool:
+    """Whether a post that had a public id has none any more."""
+    return isinstance(answer, Complete) and bool(publication.platform_post_id) and not answer.verdict.platform_post_id
 
 
 def _patience(failure: Failure) -> float | None:

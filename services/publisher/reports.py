@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from google.protobuf.message import Message
 from reelroute.notification.v1 import notification_pb2
@@ -20,8 +21,16 @@ _SCHEDULER = "/reelroute.scheduler.v1.SchedulerService"
 _REPORTS_PER_CALL = 500  # ReportDeliveries takes 1,000
 
 
-def report(state: Publication, failure: Failure | None, now: datetime) -> pb.DeliveryReport:
-    """How a publication stands; `failure` when its attempt failed and the next one may work."""
+def of(state: Publication, failure: Failure | None, doubt: str, now: datetime) -> list[pb.DeliveryReport]:
+    """How a publication stands; `failure` when its attempt failed and the next one may work, `doubt` why its outcome is
+    uncertain ("": no answer came). What was removed was published before: whoever has not heard that hears both.
+    """
+    if state.step is Step.REMOVED:
+        return [_report(replace(state, step=Step.PUBLISHED), None, "", now), _report(state, None, "", now)]
+    return [_report(state, failure, doubt, now)]
+
+
+def _report(state: Publication, failure: Failure | None, doubt: str, now: datetime) -> pb.DeliveryReport:
     message = pb.DeliveryReport(
         workspace_id=str(state.workspace_id), delivery_id=str(state.delivery_id), attempt=state.attempt
     )
@@ -44,7 +53,8 @@ def report(state: Publication, failure: Failure | None, now: datetime) -> pb.Del
         case Step.REMOVED:
             message.removed.remove_time.CopyFrom(to_timestamp(now))
         case Step.UNCERTAIN:
-            text = uncertain_message("No usable answer came to the publishing call.", needs_person=state.needs_person)
+            cause = doubt or "No usable answer came to the publishing call."
+            text = uncertain_message(cause, needs_person=state.needs_person)[:2000]
             message.uncertain.CopyFrom(pb.Uncertain(message=text, needs_person=state.needs_person))
         case _:
             message.released.SetInParent()
@@ -70,7 +80,7 @@ def account_hold(workspace_id: UUID, account_id: UUID, reason: str) -> Notice:
         cause=pb.HOLD_CAUSE_ACCOUNT,
         reason=reason[:500],
     )
-    return _to_scheduler("PlaceHold", request, account_id)
+    return _to_scheduler("PlaceHold", request, account_id, workspace_id)
 
 
 def account_free(workspace_id: UUID, account_id: UUID) -> Notice:
@@ -82,10 +92,10 @@ def account_free(workspace_id: UUID, account_id: UUID) -> Notice:
         cause=pb.HOLD_CAUSE_ACCOUNT,
         due_action=pb.DUE_ACTION_BY_RULE,
     )
-    return _to_scheduler("LiftHold", request, account_id)
+    return _to_scheduler("LiftHold", request, account_id, workspace_id)
 
 
-def platform_hold(incident_id: UUID, platform: Platform, reason: str) -> Notice:
+def platform_hold(platform: Platform, reason: str) -> Notice:
     """The platform fails for many accounts: nothing more is sent to it."""
     request = pb.PlaceHoldRequest(
         scope=pb.HOLD_SCOPE_PLATFORM,
@@ -93,10 +103,10 @@ def platform_hold(incident_id: UUID, platform: Platform, reason: str) -> Notice:
         cause=pb.HOLD_CAUSE_INCIDENT,
         reason=reason[:500],
     )
-    return _to_scheduler("PlaceHold", request, incident_id)
+    return _to_scheduler("PlaceHold", request, _platform_id(platform))
 
 
-def platform_free(incident_id: UUID, platform: Platform) -> Notice:
+def platform_free(platform: Platform) -> Notice:
     """The platform answers again."""
     request = pb.LiftHoldRequest(
         scope=pb.HOLD_SCOPE_PLATFORM,
@@ -104,7 +114,12 @@ def platform_free(incident_id: UUID, platform: Platform) -> Notice:
         cause=pb.HOLD_CAUSE_INCIDENT,
         due_action=pb.DUE_ACTION_BY_RULE,
     )
-    return _to_scheduler("LiftHold", request, incident_id)
+    return _to_scheduler("LiftHold", request, _platform_id(platform))
+
+
+def _platform_id(platform: Platform) -> UUID:
+    """Holds of a platform reach the scheduler in their order, also those of different incidents."""
+    return uuid5(INSTALLATION, platform.value)
 
 
 def step(state: Publication, kind: str, summary: str, time: datetime) -> notification_pb2.RecordActivityRequest:
@@ -130,10 +145,13 @@ def _failure(failure: Failure) -> pb.Failure:
     return pb.Failure(
         kind=pb.FailureKind.Value(f"FAILURE_KIND_{failure.kind.value}"),
         reason=failure.reason[:100],
-        message=failure.message[:2000],
+        message=failure.message[:2000] or failure.reason,
         retry_time=to_timestamp(failure.retry_time) if failure.retry_time else None,
     )
 
 
-def _to_scheduler(method: str, request: Message, aggregate_id: UUID | None = None) -> Notice:
-    return Notice(INSTALLATION, aggregate_id or new_id(), "scheduler", f"{_SCHEDULER}/{method}", request)
+def _to_scheduler(
+    method: str, request: Message, aggregate_id: UUID | None = None, workspace_id: UUID = INSTALLATION
+) -> Notice:
+    """A call; with the workspace of the transaction that writes it, where that is one."""
+    return Notice(workspace_id, aggregate_id or new_id(), "scheduler", f"{_SCHEDULER}/{method}", request)

@@ -72,6 +72,7 @@ def moment(tx: Connection) -> tuple[datetime, Epoch]:
 
 # The columns that a write sets, with their types: what a JSON array of them is read as.
 _STATE = {
+    "publish_epoch": "int",
     "step": "text",
     "etag": "text",
     "options": "jsonb",
@@ -102,7 +103,6 @@ _BIRTH = {
     "workspace_id": "uuid",
     "post_id": "uuid",
     "account_id": "uuid",
-    "publish_epoch": "int",
 }
 
 
@@ -119,29 +119,37 @@ _INSERT = text(
     f"INSERT INTO publications ({', '.join((*_BIRTH, *_KEY, *_STATE))})"  # noqa: S608 - our own column names
     f" SELECT {', '.join(_value(column) for column in (*_BIRTH, *_KEY, *_STATE))}"
     f" FROM {_record({**_BIRTH, **_KEY, **_STATE})}"
-    " ON CONFLICT (delivery_id) DO NOTHING RETURNING delivery_id"
+    " ON CONFLICT (delivery_id) DO NOTHING RETURNING publication_id, attempt, revision"
 )
 _SAVE = text(
     f"UPDATE publications p SET ({', '.join(_STATE)}, revision, update_time) ="  # noqa: S608 - our own column names
     f" ROW({', '.join(_value(column) for column in _STATE)}, r.revision, now())"
     f" FROM {_record({**_KEY, **_STATE})}"
     " WHERE p.delivery_id = r.delivery_id AND p.attempt = r.attempt AND p.revision = r.revision - 1"
-    " RETURNING p.delivery_id"
+    " RETURNING p.publication_id, p.attempt, p.revision"
 )
+# One state of one publication, as one attempt wrote it.
+Head = tuple[UUID, int, int]
 
 
-def write_publications(tx: Connection, vault: Vault, states: Sequence[Publication]) -> set[UUID]:
-    """Stores new states; those of revision 1 are new publications. Returns the deliveries whose state was stored: the
+def head(state: Publication) -> Head:
+    """What tells this state from every other."""
+    return state.publication_id, state.attempt, state.revision
+
+
+def write_publications(tx: Connection, vault: Vault, states: Sequence[Publication]) -> set[Head]:
+    """Stores new states, each once; those of revision 1 are new publications. Returns those that were stored: the
     others are held by another attempt, or were written by another first.
     """
-    written: set[UUID] = set()
+    written: set[Head] = set()
     for statement, chosen in (
         (_INSERT, [state for state in states if state.revision == 1]),
         (_SAVE, [state for state in states if state.revision != 1]),
     ):
         if chosen:
             rows = json.dumps([_row(tx, vault, state) for state in chosen])
-            written.update(tx.execute(statement, {"rows": rows}).scalars())
+            found = tx.execute(statement, {"rows": rows})
+            written.update((row.publication_id, row.attempt, row.revision) for row in found)
     return written
 
 
@@ -194,20 +202,30 @@ _TAKE_OVER = text(
     """
 UPDATE publications p SET attempt = r.attempt, revision = p.revision + 1, update_time = now()
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(delivery_id uuid, attempt int)
-WHERE p.delivery_id = r.delivery_id AND p.attempt < r.attempt
+WHERE p.delivery_id = r.delivery_id AND (p.attempt < r.attempt OR p.publish_epoch < :epoch)
 RETURNING p.*
+"""
+)
+_TAKEN_ALREADY = text(
+    """
+SELECT p.* FROM publications p JOIN attempts a USING (publication_id, attempt),
+    jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(delivery_id uuid, attempt int)
+WHERE p.delivery_id = r.delivery_id AND p.attempt = r.attempt AND a.holder = :holder AND a.end_time IS NULL
 """
 )
 
 
-def take_over(tx: Connection, vault: Vault, claims: Sequence[Claim]) -> tuple[dict[UUID, Publication], set[UUID]]:
+def take_over(
+    tx: Connection, vault: Vault, claims: Sequence[Claim], epoch: Epoch
+) -> tuple[dict[UUID, Publication], set[UUID]]:
     """Gives publications of claimed deliveries to the claims' attempts. Returns those that there are, and the
     deliveries that a later attempt has: their claims are fenced.
+
+    In an older epoch any claim may take over: a restored scheduler counts attempts anew, and nothing is sent.
     """
-    rows = json.dumps([{"delivery_id": str(claim.delivery_id), "attempt": claim.attempt} for claim in claims])
-    taken = {
-        row["delivery_id"]: _publication(tx, vault, row) for row in tx.execute(_TAKE_OVER, {"rows": rows}).mappings()
-    }
+    rows = _claim_rows(claims)
+    found = tx.execute(_TAKE_OVER, {"rows": rows, "epoch": epoch.number}).mappings().all()
+    taken = {row["delivery_id"]: _publication(tx, vault, row) for row in found}
     others = [claim.delivery_id for claim in claims if claim.delivery_id not in taken]
     fenced = set(
         tx.execute(select(publications.c.delivery_id).where(publications.c.delivery_id.in_(others))).scalars()
@@ -217,14 +235,24 @@ def take_over(tx: Connection, vault: Vault, claims: Sequence[Claim]) -> tuple[di
     return taken, fenced
 
 
-def read_heads(tx: Connection, delivery_ids: Sequence[UUID]) -> dict[UUID, tuple[int, int]]:
-    """Attempt and revision of publications, by delivery."""
+def taken_already(tx: Connection, vault: Vault, claims: Sequence[Claim], holder: str) -> dict[UUID, Publication]:
+    """Publications that the claims' attempts have taken over before, for this holder, by delivery."""
+    rows = tx.execute(_TAKEN_ALREADY, {"rows": _claim_rows(claims), "holder": holder}).mappings().all()
+    return {row["delivery_id"]: _publication(tx, vault, row) for row in rows}
+
+
+def _claim_rows(claims: Sequence[Claim]) -> str:
+    return json.dumps([{"delivery_id": str(claim.delivery_id), "attempt": claim.attempt} for claim in claims])
+
+
+def read_heads(tx: Connection, publication_ids: Sequence[UUID]) -> set[Head]:
+    """How publications stand."""
     rows = tx.execute(
-        select(publications.c.delivery_id, publications.c.attempt, publications.c.revision).where(
-            publications.c.delivery_id.in_(delivery_ids)
+        select(publications.c.publication_id, publications.c.attempt, publications.c.revision).where(
+            publications.c.publication_id.in_(publication_ids)
         )
     )
-    return {row.delivery_id: (row.attempt, row.revision) for row in rows}
+    return {(row.publication_id, row.attempt, row.revision) for row in rows}
 
 
 # An earlier attempt that has no end by now died, or was cut off.
@@ -359,14 +387,12 @@ def last_line(tx: Connection, publication: Publication) -> str | None:
     ).scalar_one_or_none()
 
 
-def read_publication(
-    tx: Connection, vault: Vault, workspace_id: UUID, delivery_id: UUID, *, lock: bool = False
-) -> Publication:
-    """The ledger of a delivery; with `lock` it stays as it is. Raises PublicationNotFound."""
+def read_publication(tx: Connection, vault: Vault, workspace_id: UUID, delivery_id: UUID) -> Publication:
+    """The ledger of a delivery. Raises PublicationNotFound."""
     query = select(publications).where(
         publications.c.workspace_id == workspace_id, publications.c.delivery_id == delivery_id
     )
-    row = tx.execute(query.with_for_update() if lock else query).mappings().first()
+    row = tx.execute(query).mappings().first()
     if row is None:
         raise PublicationNotFound(
             "No publisher has begun this delivery yet, or the workspace has no such delivery.",

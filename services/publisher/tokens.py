@@ -69,7 +69,8 @@ class AccountTokens:
     database: Database
     vault: Vault
     account: Account
-    vendor: TokenVendor
+    # None: the platform's tokens have no end, and no refresh.
+    vendor: TokenVendor | None
     shared: Tokens
 
     async def access(self) -> str:
@@ -133,8 +134,10 @@ class AccountTokens:
             await asyncio.to_thread(self._release, lease_end)
 
     async def _refresh(self, pair: TokenPair) -> str:
+        if self.vendor is None:
+            return await self._lose(pair, "The platform no longer accepts the account's token. Connect it again.")
         if not pair.refresh_token:
-            return await self._lose(pair, "TikTok gave no refresh token when it was connected. Connect it again.")
+            return await self._lose(pair, "The platform gave no refresh token when it was connected. Connect it again.")
         try:
             grant = await self.vendor.refresh(pair.refresh_token)
         except VendorAccountProblem as refusal:
@@ -187,7 +190,11 @@ class AccountTokens:
 
     def _save(self, used: TokenPair, renewed: TokenPair) -> bool:
         with self.database.transaction(self.account.workspace_id) as tx:
-            return account_store.save_tokens(tx, self.vault, self.account, used, renewed)
+            before = account_store.save_tokens(tx, self.vault, self.account, used, renewed)
+            if before is AccountState.AUTHORIZATION_LOST:
+                # Another took its late answer for a loss.
+                store.tell(tx, [reports.account_free(self.account.workspace_id, self.account.account_id)])
+            return before is not None
 
     def _set_lost(self, used: TokenPair, problem: str) -> bool:
         account = self.account

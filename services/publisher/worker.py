@@ -41,11 +41,13 @@ Result = TypeVar("Result")
 
 IN_WORK = Gauge("reelroute_deliveries_in_work", "Deliveries that this process works on.")
 _DATABASE_THREADS = 8
+# How long a small claim waits for more room.
+_ROOM_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Platforms:
-    """The adapters, and the vendors that refresh their accounts' tokens. Made inside the loop."""
+    """The adapters, and the vendors that refresh their accounts' tokens where these end. Made inside the loop."""
 
     adapters: Mapping[domain.Platform, Adapter]
     vendors: Mapping[domain.Platform, TokenVendor]
@@ -141,7 +143,7 @@ class Worker:
 
             def tokens_of(account: Account) -> AccountTokens:
                 return AccountTokens(
-                    ledger.database, ledger.vault, account, platforms.vendors[account.platform], shared
+                    ledger.database, ledger.vault, account, platforms.vendors.get(account.platform), shared
                 )
 
             scheduler = SchedulerClient(config, scheduler_pb2_grpc.SchedulerServiceStub(to_scheduler), token)
@@ -174,11 +176,17 @@ class Worker:
             IN_WORK.dec()
             freed.set()
 
+        async def room() -> None:
+            while most - len(running) < least and not self._stopping.is_set():
+                freed.clear()
+                await _first(freed, self._stopping)
+
         back_off = 0.1
         while not self._stopping.is_set():
-            freed.clear()
-            if most - len(running) < least:
-                await _first(freed, self._stopping)
+            # Not for ever: what is in work may take long.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(room(), _ROOM_SECONDS)
+            if len(running) == most:
                 continue
             claiming = asyncio.create_task(scheduler.claim(most - len(running)))
             stopped = asyncio.create_task(self._stopping.wait())
@@ -187,6 +195,7 @@ class Worker:
             if not claiming.done():
                 # Nothing is handed to a caller who has gone.
                 claiming.cancel()
+                await asyncio.wait({claiming})
                 break
             try:
                 held = claiming.result()

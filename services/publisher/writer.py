@@ -4,18 +4,19 @@ A coroutine awaits its own write, and goes on when it is committed; so each step
 next begins, and costs its share of a batch. With a commit of its own each, ten times fewer would fit into a second.
 
 A write either takes place whole (state, attempt, lines, what is told) or, when another attempt holds the publication,
-not at all: Fenced. A batch that a single write spoils is settled one by one. When the database is away, or the answer
-to a commit is lost, the batch is tried again for some seconds; a write that is found to be stored already has taken
-place.
+not at all: Fenced. A batch that a single write spoils is halved until that one is alone. When the database is away, or
+the answer to a commit is lost, the batch is tried again for some seconds; a write that is found to be stored already
+has taken place.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from prometheus_client import Histogram
@@ -26,7 +27,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from kit.db import ALL_WORKSPACES, Database
 from kit.listen import notify
 from services.publisher import reports, store
-from services.publisher.domain import AlreadyBegun, Claim, Epoch, Failure, Fenced, Publication, Step
+from services.publisher.domain import AlreadyBegun, Claim, Epoch, Failure, Fenced, Publication, Restored, Step
 from services.publisher.store import Line
 from services.publisher.vault import Vault
 
@@ -46,7 +47,9 @@ class Write:
 
     `now` names the times of the state that are set to the moment of the commit; `check_in_seconds` sets next_check_time
     from there. `outcome` ends the attempt. `tells` are activities, as kind and sentence. With `reports`, the scheduler
-    is told how the publication stands; `failure` says why the attempt failed when the state does not.
+    is told how the publication stands; `failure` says why the attempt failed when the state does not, and `doubt` why
+    its outcome is uncertain. `is_proven`: nothing of it was published, whatever a restore may have taken from the
+    ledger; it belongs to the present epoch from now on.
     """
 
     state: Publication
@@ -56,6 +59,8 @@ class Write:
     outcome: str = ""
     reports: bool = False
     failure: Failure | None = None
+    doubt: str = ""
+    is_proven: bool = False
     tells: tuple[tuple[str, str], ...] = ()
 
 
@@ -97,7 +102,8 @@ class Writer:
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((request, future))
         if self._running is None:
-            self._running = asyncio.create_task(self._run())
+            # In a context of its own: it works for all, and its log lines are not those of whoever came first.
+            self._running = asyncio.create_task(self._run(), context=contextvars.Context())
         # Whoever waits may be canceled; what was asked for is committed all the same.
         result = await asyncio.shield(future)
         if isinstance(result, BaseException):
@@ -117,8 +123,7 @@ class Writer:
         while self._running is not None:
             await asyncio.wait({self._running})
 
-    async def _settle(self, requests: list[Request]) -> Sequence[Result]:
-        again = False
+    async def _settle(self, requests: list[Request], *, again: bool = False) -> Sequence[Result]:
         for wait in (*_WAITS_SECONDS, None):
             try:
                 return await asyncio.to_thread(self.commit, requests, again=again)
@@ -135,8 +140,12 @@ class Writer:
                     continue
                 if len(requests) == 1:
                     return [error]
-                log.warning("a batch of the ledger failed and is written one by one", exc_info=error)
-                return [(await self._settle([request]))[0] for request in requests]
+                log.warning("a batch of the ledger failed and is halved", writes=len(requests), exc_info=error)
+                half = len(requests) // 2
+                return [
+                    *await self._settle(requests[:half], again=again),
+                    *await self._settle(requests[half:], again=again),
+                ]
         raise AssertionError("the last wait returns")
 
     def commit(self, requests: Sequence[Request], *, again: bool = False) -> list[Result]:
@@ -148,19 +157,30 @@ class Writer:
         with self._database.transaction(ALL_WORKSPACES) as tx:
             now, epoch = store.moment(tx)
             results: dict[int, Result] = {}
-            self._take_over(tx, requests, epoch, results)
-            writes = [(at, _stamped(each, now)) for at, each in enumerate(requests) if isinstance(each, Write)]
+            self._take_over(tx, requests, now, epoch, results, again=again)
+            writes = [(at, _stamped(each, now, epoch)) for at, each in enumerate(requests) if isinstance(each, Write)]
             self._write(tx, writes, now, epoch, results, again=again)
         return [results[at] for at in range(len(requests))]
 
-    def _take_over(self, tx: Connection, requests: Sequence[Request], epoch: Epoch, results: dict[int, Result]) -> None:
+    def _take_over(
+        self,
+        tx: Connection,
+        requests: Sequence[Request],
+        now: datetime,
+        epoch: Epoch,
+        results: dict[int, Result],
+        *,
+        again: bool,
+    ) -> None:
         claims = [(at, each) for at, each in enumerate(requests) if isinstance(each, Claim)]
         if not claims:
             return
-        taken, fenced = store.take_over(tx, self._vault, [claim for _, claim in claims])
+        taken, fenced = store.take_over(tx, self._vault, [claim for _, claim in claims], epoch)
+        lost = [claim for _, claim in claims if claim.delivery_id in fenced]
+        mine = store.taken_already(tx, self._vault, lost, self._holder) if again and lost else {}
         for at, claim in claims:
-            results[at] = Fenced() if claim.delivery_id in fenced else Taken(taken.get(claim.delivery_id), epoch)
-        now = datetime.now(UTC) if not taken else store.database_time(tx)
+            found = taken.get(claim.delivery_id) or mine.get(claim.delivery_id)
+            results[at] = Taken(found, epoch) if found or claim.delivery_id not in fenced else Fenced()
         store.start_attempts(tx, list(taken.values()), self._holder)
         lines = [(each, now, Line(each.step, _TAKEN_OVER.format(each.attempt, self._holder, each.step.value)))
                  for each in taken.values()]  # fmt: skip
@@ -179,25 +199,27 @@ class Writer:
         current = []
         for at, write in writes:
             # After a restore nothing that began before goes out unasked.
-            late = write.state.step is Step.COMMITTING and write.state.publish_epoch != epoch.number
-            if late:
-                results[at] = Fenced()
+            if write.state.step is Step.COMMITTING and write.state.publish_epoch != epoch.number:
+                results[at] = Restored()
             else:
                 current.append((at, write))
-        stored = store.write_publications(tx, self._vault, [write.state for _, write in current])
-        heads = {}
-        if len(stored) < len(current):
-            heads = store.read_heads(tx, [write.state.delivery_id for _, write in current])
+        # Of two writes that follow the same state (one was canceled while it waited) the first is stored.
+        first = {store.head(write.state): write for _, write in reversed(current)}
+        stored = store.write_publications(tx, self._vault, [write.state for write in first.values()])
+        before = set()
+        if again and len(stored) < len(first):
+            # Their lines and reports were committed with them.
+            before = store.read_heads(tx, [write.state.publication_id for write in first.values()]) - stored
         done = []
         for at, write in current:
-            state = write.state
-            if state.delivery_id in stored:
+            head = store.head(write.state)
+            if head in stored and first[head] is write:
                 done.append(write)
-                results[at] = state
-            elif again and heads.get(state.delivery_id) == (state.attempt, state.revision):
-                results[at] = state  # its lines and reports were committed with it
+                results[at] = write.state
+            elif head in before and first[head] is write:
+                results[at] = write.state
             else:
-                results[at] = AlreadyBegun() if state.revision == 1 else Fenced()
+                results[at] = AlreadyBegun() if write.state.revision == 1 else Fenced()
         store.start_attempts(tx, [write.state for write in done if write.state.revision == 1], self._holder)
         store.insert_lines(tx, [(write.state, now, line) for write in done for line in write.lines])
         store.end_attempts(tx, [(write.state, write.outcome) for write in done if write.outcome])
@@ -205,7 +227,12 @@ class Writer:
             tx,
             [
                 *reports.to_scheduler(
-                    [reports.report(write.state, write.failure, now) for write in done if write.reports]
+                    [
+                        report
+                        for write in done
+                        if write.reports
+                        for report in reports.of(write.state, write.failure, write.doubt, now)
+                    ]
                 ),
                 *reports.to_feed(
                     [reports.step(write.state, kind, text, now) for write in done for kind, text in write.tells]
@@ -219,10 +246,12 @@ class Writer:
 _TAKEN_OVER = "Attempt {} by {}; the ledger is at {}."
 
 
-def _stamped(write: Write, now: datetime) -> Write:
+def _stamped(write: Write, now: datetime, epoch: Epoch) -> Write:
     """The write with its times, and the revision that it makes."""
     times: dict[str, datetime] = dict.fromkeys(write.now, now)
     if write.check_in_seconds is not None:
         times["next_check_time"] = now + timedelta(seconds=write.check_in_seconds)
     state = dataclasses.replace(write.state, revision=write.state.revision + 1, **times)  # type: ignore[arg-type]
+    if write.is_proven:
+        state = dataclasses.replace(state, publish_epoch=epoch.number)
     return dataclasses.replace(write, state=state)

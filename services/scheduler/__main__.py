@@ -10,14 +10,17 @@ from kit.db import ALL_WORKSPACES, Database
 from kit.idempotency import forget
 from kit.listen import Listener
 from kit.loop import Loop
-from services.scheduler import store
+from services.scheduler import dispatch, dispatch_store, holding, store
 from services.scheduler.api import SchedulerApi
 from services.scheduler.config import SchedulerConfig
-from services.scheduler.domain import RetryPolicy
+from services.scheduler.domain import Policy
+from services.scheduler.tables import requests
 from services.scheduler.waiting import DueBell
 
-WAITING = Gauge("reelroute_deliveries", "Deliveries that are due, or claimed.", ["state"])
+WAITING = Gauge("reelroute_deliveries", "Deliveries that are due, claimed or held.", ["state"])
 OLDEST_CLAIM = Gauge("reelroute_oldest_claim_seconds", "How long the oldest claim has been held.")
+OLDEST_DUE = Gauge("reelroute_oldest_due_seconds", "For how long the oldest due delivery has waited for a claim.")
+_LEFTOVERS = 5000
 
 
 def run(config: SchedulerConfig) -> None:
@@ -29,7 +32,14 @@ def run(config: SchedulerConfig) -> None:
     )
     relay = Loop("outbox relay", outbox.Relay(database, channels).run_once, interval_seconds=5)
     listener = Listener(database.url, {store.DUE_CHANNEL: bell.ring, f"{store.SCHEMA}_outbox": relay.wake})
-    policy = RetryPolicy(config.max_attempts, config.retry_first_seconds, config.retry_longest_seconds)
+    policy = Policy(
+        max_attempts=config.max_attempts,
+        first_seconds=config.retry_first_seconds,
+        longest_seconds=config.retry_longest_seconds,
+        max_crashes=config.max_crashes,
+        catch_up_gap_seconds=config.catch_up_gap_seconds,
+        outage_seconds=config.outage_seconds,
+    )
     service.serve(
         store.SCHEMA,
         config,
@@ -44,7 +54,10 @@ def run(config: SchedulerConfig) -> None:
         duties=[
             service.Duty("wake the claimers", config.poll_seconds, bell.ring),
             service.Duty("sweep expired leases", 2, lambda: sweep(database, bell)),
-            service.Duty("forget answered requests", 3600, lambda: forget(database, store.requests)),
+            service.Duty("watch for stalls", 10, lambda: watch(database)),
+            service.Duty("give back what lifted holds kept", 5, lambda: holding.give_back(database, policy)),
+            service.Duty("move finished deliveries of the version before", 60, lambda: archive(database)),
+            service.Duty("forget answered requests", 3600, lambda: forget(database, requests)),
         ],
         on_drain=bell.close,
     )
@@ -53,12 +66,28 @@ def run(config: SchedulerConfig) -> None:
 def sweep(database: Database, bell: DueBell) -> None:
     """Wakes the claimers when a lease has ended, and measures what waits."""
     with database.transaction(ALL_WORKSPACES) as tx:
-        until_due = store.seconds_until_due(tx, lead_seconds=0)
-        for state, count in store.count_by_state(tx).items():
+        until_due = dispatch_store.seconds_until_due(tx, lead_seconds=0)
+        for state, count in dispatch_store.count_by_state(tx).items():
             WAITING.labels(state).set(count)
-        OLDEST_CLAIM.set(store.oldest_claim_seconds(tx))
+        claim, due = dispatch_store.oldest_ages(tx)
+        OLDEST_CLAIM.set(claim)
+        OLDEST_DUE.set(due)
     if until_due is not None and until_due <= 0:
         bell.ring()
+
+
+def watch(database: Database) -> None:
+    """Tells of claims that do not move on."""
+    with database.transaction(ALL_WORKSPACES) as tx:
+        dispatch.tell_stalled(tx)
+
+
+def archive(database: Database) -> None:
+    """Moves what is finished out of the table that claims read."""
+    moved = _LEFTOVERS
+    while moved == _LEFTOVERS:
+        with database.transaction(ALL_WORKSPACES) as tx:
+            moved = dispatch_store.archive_leftovers(tx, _LEFTOVERS)
 
 
 if __name__ == "__main__":

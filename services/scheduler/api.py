@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import grpc
@@ -15,12 +15,25 @@ from sqlalchemy import Connection
 from kit import rpc_server
 from kit.activity import activity
 from kit.db import ALL_WORKSPACES, Database
-from kit.errors import FieldViolation, InvalidArgument
+from kit.errors import FieldViolation, InvalidArgument, ReelrouteError
 from kit.idempotency import once
 from kit.outbox import Notice
 from kit.paging import Page
 from kit.timestamps import from_timestamp, to_timestamp
-from services.scheduler import domain, messages, store
+from services.scheduler import (
+    catching_up,
+    deciding,
+    dispatch,
+    dispatch_store,
+    domain,
+    hold_store,
+    holding,
+    messages,
+    store,
+)
+from services.scheduler.deciding import NOBODY, Fate
+from services.scheduler.dispatch_store import Held
+from services.scheduler.tables import requests
 from services.scheduler.waiting import DueBell, claim_or_wait
 
 CLAIM_SECONDS = Histogram("reelroute_claim_seconds", "Time of one claim in the database.")
@@ -31,13 +44,12 @@ _TIME_FIELDS = {"local_time", "time_zone", "ambiguous_time"}
 class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
     """See scheduler.proto for what each RPC promises."""
 
-    def __init__(
-        self, database: Database, bell: DueBell, policy: domain.RetryPolicy, *, poll_seconds: float = 5
-    ) -> None:
+    def __init__(self, database: Database, bell: DueBell, policy: domain.Policy, *, poll_seconds: float = 5) -> None:
         self._database = database
         self._bell = bell
         self._policy = policy
         self._poll_seconds = poll_seconds
+        self._turns = dispatch.Turns()
         self._validator = protovalidate.Validator()
 
     def CreatePost(self, request: pb.CreatePostRequest, context: grpc.ServicerContext) -> pb.CreatePostResponse:
@@ -54,7 +66,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
 
             return once(
                 tx,
-                store.requests,
+                requests,
                 workspace_id=workspace_id,
                 request_id=request.request_id,
                 request=request,
@@ -71,7 +83,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
                 return self._batch(tx, request, store.database_time(tx))
             return once(
                 tx,
-                store.requests,
+                requests,
                 workspace_id=workspace_id,
                 request_id=request.request_id,
                 request=request,
@@ -99,7 +111,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
             store.tell(tx, [_created(post) for post in posts])
         return pb.BatchCreatePostsResponse(results=results)
 
-    def _check(self, message: pb.PostDraft) -> None:
+    def _check(self, message: pb.PostDraft | pb.DeliveryReport) -> None:
         violations = rpc_server.check(self._validator, message)
         if violations:
             raise InvalidArgument(f"{violations[0].field}: {violations[0].description}", violations)
@@ -161,11 +173,115 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
             post = store.read_post(tx, workspace_id, post_id, lock=True)
             ended = domain.deliveries_to_cancel(post)
             if ended:
-                store.cancel_deliveries(tx, workspace_id, ended)
+                canceled = Fate(domain.DeliveryState.CANCELED)
+                dispatch_store.settle(tx, [(delivery_id, canceled) for delivery_id in ended])
                 post = store.read_post(tx, workspace_id, post_id)
                 now = store.database_time(tx)
                 store.tell(tx, [_about(post, "post.canceled", "The post was canceled before it went out.", now)])
         return pb.CancelPostResponse(post=messages.post_to(post))
+
+    def DecideDeliveries(
+        self, request: pb.DecideDeliveriesRequest, context: grpc.ServicerContext
+    ) -> pb.DecideDeliveriesResponse:
+        workspace_id = UUID(request.workspace_id)
+        ids = [UUID(each) for each in request.delivery_ids]
+        action = messages.decision_from(request.decision)
+        with self._database.transaction(workspace_id) as tx:
+            decided = holding.decide(tx, self._policy, workspace_id, ids, action)
+        return pb.DecideDeliveriesResponse(results=[_decided(decided[each]) for each in ids])
+
+    def PlaceHold(self, request: pb.PlaceHoldRequest, context: grpc.ServicerContext) -> pb.PlaceHoldResponse:
+        scope, cause = messages.scope_from(request.scope), messages.cause_from(request.cause)
+        owner = _owner(request.workspace_id, scope, request.target)
+        with self._database.transaction(ALL_WORKSPACES if owner == NOBODY else owner) as tx:
+            hold, held = holding.place(tx, owner, scope, request.target, cause, request.reason)
+        return pb.PlaceHoldResponse(hold=messages.hold_to(hold, held))
+
+    def LiftHold(self, request: pb.LiftHoldRequest, context: grpc.ServicerContext) -> pb.LiftHoldResponse:
+        owner = UUID(request.workspace_id) if request.workspace_id else NOBODY
+        with self._database.transaction(ALL_WORKSPACES if owner == NOBODY else owner) as tx:
+            hold = self._hold(tx, request, owner)
+            if hold is None:
+                return pb.LiftHoldResponse()
+            held = holding.begin_lift(tx, hold, messages.due_action_from(request.due_action))
+        # What is left over when this process dies here, every process finishes.
+        holding.give_back(self._database, self._policy)
+        return pb.LiftHoldResponse(held_deliveries=held)
+
+    def _hold(self, tx: Connection, request: pb.LiftHoldRequest, owner: UUID) -> domain.Hold | None:
+        if request.hold_id:
+            hold = hold_store.read_hold(tx, owner, UUID(request.hold_id))
+            if hold is None:
+                raise domain.HoldNotFound(
+                    "There is no hold with this id; perhaps it was lifted already.",
+                    metadata={"hold_id": request.hold_id},
+                )
+            return hold
+        scope, cause = messages.scope_from(request.scope), messages.cause_from(request.cause)
+        owner = _owner(request.workspace_id, scope, request.target)
+        return hold_store.find_hold(tx, owner, scope, request.target, cause)
+
+    def ListHolds(self, request: pb.ListHoldsRequest, context: grpc.ServicerContext) -> pb.ListHoldsResponse:
+        workspace_id = UUID(request.workspace_id)
+        page = Page.parse(request.page_size, request.page_token, (datetime, UUID))
+        # Holds of everything and of a platform are of no workspace, and concern each.
+        with self._database.transaction(ALL_WORKSPACES) as tx:
+            holds = hold_store.list_holds(tx, workspace_id, page)
+            shown = holds[: page.size]
+            held = hold_store.count_held(tx, [hold.hold_id for hold in shown], workspace_id)
+        token = Page.token(shown[-1].create_time, shown[-1].hold_id) if len(holds) > page.size else ""
+        return pb.ListHoldsResponse(
+            holds=[messages.hold_to(hold, held.get(hold.hold_id, 0)) for hold in shown], next_page_token=token
+        )
+
+    def SetChannelRules(
+        self, request: pb.SetChannelRulesRequest, context: grpc.ServicerContext
+    ) -> pb.SetChannelRulesResponse:
+        workspace_id = UUID(request.workspace_id)
+        rules = messages.rules_from(request.rules)
+        with self._database.transaction(workspace_id) as tx:
+            hold_store.set_rules(tx, workspace_id, rules)
+        return pb.SetChannelRulesResponse(rules=messages.rules_to(rules))
+
+    def ListChannelRules(
+        self, request: pb.ListChannelRulesRequest, context: grpc.ServicerContext
+    ) -> pb.ListChannelRulesResponse:
+        workspace_id = UUID(request.workspace_id)
+        page = Page.parse(request.page_size, request.page_token, (str,))
+        with self._database.transaction(workspace_id) as tx:
+            rules = hold_store.list_rules(tx, workspace_id, page)
+        shown = rules[: page.size]
+        token = Page.token(shown[-1].channel) if len(rules) > page.size else ""
+        return pb.ListChannelRulesResponse(rules=[messages.rules_to(each) for each in shown], next_page_token=token)
+
+    def ListOutages(self, request: pb.ListOutagesRequest, context: grpc.ServicerContext) -> pb.ListOutagesResponse:
+        workspace_id = UUID(request.workspace_id)
+        page = Page.parse(request.page_size, request.page_token, (datetime, UUID))
+        with self._database.transaction(workspace_id) as tx:
+            outages = hold_store.list_outages(tx, workspace_id, page)
+        shown = outages[: page.size]
+        token = Page.token(shown[-1][0].start_time, shown[-1][0].outage_id) if len(outages) > page.size else ""
+        return pb.ListOutagesResponse(
+            outages=[messages.outage_to(outage, delayed) for outage, delayed in shown], next_page_token=token
+        )
+
+    def ListOutageDeliveries(
+        self, request: pb.ListOutageDeliveriesRequest, context: grpc.ServicerContext
+    ) -> pb.ListOutageDeliveriesResponse:
+        workspace_id, outage_id = UUID(request.workspace_id), UUID(request.outage_id)
+        page = Page.parse(request.page_size, request.page_token, (datetime, UUID))
+        with self._database.transaction(workspace_id) as tx:
+            delayed = hold_store.list_outage_deliveries(tx, workspace_id, outage_id, page)
+            if not delayed and page.after is None:
+                raise domain.OutageNotFound(
+                    "No outage with this id delayed a delivery of the workspace.",
+                    metadata={"outage_id": str(outage_id)},
+                )
+        shown = delayed[: page.size]
+        token = Page.token(shown[-1].schedule_time, shown[-1].delivery_id) if len(delayed) > page.size else ""
+        return pb.ListOutageDeliveriesResponse(
+            deliveries=[messages.delivery_to(each) for each in shown], next_page_token=token
+        )
 
     def ClaimDueDeliveries(
         self, request: pb.ClaimDueDeliveriesRequest, context: grpc.ServicerContext
@@ -175,8 +291,11 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
 
         def claim() -> list[domain.Claimed]:
             with CLAIM_SECONDS.time(), self._database.transaction(ALL_WORKSPACES) as tx:
-                claimed = store.claim(
+                catching_up.note_asked(tx, self._policy)
+                claimed = dispatch.claim(
                     tx,
+                    self._policy,
+                    self._turns,
                     holder=request.holder,
                     batch=request.max_deliveries,
                     lease_seconds=request.lease_duration.ToTimedelta().total_seconds(),
@@ -187,7 +306,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
 
         def seconds_until_due() -> float | None:
             with self._database.transaction(ALL_WORKSPACES) as tx:
-                return store.seconds_until_due(tx, lead)
+                return dispatch_store.seconds_until_due(tx, lead)
 
         claimed = claim_or_wait(
             self._bell,
@@ -202,80 +321,119 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
             claim_time=to_timestamp(claimed_at[0]) if claimed_at else None,
         )
 
+    def RenewDeliveries(
+        self, request: pb.RenewDeliveriesRequest, context: grpc.ServicerContext
+    ) -> pb.RenewDeliveriesResponse:
+        held = [messages.held_from(each) for each in request.deliveries]
+        with self._database.transaction(ALL_WORKSPACES) as tx:
+            kept = dispatch_store.renew(tx, held, request.lease_duration.ToTimedelta().total_seconds())
+        return pb.RenewDeliveriesResponse(
+            lost_delivery_ids=[str(each.delivery_id) for each in held if each.delivery_id not in kept]
+        )
+
+    def AuthorizeDeliveries(
+        self, request: pb.AuthorizeDeliveriesRequest, context: grpc.ServicerContext
+    ) -> pb.AuthorizeDeliveriesResponse:
+        asked = [messages.held_from(each) for each in request.deliveries]
+        with self._database.transaction(ALL_WORKSPACES) as tx:
+            lease_seconds = request.lease_duration.ToTimedelta().total_seconds()
+            answers = dispatch.authorize(tx, self._policy, asked, lease_seconds)
+        return pb.AuthorizeDeliveriesResponse(authorizations=[_AUTHORIZATION[each] for each in answers])
+
+    def ReportDeliveries(
+        self, request: pb.ReportDeliveriesRequest, context: grpc.ServicerContext
+    ) -> pb.ReportDeliveriesResponse:
+        refusals: dict[int, ReelrouteError] = {}
+        taken: list[tuple[int, dispatch.Report]] = []
+        for index, message in enumerate(request.reports):
+            try:
+                self._check(message)
+                taken.append((index, messages.report_from(message)))
+            except InvalidArgument as refusal:
+                refusals[index] = refusal
+        with self._database.transaction(ALL_WORKSPACES) as tx:
+            answers = dispatch.report(tx, self._policy, [each for _, each in taken])
+        for (index, each), answer in zip(taken, answers, strict=True):
+            lost = _report_refusal(each, answer)
+            if lost is not None:
+                refusals[index] = lost
+        return pb.ReportDeliveriesResponse(
+            refusals=[
+                pb.ReportRefusal(index=index, reason=error.reason, message=error.message)
+                for index, error in sorted(refusals.items())
+            ]
+        )
+
     def RenewDelivery(
         self, request: pb.RenewDeliveryRequest, context: grpc.ServicerContext
     ) -> pb.RenewDeliveryResponse:
         workspace_id, delivery_id = UUID(request.workspace_id), UUID(request.delivery_id)
+        seconds = request.lease_duration.ToTimedelta().total_seconds()
         with self._database.transaction(workspace_id) as tx:
-            seconds = request.lease_duration.ToTimedelta().total_seconds()
-            expires = store.renew(tx, workspace_id, delivery_id, request.attempt, seconds)
-            if expires is None:
-                raise domain.lost_lease(store.read_delivery(tx, workspace_id, delivery_id), request.attempt)
+            if not dispatch_store.renew(tx, [Held(workspace_id, delivery_id, request.attempt)], seconds):
+                delivery = dispatch_store.read_delivery(tx, workspace_id, delivery_id)
+                raise deciding.lost_lease(delivery, request.attempt)
+            expires = store.database_time(tx) + timedelta(seconds=seconds)
         return pb.RenewDeliveryResponse(lease_expire_time=to_timestamp(expires))
 
     def CompleteDelivery(
         self, request: pb.CompleteDeliveryRequest, context: grpc.ServicerContext
     ) -> pb.CompleteDeliveryResponse:
-        workspace_id, delivery_id = UUID(request.workspace_id), UUID(request.delivery_id)
-        with self._database.transaction(workspace_id) as tx:
-            delivery = store.read_delivery(tx, workspace_id, delivery_id)
-            reported = (
-                domain.DeliveryState.CONFIRMING if request.HasField("accepted") else domain.DeliveryState.PUBLISHED
-            )
-            if not domain.takes_report(delivery, request.attempt, reported):
-                return pb.CompleteDeliveryResponse()
-            if reported is domain.DeliveryState.CONFIRMING:
-                store.set_confirming(tx, workspace_id, delivery_id, request.attempt)
-                time = from_timestamp(request.accepted.accept_time, "accepted.accept_time")
-                text = "The platform has everything; its verdict is awaited."
-                store.tell(tx, [_on(workspace_id, delivery, "delivery.confirming", text, time)])
-            else:
-                published = request.published
-                time = from_timestamp(published.publish_time, "published.publish_time")
-                store.set_published(
-                    tx,
-                    workspace_id,
-                    delivery_id,
-                    request.attempt,
-                    platform_post_id=published.platform_post_id,
-                    url=published.url,
-                    visibility=messages.visibility_from(published.visibility),
-                    publish_time=time,
-                )
-                visibility = pb.Visibility.Name(published.visibility).removeprefix("VISIBILITY_").lower()
-                text = f"Published ({visibility})" + (f": {published.url}" if published.url else ".")
-                store.tell(
-                    tx,
-                    [
-                        _on(
-                            workspace_id,
-                            delivery,
-                            "delivery.published",
-                            text,
-                            time,
-                            url=published.url,
-                            platform_post_id=published.platform_post_id,
-                            visibility=visibility,
-                        )
-                    ],
-                )
+        report = pb.DeliveryReport(
+            workspace_id=request.workspace_id, delivery_id=request.delivery_id, attempt=request.attempt
+        )
+        if request.HasField("accepted"):
+            report.accepted.CopyFrom(request.accepted)
+        else:
+            report.published.CopyFrom(request.published)
+        self._report_one(report)
         return pb.CompleteDeliveryResponse()
 
     def FailDelivery(self, request: pb.FailDeliveryRequest, context: grpc.ServicerContext) -> pb.FailDeliveryResponse:
-        workspace_id, delivery_id = UUID(request.workspace_id), UUID(request.delivery_id)
-        failure = messages.failure_from(request.failure)
-        with self._database.transaction(workspace_id) as tx:
-            delivery = store.read_delivery(tx, workspace_id, delivery_id)
-            now = store.database_time(tx)
-            state, due_time = domain.after_failure(failure, request.attempt, self._policy, now)
-            if not domain.takes_report(delivery, request.attempt, state):
-                return pb.FailDeliveryResponse()
-            store.set_failed(
-                tx, workspace_id, delivery_id, request.attempt, failure=failure, state=state, due_time=due_time
+        self._report_one(
+            pb.DeliveryReport(
+                workspace_id=request.workspace_id,
+                delivery_id=request.delivery_id,
+                attempt=request.attempt,
+                failure=request.failure,
             )
-            kind, text = domain.told_failure(failure, request.attempt, state, due_time, now)
-            store.tell(tx, [_on(workspace_id, delivery, kind, text, now, reason=failure.reason)])
+        )
         return pb.FailDeliveryResponse()
+
+    def _report_one(self, message: pb.DeliveryReport) -> None:
+        report = messages.report_from(message)
+        with self._database.transaction(report.workspace_id) as tx:
+            (answer,) = dispatch.report(tx, self._policy, [report])
+        refusal = _report_refusal(report, answer)
+        if refusal is not None:
+            raise refusal
+
+
+_AUTHORIZATION = {
+    True: pb.AUTHORIZATION_GRANTED,
+    False: pb.AUTHORIZATION_WITHDRAWN,
+    None: pb.AUTHORIZATION_LEASE_LOST,
+}
+
+
+def _owner(workspace_id: str, scope: domain.HoldScope, target: str) -> UUID:
+    """Whose a hold is."""
+    domain.check_hold(UUID(workspace_id) if workspace_id else None, scope, target)
+    return UUID(workspace_id) if workspace_id else NOBODY
+
+
+def _report_refusal(report: dispatch.Report, answer: domain.Delivery | bool | None) -> ReelrouteError | None:
+    if answer is None:
+        return domain.DeliveryNotFound(
+            "There is no delivery with this id in the workspace.", metadata={"delivery_id": str(report.delivery_id)}
+        )
+    return deciding.lost_lease(answer, report.attempt) if isinstance(answer, domain.Delivery) else None
+
+
+def _decided(result: domain.Delivery | ReelrouteError) -> pb.DecisionResult:
+    if isinstance(result, ReelrouteError):
+        return pb.DecisionResult(refusal=pb.DraftRefusal(reason=result.reason, message=result.message))
+    return pb.DecisionResult(delivery=messages.delivery_to(result))
 
 
 def _only(message: pb.PostDraft, name: str) -> pb.PostDraft:
@@ -306,18 +464,3 @@ def _created(post: domain.Post) -> Notice:
 
 def _about(post: domain.Post, kind: str, summary: str, time: datetime) -> Notice:
     return activity(post.workspace_id, kind, summary, time, post_id=post.post_id)
-
-
-def _on(
-    workspace_id: UUID, delivery: domain.Delivery, kind: str, summary: str, time: datetime, **attributes: str
-) -> Notice:
-    return activity(
-        workspace_id,
-        kind,
-        summary,
-        time,
-        post_id=delivery.post_id,
-        delivery_id=delivery.delivery_id,
-        account_id=delivery.account_id,
-        attributes=attributes,
-    )

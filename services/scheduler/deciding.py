@@ -13,11 +13,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.scheduler.domain import (
-    FINISHED,
     IN_WORK,
     ChannelRules,
     Delivery,
+    DeliveryNotWaiting,
     DeliveryState,
+    DueAction,
     Failure,
     FailureKind,
     Hold,
@@ -26,11 +27,12 @@ from services.scheduler.domain import (
     LateAction,
     Lateness,
     LeaseLost,
-    RetryPolicy,
+    Policy,
     Schedule,
     instant_at,
 )
 
+# Whose holds those of everything and of a platform are.
 NOBODY = UUID(int=0)
 # A wait that its author should hear of: the post goes out in another hour than planned.
 LONG_WAIT = timedelta(hours=1)
@@ -72,7 +74,7 @@ class Reported(enum.Enum):
     LOST = "lost"  # its attempt no longer holds the delivery
 
 
-def rules_of(own: Lateness | None, channel: str, rules: Mapping[str, ChannelRules], policy: RetryPolicy) -> Rules:
+def rules_of(own: Lateness | None, channel: str, rules: Mapping[str, ChannelRules], policy: Policy) -> Rules:
     """What applies: the post's own lateness, else its channel's, else the workspace's (""), else 6 h and ASK."""
     chosen = [rules[name] for name in dict.fromkeys((channel, "")) if name in rules]
     lateness = own or next((each.lateness for each in chosen if each.lateness), None) or Lateness()
@@ -114,12 +116,17 @@ def on_due(delivery: Delivery, hold: Hold | None, rules: Rules, now: datetime) -
     """What becomes of a delivery that is due, or asks to go out; None: it may."""
     if hold is not None:
         return held(hold)
-    if now - delivery.schedule_time > timedelta(seconds=rules.lateness.max_seconds):
-        return too_late(delivery, rules.lateness, now)
+    if is_too_late(delivery, rules, now):
+        return too_late(delivery, rules.lateness)
     return None
 
 
-def too_late(delivery: Delivery, lateness: Lateness, now: datetime) -> Fate:
+def is_too_late(delivery: Delivery, rules: Rules, time: datetime) -> bool:
+    """Whether it would go out later than its rule allows."""
+    return time - delivery.schedule_time > timedelta(seconds=rules.lateness.max_seconds)
+
+
+def too_late(delivery: Delivery, lateness: Lateness) -> Fate:
     """What its rule says. A move to the next slot has no times yet: whoever knows the account's plan adds them."""
     late = f"It was to go out at {delivery.schedule_time:%Y-%m-%d %H:%M} UTC and is more than"
     late = f"{late} {_span(lateness.max_seconds)} late."
@@ -134,9 +141,43 @@ def too_late(delivery: Delivery, lateness: Lateness, now: datetime) -> Fate:
             return Fate(DeliveryState.SCHEDULED, "delivery.moved", "TOO_LATE", f"{late} It moves to its next slot.")
 
 
-def asked(message: str) -> Fate:
-    """It waits for a decision."""
-    return Fate(DeliveryState.MISSED, "delivery.missed", "ASKED", message, needs_person=True)
+def released(delivery: Delivery, action: DueAction, rules: Rules, pace: Pace) -> Fate:
+    """What becomes of a delivery that was kept back, missed, parked, or late after an outage. Never early."""
+    match action:
+        case DueAction.BY_RULE:
+            if is_too_late(delivery, rules, pace.next_turn(delivery)):
+                return too_late(delivery, rules.lateness)
+            return Fate(DeliveryState.SCHEDULED, due_time=pace.turn(delivery))
+        case DueAction.PUBLISH:
+            due = pace.turn(delivery)
+            # A new time: nobody calls it late again.
+            return Fate(DeliveryState.SCHEDULED, due_time=due, schedule_time=max(due, delivery.schedule_time))
+        case DueAction.NEXT_SLOT:
+            return Fate(DeliveryState.SCHEDULED, "delivery.moved", "MOVED", "It was moved to its next slot.")
+        case DueAction.ASK:
+            message = "It was kept back, and waits for a decision: publish it now, at its next slot, or drop it."
+            return Fate(DeliveryState.MISSED, "delivery.missed", "ASKED", message, needs_person=True)
+        case DueAction.DROP:
+            return Fate(DeliveryState.CANCELED, "delivery.dropped", "DROPPED", "It was dropped by a decision.")
+
+
+class Pace:
+    """The turns of late deliveries: those of one account leave `gap_seconds` apart, the first at once."""
+
+    def __init__(self, gap_seconds: float, now: datetime) -> None:
+        self._gap = timedelta(seconds=gap_seconds)
+        self._now = now
+        self._next: dict[UUID, datetime] = {}
+
+    def next_turn(self, delivery: Delivery) -> datetime:
+        """When it may leave; not before its own due time."""
+        return max(delivery.due_time, self._next.get(delivery.account_id, self._now))
+
+    def turn(self, delivery: Delivery) -> datetime:
+        """The same, and the next of its account may leave a gap later."""
+        due = self.next_turn(delivery)
+        self._next[delivery.account_id] = due + self._gap
+        return due
 
 
 def parked(delivery: Delivery, crashes: int) -> Fate:
@@ -162,9 +203,9 @@ def next_slot(schedule: Schedule, taken: frozenset[datetime], now: datetime) -> 
 
 
 def takes_report(delivery: Delivery, attempt: int) -> Reported | None:
-    """Whether a report of an attempt can change the delivery: None when it can.
+    """Whether a report of an attempt, other than that it is published, can change the delivery: None when it can.
 
-    In work an attempt may report acceptance, doubt and verdict in any order: what is final stays, see `on_outcome`.
+    In work an attempt may report acceptance, doubt and failure in any order; see `confirms` and `doubts`.
     """
     if delivery.attempt != attempt:
         return Reported.LOST
@@ -193,7 +234,7 @@ def after_failure(
     failure: Failure,
     delivery: Delivery,
     rules: Rules,
-    policy: RetryPolicy,
+    policy: Policy,
     hold: Hold | None,
     now: datetime,
     chance: float | None = None,
@@ -243,10 +284,34 @@ def given_back(delivery: Delivery) -> Fate:
     return Fate(DeliveryState.SCHEDULED, reason=delivery.failure_reason, message=delivery.failure_message)
 
 
+def stall_text(holder: str, busy_with: str, *, lease_ended: bool, idle_seconds: float) -> str:
+    """Why a claimed delivery does not move on, as far as it is known."""
+    since = f"for {_span(round(idle_seconds))}"
+    if lease_ended:
+        return (
+            f"Its publisher {holder} has been silent {since}, and no other has taken it over. Is a publisher running,"
+            " and does it reach the scheduler?"
+        )
+    return f"It has not moved on {since}: its publisher {holder} is still {busy_with or 'at its beginning'}."
+
+
 def waits_for_decision(delivery: Delivery) -> bool:
     """Whether a person may decide it here."""
     parked_ = delivery.state is DeliveryState.HELD and delivery.hold_cause is HoldCause.CRASHES
     return delivery.state is DeliveryState.MISSED or parked_
+
+
+def not_waiting(delivery: Delivery) -> DeliveryNotWaiting:
+    """The refusal for a delivery that nobody needs to decide."""
+    what = {
+        DeliveryState.UNCERTAIN: "say at the publisher whether it is published",
+        DeliveryState.HELD: "lift its hold",
+        DeliveryState.SCHEDULED: "change or cancel its post",
+    }.get(delivery.state, "there is nothing to decide")
+    return DeliveryNotWaiting(
+        f"This delivery is {delivery.state.value} and waits for no decision: {what}.",
+        metadata={"delivery_id": str(delivery.delivery_id), "state": delivery.state.value},
+    )
 
 
 def lost_lease(delivery: Delivery, attempt: int) -> LeaseLost:
@@ -256,11 +321,6 @@ def lost_lease(delivery: Delivery, attempt: int) -> LeaseLost:
         " Stop working on it.",
         metadata={"state": delivery.state.value, "attempt": str(delivery.attempt)},
     )
-
-
-def is_final(state: DeliveryState) -> bool:
-    """Whether a delivery in this state leaves the hot table."""
-    return state in FINISHED
 
 
 def _span(seconds: int) -> str:

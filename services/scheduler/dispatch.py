@@ -1,11 +1,11 @@
-"""What publishers ask for: claims, leases, grants, reports. Each call is one transaction of a few statements for its batch.
+"""What publishers ask for: claims, grants, reports. Each call is one transaction of a few statements for its batch.
 
 The stores read and write, deciding.py decides; here is the order in which that happens, and what is told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -15,29 +15,19 @@ from sqlalchemy import Connection
 
 from kit.activity import activities, activity_request
 from services.scheduler import deciding, dispatch_store, hold_store, store
-from services.scheduler.deciding import Fate, Reported, Rules
-from services.scheduler.dispatch_store import NOBODY, Picked, Publication
+from services.scheduler.deciding import NOBODY, Fate, Reported, Rules
+from services.scheduler.dispatch_store import Held, Picked, Publication
 from services.scheduler.domain import (
     Claimed,
     Delivery,
     DeliveryState,
     Failure,
-    RetryPolicy,
+    Policy,
 )
 
 Activity = notification_pb2.RecordActivityRequest
 # A grant is given no sooner than this before the due time; scheduler.proto.
 GRANT_AHEAD_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What became of an attempt: one of the outcomes of scheduler.proto's DeliveryReport."""
-
-    workspace_id: UUID
-    delivery_id: UUID
-    attempt: int
-    outcome: Publication | Failure | Accepted | Uncertain | Removed | Released
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +57,22 @@ class Released:
     """Nothing was done."""
 
 
+Outcome = Publication | Failure | Accepted | Uncertain | Removed | Released
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of an attempt."""
+
+    workspace_id: UUID
+    delivery_id: UUID
+    attempt: int
+    outcome: Outcome
+
+
 @dataclass(slots=True)
 class Turns:
-    """Where a process stands in the turns of the workspaces. `crowded`: the last claim found more than it could take."""
+    """Where a process stands in the turns of the workspaces. `crowded`: the last claim found all that it could take."""
 
     after: UUID = NOBODY
     crowded: bool = False
@@ -77,7 +80,7 @@ class Turns:
 
 def claim(
     tx: Connection,
-    policy: RetryPolicy,
+    policy: Policy,
     turns: Turns,
     *,
     holder: str,
@@ -86,6 +89,8 @@ def claim(
     lead_seconds: float,
 ) -> list[Claimed]:
     """Hands out at most `batch` deliveries that are due, or whose lease ended, across workspaces; oldest due first."""
+    if not hold_store.may_claim(tx):
+        return []
     picked = _pick(tx, turns, batch, lead_seconds)
     if not picked:
         return []
@@ -115,7 +120,7 @@ def _pick(tx: Connection, turns: Turns, batch: int, lead_seconds: float) -> list
     return picked
 
 
-def _fates(tx: Connection, picked: Sequence[Picked], policy: RetryPolicy, now: datetime) -> dict[UUID, Fate]:
+def _fates(tx: Connection, picked: Sequence[Picked], policy: Policy, now: datetime) -> dict[UUID, Fate]:
     """Of those that are not handed out."""
     holds = hold_store.holds_on(tx, (each.delivery for each in picked))
     rules = hold_store.rules_by_workspace(tx, (each.delivery.workspace_id for each in picked))
@@ -134,6 +139,18 @@ def _fates(tx: Connection, picked: Sequence[Picked], policy: RetryPolicy, now: d
         if fate is not None:
             fates[delivery.delivery_id] = fate
     return fates
+
+
+def rules_of(tx: Connection, waiting: Sequence[Delivery], policy: Policy) -> dict[UUID, Rules]:
+    """What applies to each delivery."""
+    posts = dispatch_store.read_posts(tx, [each.post_id for each in waiting])
+    rules = hold_store.rules_by_workspace(tx, (each.workspace_id for each in waiting))
+    return {
+        each.delivery_id: deciding.rules_of(
+            store.lateness_of(posts[each.post_id]), each.channel, rules.get(each.workspace_id, {}), policy
+        )
+        for each in waiting
+    }
 
 
 def _claimed(picked: Picked, leased: dispatch_store.Leased) -> Claimed:
@@ -157,7 +174,7 @@ def _claimed(picked: Picked, leased: dispatch_store.Leased) -> Claimed:
 def move(
     tx: Connection, fates: Sequence[tuple[Delivery, Fate]], now: datetime, outage_id: UUID | None = None
 ) -> list[tuple[Delivery, Fate]]:
-    """Moves deliveries to their fates and tells it. Those that move to a next slot get its times. Returns them as moved."""
+    """Moves deliveries to their fates and tells it. Those that move to a next slot get its times. Returns all."""
     if not fates:
         return []
     moving = [(each, fate) for each, fate in fates if fate.event == "delivery.moved" and fate.due_time is None]
@@ -169,13 +186,11 @@ def move(
     return list(fates)
 
 
-def _slots(tx: Connection, moving: Iterable[Delivery], now: datetime) -> dict[UUID, datetime]:
+def _slots(tx: Connection, moving: Sequence[Delivery], now: datetime) -> dict[UUID, datetime]:
     posts = dispatch_store.read_posts(tx, [each.post_id for each in moving])
-    taken: dict[UUID, set[datetime]] = {}
+    taken = dispatch_store.taken_instants(tx, ((each.workspace_id, each.account_id) for each in moving), now)
     slots: dict[UUID, datetime] = {}
     for each in moving:
-        if each.account_id not in taken:
-            taken[each.account_id] = set(dispatch_store.taken_instants(tx, each.account_id, now))
         schedule = store.schedule_of(posts[each.post_id])
         slots[each.delivery_id] = deciding.next_slot(schedule, frozenset(taken[each.account_id]), now)
         taken[each.account_id].add(slots[each.delivery_id])
@@ -189,44 +204,31 @@ def _at_slot(fate: Fate, slot: datetime | None) -> Fate:
     return replace(fate, due_time=slot, schedule_time=slot, message=message)
 
 
-def authorize(
-    tx: Connection, policy: RetryPolicy, asked: Sequence[tuple[UUID, UUID, int]], lease_seconds: float
-) -> list[bool | None]:
-    """For each (workspace, delivery, attempt): True, it may go out now; False, it was taken back; None, lost."""
+def authorize(tx: Connection, policy: Policy, asked: Sequence[Held], lease_seconds: float) -> list[bool | None]:
+    """For each: True, it may go out now; False, it was taken back; None, its attempt no longer holds it."""
+    hold_store.wait_until_may_leave(tx)
     now = store.database_time(tx)
-    found = dispatch_store.read_waiting(tx, [delivery_id for _, delivery_id, _ in asked], lock=False)
-    held = {
-        delivery_id: found[delivery_id]
-        for workspace_id, delivery_id, attempt in asked
-        if delivery_id in found
-        and found[delivery_id].workspace_id == workspace_id
-        and found[delivery_id].attempt == attempt
-        and found[delivery_id].state is DeliveryState.CLAIMED
-    }
-    fates = _refusals(tx, policy, held, now)
-    if fates:
-        # Locked and read again: what moves must still be as it was.
-        locked = dispatch_store.read_waiting(tx, list(fates), lock=True)
-        fates = {
-            each: fate
-            for each, fate in fates.items()
-            if each in locked and (locked[each].state, locked[each].attempt) == (held[each].state, held[each].attempt)
-        }
-        move(tx, [(locked[each], fate) for each, fate in fates.items()], now)
-    wanted = [(each, held[each].attempt) for each in held if each not in fates]
-    granted = dispatch_store.grant(tx, wanted, lease_seconds)
-    return [True if delivery_id in granted else False if delivery_id in fates else None for _, delivery_id, _ in asked]
+    found = dispatch_store.read_waiting(tx, [each.delivery_id for each in asked], lock=True)
+    held = {}
+    for each in asked:
+        delivery = found.get(each.delivery_id)
+        if delivery is None or delivery.state is not DeliveryState.CLAIMED:
+            continue
+        if (delivery.workspace_id, delivery.attempt) == (each.workspace_id, each.attempt):
+            held[each.delivery_id] = delivery
+    fates = _refusals(tx, policy, list(held.values()), now)
+    move(tx, [(held[each], fate) for each, fate in fates.items()], now)
+    granted = dispatch_store.grant(tx, [each for each in held if each not in fates], lease_seconds)
+    return [True if each.delivery_id in granted else False if each.delivery_id in fates else None for each in asked]
 
 
-def _refusals(tx: Connection, policy: RetryPolicy, held: Mapping[UUID, Delivery], now: datetime) -> dict[UUID, Fate]:
-    holds = hold_store.holds_on(tx, held.values())
-    rules = hold_store.rules_by_workspace(tx, (each.workspace_id for each in held.values()))
-    late = [each for each in held.values() if each.schedule_time < now]
-    posts = dispatch_store.read_posts(tx, [each.post_id for each in late]) if late else {}
+def _refusals(tx: Connection, policy: Policy, held: Sequence[Delivery], now: datetime) -> dict[UUID, Fate]:
+    holds = hold_store.holds_on(tx, held)
+    # Only what is late needs its rules; mostly nothing is.
+    rules = rules_of(tx, [each for each in held if each.schedule_time < now], policy)
     fates = {}
-    for each in held.values():
-        own = store.lateness_of(posts[each.post_id]) if each.post_id in posts else None
-        mine = deciding.rules_of(own, each.channel, rules.get(each.workspace_id, {}), policy)
+    for each in held:
+        mine = rules.get(each.delivery_id) or deciding.rules_of(None, each.channel, {}, policy)
         fate = deciding.on_due(each, deciding.hold_on(each, holds), mine, now)
         if fate is not None:
             fates[each.delivery_id] = fate
@@ -235,9 +237,39 @@ def _refusals(tx: Connection, policy: RetryPolicy, held: Mapping[UUID, Delivery]
     return fates
 
 
-def report(tx: Connection, policy: RetryPolicy, reports: Sequence[Report]) -> list[Delivery | bool | None]:
-    """Takes reports. For each: True, it was taken or is known; the delivery as it stands, the attempt has lost it; None,
-    there is no such delivery.
+# A claim that has not moved on for so long, or whose lease ended so long ago, is told; together with the rounds of the
+# watch that is within two minutes.
+_IDLE_SECONDS = 90.0
+_UNCLAIMED_SECONDS = 30.0
+_STALLED_AT_ONCE = 500
+
+
+def tell_stalled(tx: Connection) -> int:
+    """Tells of claims that do not move on, each once, with what is known of the cause. Returns how many."""
+    now = store.database_time(tx)
+    stalled = dispatch_store.take_stalled(tx, now, _IDLE_SECONDS, _UNCLAIMED_SECONDS, _STALLED_AT_ONCE)
+    tell(
+        tx,
+        [
+            activity_on(
+                each.delivery,
+                "delivery.stalled",
+                deciding.stall_text(
+                    each.holder, each.busy_with, lease_ended=each.lease_ended, idle_seconds=each.idle_seconds
+                ),
+                now,
+                holder=each.holder,
+                busy_with=each.busy_with,
+            )
+            for each in stalled
+        ],
+    )
+    return len(stalled)
+
+
+def report(tx: Connection, policy: Policy, reports: Sequence[Report]) -> list[Delivery | bool | None]:
+    """Takes reports. For each: True, it was taken or is known; the delivery as it stands, its attempt has lost it;
+    None, there is no such delivery.
     """
     now = store.database_time(tx)
     done: dict[int, bool] = {}
@@ -246,9 +278,10 @@ def report(tx: Connection, policy: RetryPolicy, reports: Sequence[Report]) -> li
     if published:
         moved = dispatch_store.publish(tx, [outcome for _, _, outcome in published])
         for at, each, outcome in published:
-            if each.delivery_id in moved:
+            # The same report may come twice in a batch: the second says what is known.
+            if (owner := moved.pop(each.delivery_id, None)) is not None:
                 done[at] = True
-                told.append(_published(each, outcome, *moved[each.delivery_id]))
+                told.append(_published(each, outcome, *owner))
     rest = [(at, each) for at, each in enumerate(reports) if at not in done]
     answers: dict[int, Delivery | bool | None] = dict(done)
     if rest:
@@ -258,7 +291,7 @@ def report(tx: Connection, policy: RetryPolicy, reports: Sequence[Report]) -> li
 
 
 def _report_rest(
-    tx: Connection, policy: RetryPolicy, rest: Sequence[tuple[int, Report]], now: datetime, told: list[Activity]
+    tx: Connection, policy: Policy, rest: Sequence[tuple[int, Report]], now: datetime, told: list[Activity]
 ) -> dict[int, Delivery | bool | None]:
     ids = [each.delivery_id for _, each in rest]
     waiting = dispatch_store.read_waiting(tx, ids, lock=True)
@@ -306,26 +339,17 @@ def _report_rest(
 
 
 def _ended(
-    tx: Connection, policy: RetryPolicy, ended: Sequence[tuple[Delivery, Report]], now: datetime
+    tx: Connection, policy: Policy, ended: Sequence[tuple[Delivery, Report]], now: datetime
 ) -> list[tuple[Delivery, Fate]]:
     """The fates of attempts that ended without a publication."""
-    if not ended:
-        return []
-    holds = hold_store.holds_on(tx, (each for each, _ in ended))
-    rules = hold_store.rules_by_workspace(tx, (each.workspace_id for each, _ in ended))
-    posts = dispatch_store.read_posts(tx, [each.post_id for each, _ in ended])
+    holds = hold_store.holds_on(tx, [each for each, _ in ended]) if ended else {}
+    rules = rules_of(tx, [each for each, report in ended if isinstance(report.outcome, Failure)], policy)
     fates: dict[UUID, tuple[Delivery, Fate]] = {}
     for delivery, each in ended:
         match each.outcome:
             case Failure() as failure:
-                mine: Rules = deciding.rules_of(
-                    store.lateness_of(posts[delivery.post_id]),
-                    delivery.channel,
-                    rules.get(delivery.workspace_id, {}),
-                    policy,
-                )
                 hold = deciding.hold_on(delivery, holds)
-                fate = deciding.after_failure(failure, delivery, mine, policy, hold, now)
+                fate = deciding.after_failure(failure, delivery, rules[delivery.delivery_id], policy, hold, now)
             case Uncertain(message=message, needs_person=needs_person):
                 if not deciding.doubts(delivery, needs_person=needs_person):
                     continue

@@ -7,7 +7,7 @@ JSON array of rows. A delivery that is over leaves `deliveries` in the statement
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 
 from kit.listen import notify
-from services.scheduler.deciding import Fate
+from services.scheduler.deciding import NOBODY, Fate
 from services.scheduler.domain import FINISHED, Delivery, DeliveryNotFound, DeliveryState, Visibility
 from services.scheduler.store import DUE_CHANNEL, delivery_of
 from services.scheduler.tables import deliveries, finished_deliveries, posts
@@ -54,7 +54,7 @@ _DUE = text(
     " AND delivery_id <> ALL(:but) ORDER BY due_time, delivery_id LIMIT :batch FOR UPDATE SKIP LOCKED"
 ).bindparams(bindparam("but", type_=_IDS))
 # The turns: one step of the recursion is one probe of the index, to the next workspace with something scheduled; of
-# each a few of the oldest are taken, until the batch is full. The recursion is only as long as the batch needs it to be.
+# each a few of the oldest are taken, until the batch is full. The recursion is only as long as the batch needs it.
 _TURNS = text(
     """
 WITH RECURSIVE turn AS (
@@ -75,7 +75,6 @@ LIMIT :batch
 """
 )
 _PROBES = 1000  # workspaces that one claim looks at, at most
-NOBODY = UUID(int=0)
 
 
 def pick_expired(tx: Connection, batch: int) -> list[Picked]:
@@ -136,37 +135,52 @@ UPDATE deliveries d SET lease_expire_time = now() + make_interval(secs => :lease
     progress_time = GREATEST(d.progress_time, now() - make_interval(secs => r.idle)),
     busy_with = CASE WHEN r.busy_with = '' THEN d.busy_with ELSE r.busy_with END,
     stall_told = d.stall_told AND now() - make_interval(secs => r.idle) <= d.progress_time + interval '1 second'
-FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(delivery_id uuid, attempt int, busy_with text, idle float8)
-WHERE d.delivery_id = r.delivery_id AND d.attempt = r.attempt AND d.state = 'CLAIMED'
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(delivery_id uuid, workspace_id uuid, attempt int,
+    busy_with text, idle float8)
+WHERE d.delivery_id = r.delivery_id AND d.workspace_id = r.workspace_id AND d.attempt = r.attempt
+  AND d.state = 'CLAIMED'
 RETURNING d.delivery_id
 """
 )
 
 
-def renew(tx: Connection, held: Sequence[tuple[UUID, int, str, float]], lease_seconds: float) -> set[UUID]:
-    """Prolongs leases, each (delivery, attempt, busy with, idle seconds). Returns those that are held."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What an attempt says that it holds, what it is busy with, and since how many seconds nothing has moved on."""
+
+    workspace_id: UUID
+    delivery_id: UUID
+    attempt: int
+    busy_with: str = ""
+    idle_seconds: float = 0.0
+
+
+def renew(tx: Connection, held: Sequence[Held], lease_seconds: float) -> set[UUID]:
+    """Prolongs leases. Returns those that are held."""
     rows = [
-        {"delivery_id": str(delivery_id), "attempt": attempt, "busy_with": busy, "idle": idle}
-        for delivery_id, attempt, busy, idle in held
+        {
+            "delivery_id": str(each.delivery_id),
+            "workspace_id": str(each.workspace_id),
+            "attempt": each.attempt,
+            "busy_with": each.busy_with,
+            "idle": each.idle_seconds,
+        }
+        for each in held
     ]
     return set(tx.execute(_RENEW, {"rows": json.dumps(rows), "lease": lease_seconds}).scalars())
 
 
 _GRANT = text(
-    """
-UPDATE deliveries SET commit_time = now(), lease_expire_time = now() + make_interval(secs => :lease),
-    progress_time = now()
-FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(delivery_id uuid, attempt int)
-WHERE deliveries.delivery_id = r.delivery_id AND deliveries.attempt = r.attempt AND state = 'CLAIMED'
-RETURNING deliveries.delivery_id
-"""
-)
+    "UPDATE deliveries SET commit_time = now(), lease_expire_time = now() + make_interval(secs => :lease),"
+    " progress_time = now() WHERE delivery_id = ANY(:ids) RETURNING delivery_id"
+).bindparams(bindparam("ids", type_=_IDS))
 
 
-def grant(tx: Connection, held: Sequence[tuple[UUID, int]], lease_seconds: float) -> set[UUID]:
-    """Lets deliveries go, each (delivery, attempt). Returns those that are still held by their attempt."""
-    rows = [{"delivery_id": str(delivery_id), "attempt": attempt} for delivery_id, attempt in held]
-    return set(tx.execute(_GRANT, {"rows": json.dumps(rows), "lease": lease_seconds}).scalars()) if rows else set()
+def grant(tx: Connection, delivery_ids: Sequence[UUID], lease_seconds: float) -> set[UUID]:
+    """Lets deliveries go that the caller has locked. Returns them."""
+    if not delivery_ids:
+        return set()
+    return set(tx.execute(_GRANT, {"ids": list(delivery_ids), "lease": lease_seconds}).scalars())
 
 
 def read_waiting(tx: Connection, delivery_ids: Sequence[UUID], *, lock: bool) -> dict[UUID, Delivery]:
@@ -199,14 +213,22 @@ def read_posts(tx: Connection, post_ids: Sequence[UUID]) -> dict[UUID, RowMappin
     }
 
 
-def taken_instants(tx: Connection, account_id: UUID, since: datetime) -> frozenset[datetime]:
-    """When an account has something to go out."""
+def taken_instants(tx: Connection, accounts: Iterable[tuple[UUID, UUID]], since: datetime) -> dict[UUID, set[datetime]]:
+    """When accounts, each (workspace, account), have something to go out from now on."""
+    pairs = set(accounts)
     rows = tx.execute(
-        select(deliveries.c.schedule_time).where(
-            deliveries.c.account_id == account_id, deliveries.c.schedule_time >= since
+        select(deliveries.c.account_id, deliveries.c.schedule_time).where(
+            # By workspace: there is an index of what each has scheduled.
+            deliveries.c.workspace_id.in_({workspace_id for workspace_id, _ in pairs}),
+            deliveries.c.state == DeliveryState.SCHEDULED.value,
+            deliveries.c.due_time >= since,
+            deliveries.c.account_id.in_({account_id for _, account_id in pairs}),
         )
-    ).scalars()
-    return frozenset(rows)
+    )
+    found: dict[UUID, set[datetime]] = {account_id: set() for _, account_id in pairs}
+    for row in rows:
+        found[row.account_id].add(row.schedule_time)
+    return found
 
 
 _KEPT = (
@@ -220,7 +242,7 @@ WITH r AS (
 gone AS (
     DELETE FROM deliveries d USING r
     WHERE d.delivery_id = r.delivery_id AND d.workspace_id = r.workspace_id AND d.attempt = r.attempt
-      AND d.state IN ('CLAIMED','CONFIRMING','UNCERTAIN')
+      AND d.state IN ('SCHEDULED','CLAIMED','CONFIRMING','UNCERTAIN','HELD','MISSED')
     RETURNING d.*, r.platform_post_id AS its_id, r.url AS its_url, r.visibility AS its_visibility,
         r.publish_time AS its_time)
 INSERT INTO finished_deliveries ({_KEPT}, failed_attempts, state, platform_post_id, url, visibility, publish_time)
@@ -244,7 +266,9 @@ class Publication:
 
 
 def publish(tx: Connection, published: Sequence[Publication]) -> dict[UUID, tuple[UUID, UUID]]:
-    """In work → PUBLISHED, by the attempt that holds it. Returns post and account of those that were."""
+    """→ PUBLISHED, by the last attempt, in whatever state it is but over: when its publisher was only silent and not
+    dead, it may be parked. Returns post and account of those that were moved.
+    """
     rows = [
         {
             "delivery_id": str(each.delivery_id),
@@ -422,16 +446,24 @@ RETURNING *
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """A claimed delivery that does not move on. `lease_ended`: its publisher is gone and nobody has taken it over."""
+
+    delivery: Delivery
+    holder: str
+    busy_with: str
+    lease_ended: bool
+    idle_seconds: float
+
+
 def take_stalled(
-    tx: Connection, idle_seconds: float, unclaimed_seconds: float, limit: int
-) -> list[tuple[Delivery, str, str, bool, float]]:
-    """Claimed deliveries that have not moved on for so long, or whose lease ended so long ago; each is given once. With
-    holder, what it was busy with, whether its lease has ended, and for how many seconds nothing moved.
-    """
+    tx: Connection, now: datetime, idle_seconds: float, unclaimed_seconds: float, limit: int
+) -> list[Stalled]:
+    """Claimed deliveries that have not moved on for so long, or whose lease ended so long ago; each is given once."""
     rows = tx.execute(_STALLED, {"idle": idle_seconds, "unclaimed": unclaimed_seconds, "limit": limit}).mappings()
-    now = tx.execute(text("SELECT now()")).scalar_one() if rows else None
     return [
-        (
+        Stalled(
             delivery_of(row),
             row["holder"],
             row["busy_with"],

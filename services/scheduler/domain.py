@@ -7,7 +7,8 @@ All states and their arrows:
     CLAIMED → CONFIRMING       the platform has everything
     CLAIMED → UNCERTAIN        it may be published, and nobody knows yet
     CLAIMED → SCHEDULED        given back, or changed by its author before it was let go
-    in work → PUBLISHED, REJECTED   the platform's word; in work is CLAIMED, CONFIRMING and UNCERTAIN
+    not over → PUBLISHED       the platform's word, by the last attempt
+    in work → REJECTED         the platform's word; in work is CLAIMED, CONFIRMING and UNCERTAIN
     in work → SCHEDULED        failed for now, tries left
     in work → HELD             its account or platform cannot take it now
     in work → FAILED           failed for good
@@ -25,6 +26,7 @@ What becomes of a single delivery is decided in deciding.py.
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -86,6 +88,16 @@ class LateAction(enum.Enum):
 
     ASK = "ASK"
     NEXT_SLOT = "NEXT_SLOT"
+    DROP = "DROP"
+
+
+class DueAction(enum.Enum):
+    """What becomes of deliveries that were kept back, or that wait for a decision."""
+
+    BY_RULE = "BY_RULE"  # those that are not too late go out, the others as their rule says
+    PUBLISH = "PUBLISH"
+    NEXT_SLOT = "NEXT_SLOT"
+    ASK = "ASK"
     DROP = "DROP"
 
 
@@ -252,8 +264,8 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How often and how late a failed delivery is tried again, and when it is parked. Waits in seconds."""
+class Policy:
+    """What the installation decides of failures and delays. Waits in seconds."""
 
     max_attempts: int = 10
     first_seconds: float = 5
@@ -261,6 +273,8 @@ class RetryPolicy:
     max_crashes: int = 3
     # Between late deliveries of one account, after an outage or a hold.
     catch_up_gap_seconds: float = 10
+    # No publisher asking for work for longer is an outage.
+    outage_seconds: float = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +298,8 @@ class Hold:
     cause: HoldCause
     reason: str
     create_time: datetime
+    # Set once it is lifted, while what it has kept back is being given back.
+    lift_action: DueAction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,6 +460,37 @@ def _instant(naive: datetime, time_zone: str, ambiguous: AmbiguousTime | None) -
 
 def _refused(kind: type[InvalidArgument], field: str, message: str) -> InvalidArgument:
     return kind(message, [FieldViolation(field, message)])
+
+
+def hold_invalid(field: str, message: str) -> InvalidArgument:
+    """The refusal of a hold's field."""
+    return _refused(HoldInvalid, field, message)
+
+
+def check_hold(workspace_id: UUID | None, scope: HoldScope, target: str) -> None:
+    """Raises HoldInvalid when a hold's parts do not fit together."""
+    of_all = scope in (HoldScope.EVERYTHING, HoldScope.PLATFORM)
+    if of_all != (workspace_id is None):
+        raise hold_invalid(
+            "workspace_id",
+            f"A hold of the scope {scope.value} belongs to no workspace: leave it empty."
+            if of_all
+            else f"A hold of the scope {scope.value} belongs to a workspace: name it.",
+        )
+    match scope:
+        case HoldScope.EVERYTHING | HoldScope.WORKSPACE:
+            if target:
+                raise hold_invalid("target", f"A hold of the scope {scope.value} has no target: leave it empty.")
+        case HoldScope.PLATFORM | HoldScope.CHANNEL:
+            if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", target):
+                raise hold_invalid("target", f"Give the name of the {scope.value.lower()}, in lower case.")
+        case HoldScope.ACCOUNT | HoldScope.POST:
+            try:
+                given = str(UUID(target))
+            except ValueError:
+                given = ""
+            if given != target:
+                raise hold_invalid("target", f"Give the id of the {scope.value.lower()}, in lower case.")
 
 
 def distinct_accounts(account_ids: Sequence[UUID]) -> tuple[UUID, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, func, select, text, tuple_
+from sqlalchemy import Connection, RowMapping, delete, func, select, text, true, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from kit.db import new_id
@@ -16,6 +16,7 @@ from services.scheduler.domain import (
     ChannelRules,
     Delivery,
     DeliveryState,
+    DueAction,
     Hold,
     HoldCause,
     HoldScope,
@@ -32,7 +33,8 @@ def holds_on(tx: Connection, waiting: Iterable[Delivery]) -> Holds:
     is being lifted gives back what this transaction keeps back by it.
     """
     # Mostly there is none at all: one look at an empty table.
-    if tx.execute(select(holds.c.hold_id).limit(1)).first() is None:
+    applies = holds.c.lift_action == ""
+    if tx.execute(select(holds.c.hold_id).where(applies).limit(1)).first() is None:
         return {}
     keys: set[tuple[UUID, str, str]] = {(NOBODY, HoldScope.EVERYTHING.value, "")}
     for each in waiting:
@@ -45,7 +47,7 @@ def holds_on(tx: Connection, waiting: Iterable[Delivery]) -> Holds:
         }
     rows = tx.execute(
         select(holds)
-        .where(tuple_(holds.c.workspace_id, holds.c.scope, holds.c.target).in_(list(keys)))
+        .where(applies, tuple_(holds.c.workspace_id, holds.c.scope, holds.c.target).in_(list(keys)))
         .order_by(holds.c.hold_id)
         .with_for_update(read=True)
     ).mappings()
@@ -59,13 +61,19 @@ def holds_on(tx: Connection, waiting: Iterable[Delivery]) -> Holds:
 def place_hold(
     tx: Connection, workspace_id: UUID, scope: HoldScope, target: str, cause: HoldCause, reason: str
 ) -> tuple[Hold, bool]:
-    """A hold, and whether it is new: one of the same scope and cause that is there already stays as it is."""
+    """A hold, and whether it is new: one of the same scope and cause that is there already stays as it is, and one that
+    was being lifted is placed again.
+    """
     key = {"workspace_id": workspace_id, "scope": scope.value, "target": target, "cause": cause.value}
     row = (
         tx.execute(
             upsert(holds)
             .values(hold_id=new_id(), **key, reason=reason)
-            .on_conflict_do_nothing(constraint="one_hold_of_a_cause")
+            .on_conflict_do_update(
+                constraint="one_hold_of_a_cause",
+                set_={"lift_action": "", "reason": reason, "create_time": func.now()},
+                where=holds.c.lift_action != "",
+            )
             .returning(holds)
         )
         .mappings()
@@ -77,10 +85,34 @@ def place_hold(
 
 
 def find_hold(tx: Connection, workspace_id: UUID, scope: HoldScope, target: str, cause: HoldCause) -> Hold | None:
-    """The hold of a scope and cause."""
+    """The hold of a scope and cause that applies."""
+    return _one(tx, scope=scope.value, workspace_id=workspace_id, target=target, cause=cause.value, lift_action="")
+
+
+def read_hold(tx: Connection, workspace_id: UUID, hold_id: UUID) -> Hold | None:
+    """A hold that applies, by its id."""
+    return _one(tx, hold_id=hold_id, workspace_id=workspace_id, lift_action="")
+
+
+def _one(tx: Connection, **key: object) -> Hold | None:
+    row = tx.execute(select(holds).filter_by(**key)).mappings().first()
+    return _hold(row) if row else None
+
+
+def begin_lift(tx: Connection, hold_id: UUID, action: DueAction) -> None:
+    """From the commit on nothing is kept back by it. Waits for those who are just keeping something back."""
+    tx.execute(update(holds).where(holds.c.hold_id == hold_id).values(lift_action=action.value))
+
+
+def take_lifted(tx: Connection) -> Hold | None:
+    """A lifted hold that nobody else is working off, locked."""
     row = (
         tx.execute(
-            select(holds).filter_by(workspace_id=workspace_id, scope=scope.value, target=target, cause=cause.value)
+            select(holds)
+            .where(holds.c.lift_action != "")
+            .order_by(holds.c.hold_id)
+            .limit(1)
+            .with_for_update(skip_locked=True)
         )
         .mappings()
         .first()
@@ -88,24 +120,14 @@ def find_hold(tx: Connection, workspace_id: UUID, scope: HoldScope, target: str,
     return _hold(row) if row else None
 
 
-def read_hold(tx: Connection, workspace_id: UUID, hold_id: UUID) -> Hold | None:
-    """A hold of the workspace, or of nobody, by its id."""
-    row = (
-        tx.execute(select(holds).where(holds.c.hold_id == hold_id, holds.c.workspace_id.in_({workspace_id, NOBODY})))
-        .mappings()
-        .first()
-    )
-    return _hold(row) if row else None
-
-
 def delete_hold(tx: Connection, hold_id: UUID) -> None:
-    """From now on nothing is kept back by it. Waits for those who are just keeping something back."""
-    tx.execute(holds.delete().where(holds.c.hold_id == hold_id))
+    """Forgets a lifted hold."""
+    tx.execute(delete(holds).where(holds.c.hold_id == hold_id))
 
 
 def list_holds(tx: Connection, workspace_id: UUID, page: Page) -> list[Hold]:
     """Holds that apply to a workspace, newest first; one more than the page holds when there is a next page."""
-    query = select(holds).where(holds.c.workspace_id.in_({workspace_id, NOBODY}))
+    query = select(holds).where(holds.c.workspace_id.in_({workspace_id, NOBODY}), holds.c.lift_action == "")
     if page.after:
         query = query.where(tuple_(holds.c.create_time, holds.c.hold_id) < tuple_(*page.after))
     rows = tx.execute(query.order_by(holds.c.create_time.desc(), holds.c.hold_id.desc()).limit(page.size + 1))
@@ -136,14 +158,14 @@ def take_held(tx: Connection, hold_id: UUID, limit: int) -> list[Delivery]:
     return [delivery_of(row) for row in rows]
 
 
-def take_overdue(tx: Connection, limit: int, but: UUID) -> list[Delivery]:
-    """Deliveries that are due and were not given to an outage yet, oldest first, locked."""
+def take_overdue(tx: Connection, limit: int, but: UUID | None) -> list[Delivery]:
+    """Deliveries that are due and are not yet given to this outage, oldest first, locked."""
     rows = tx.execute(
         select(deliveries)
         .where(
             deliveries.c.state == DeliveryState.SCHEDULED.value,
             deliveries.c.due_time <= func.now(),
-            deliveries.c.outage_id.is_distinct_from(but),
+            true() if but is None else deliveries.c.outage_id.is_distinct_from(but),
         )
         .order_by(deliveries.c.due_time, deliveries.c.delivery_id)
         .limit(limit)
@@ -192,7 +214,9 @@ WITH was AS (SELECT asked_time FROM claim_clock WHERE asked_time < now() - inter
 UPDATE claim_clock SET asked_time = now() FROM was RETURNING was.asked_time, now() AS now
 """
 )
-_PLANNING = 7_216_501  # advisory lock: shared by claims, exclusive while an outage is planned
+_LEAVING = (
+    7_216_501  # advisory lock: shared by claims and grants, exclusive while a hold is placed or an outage planned
+)
 
 
 def note_asked(tx: Connection) -> tuple[datetime, datetime] | None:
@@ -202,13 +226,18 @@ def note_asked(tx: Connection) -> tuple[datetime, datetime] | None:
 
 
 def may_claim(tx: Connection) -> bool:
-    """False while an outage is being planned: what is late must not go out before."""
-    return bool(tx.execute(text("SELECT pg_try_advisory_xact_lock_shared(:key)"), {"key": _PLANNING}).scalar_one())
+    """False while a hold is placed or an outage planned: what is kept back or late must not go out before."""
+    return bool(tx.execute(text("SELECT pg_try_advisory_xact_lock_shared(:key)"), {"key": _LEAVING}).scalar_one())
 
 
-def lock_planning(tx: Connection) -> None:
-    """Keeps claims out until the transaction ends; waits for those under way."""
-    tx.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _PLANNING})
+def wait_until_may_leave(tx: Connection) -> None:
+    """The same, for grants: waits until the hold is placed."""
+    tx.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": _LEAVING})
+
+
+def let_nothing_leave(tx: Connection) -> None:
+    """Until this transaction ends no claim and no grant is made; waits for those under way."""
+    tx.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LEAVING})
 
 
 def insert_outage(tx: Connection, start_time: datetime, end_time: datetime) -> Outage:
@@ -271,6 +300,7 @@ def _hold(row: RowMapping) -> Hold:
         cause=HoldCause(row["cause"]),
         reason=row["reason"],
         create_time=row["create_time"],
+        lift_action=DueAction(row["lift_action"]) if row["lift_action"] else None,
     )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import zip_longest
 from uuid import UUID
 
+from google.protobuf.duration_pb2 import Duration
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
 from kit.timestamps import from_timestamp, to_timestamp
-from services.scheduler import domain
+from services.scheduler import dispatch, domain
+from services.scheduler.dispatch_store import Held, Publication
 
 _AMBIGUOUS = {
     pb.AMBIGUOUS_TIME_EARLIER: domain.AmbiguousTime.EARLIER,
@@ -17,7 +20,18 @@ _AMBIGUOUS = {
 _VISIBILITY = {
     pb.VISIBILITY_PUBLIC: domain.Visibility.PUBLIC,
     pb.VISIBILITY_PRIVATE: domain.Visibility.PRIVATE,
+    pb.VISIBILITY_INBOX: domain.Visibility.INBOX,
 }
+
+_LATE_ACTION = {pb.LateAction.Value(f"LATE_ACTION_{action.value}"): action for action in domain.LateAction}
+_DUE_ACTION = {pb.DueAction.Value(f"DUE_ACTION_{action.value}"): action for action in domain.DueAction}
+_DECISION = {
+    pb.DECISION_PUBLISH: domain.DueAction.PUBLISH,
+    pb.DECISION_NEXT_SLOT: domain.DueAction.NEXT_SLOT,
+    pb.DECISION_DROP: domain.DueAction.DROP,
+}
+_SCOPE = {pb.HoldScope.Value(f"HOLD_SCOPE_{scope.value}"): scope for scope in domain.HoldScope}
+_CAUSE = {pb.HoldCause.Value(f"HOLD_CAUSE_{cause.value}"): cause for cause in domain.HoldCause}
 
 
 def schedule_from(message: pb.PostDraft, now: datetime) -> domain.Schedule:
@@ -36,6 +50,8 @@ def draft_from(message: pb.PostDraft, schedule: domain.Schedule) -> domain.Draft
         schedule=schedule,
         options=options_from(message.options),
         ref=message.ref,
+        platforms=tuple(message.platforms),
+        lateness=lateness_from(message.lateness) if message.HasField("lateness") else None,
     )
 
 
@@ -51,6 +67,27 @@ def draft_to(draft: domain.Draft) -> pb.PostDraft:
         ambiguous_time=pb.AMBIGUOUS_TIME_LATER if draft.schedule.fold else pb.AMBIGUOUS_TIME_UNSPECIFIED,
         options=options_to(draft.options),
         ref=draft.ref,
+        platforms=draft.platforms if all(draft.platforms) else (),
+        lateness=lateness_to(draft.lateness),
+    )
+
+
+def lateness_from(message: pb.Lateness) -> domain.Lateness:
+    """A rule; what it leaves open is the default's."""
+    seconds = message.max_lateness.ToTimedelta().total_seconds() if message.HasField("max_lateness") else None
+    return domain.Lateness(
+        max_seconds=domain.Lateness().max_seconds if seconds is None else int(seconds),
+        action=_LATE_ACTION.get(message.late_action, domain.LateAction.ASK),
+    )
+
+
+def lateness_to(lateness: domain.Lateness | None) -> pb.Lateness | None:
+    """A rule as the proto shows it."""
+    if lateness is None:
+        return None
+    return pb.Lateness(
+        max_lateness=Duration(seconds=lateness.max_seconds),
+        late_action=pb.LateAction.Value(f"LATE_ACTION_{lateness.action.value}"),
     )
 
 
@@ -93,6 +130,7 @@ def post_to(post: domain.Post) -> pb.Post:
         create_time=to_timestamp(post.create_time),
         update_time=to_timestamp(post.update_time),
         ref=draft.ref,
+        lateness=lateness_to(draft.lateness),
     )
 
 
@@ -112,10 +150,13 @@ def planned_to(workspace_id: str, draft: domain.Draft) -> pb.Post:
                 account_id=str(account_id),
                 state=pb.DELIVERY_STATE_SCHEDULED,
                 due_time=to_timestamp(draft.schedule.instant),
+                schedule_time=to_timestamp(draft.schedule.instant),
+                platform=platform,
             )
-            for account_id in draft.account_ids
+            for account_id, platform in zip_longest(draft.account_ids, draft.platforms, fillvalue="")
         ],
         ref=draft.ref,
+        lateness=lateness_to(draft.lateness),
     )
 
 
@@ -146,6 +187,16 @@ def delivery_to(delivery: domain.Delivery) -> pb.Delivery:
         failure_reason=delivery.failure_reason,
         failure_message=delivery.failure_message,
         update_time=to_timestamp(delivery.update_time),
+        schedule_time=to_timestamp(delivery.schedule_time),
+        hold_cause=(
+            pb.HoldCause.Value(f"HOLD_CAUSE_{delivery.hold_cause.value}")
+            if delivery.hold_cause
+            else pb.HOLD_CAUSE_UNSPECIFIED
+        ),
+        needs_person=delivery.needs_person,
+        failed_attempts=delivery.failed_attempts,
+        remove_time=to_timestamp(delivery.remove_time) if delivery.remove_time else None,
+        platform=delivery.platform,
     )
 
 
@@ -163,11 +214,57 @@ def claimed_to(claimed: domain.Claimed) -> pb.ClaimedDelivery:
         media=media_to(claimed.media),
         options=options_to(claimed.options),
         post_etag=claimed.etag,
+        authorized=claimed.authorized,
     )
 
 
-def failure_from(message: pb.Failure) -> domain.Failure:
-    """Why an attempt failed."""
+def held_from(message: pb.HeldDelivery) -> Held:
+    """What an attempt says that it holds."""
+    return Held(
+        workspace_id=UUID(message.workspace_id),
+        delivery_id=UUID(message.delivery_id),
+        attempt=message.attempt,
+        busy_with=message.busy_with,
+        idle_seconds=message.idle_seconds,
+    )
+
+
+def report_from(message: pb.DeliveryReport) -> dispatch.Report:
+    """What became of an attempt."""
+    return dispatch.Report(
+        workspace_id=UUID(message.workspace_id),
+        delivery_id=UUID(message.delivery_id),
+        attempt=message.attempt,
+        outcome=_outcome(message),
+    )
+
+
+def _outcome(message: pb.DeliveryReport) -> dispatch.Outcome:
+    match message.WhichOneof("outcome"):
+        case "accepted":
+            return dispatch.Accepted(from_timestamp(message.accepted.accept_time, "accepted.accept_time"))
+        case "published":
+            published = message.published
+            return Publication(
+                delivery_id=UUID(message.delivery_id),
+                workspace_id=UUID(message.workspace_id),
+                attempt=message.attempt,
+                platform_post_id=published.platform_post_id,
+                url=published.url,
+                visibility=_VISIBILITY[published.visibility],
+                publish_time=from_timestamp(published.publish_time, "published.publish_time"),
+            )
+        case "failure":
+            return _failure(message.failure)
+        case "uncertain":
+            return dispatch.Uncertain(message.uncertain.message, message.uncertain.needs_person)
+        case "removed":
+            return dispatch.Removed(from_timestamp(message.removed.remove_time, "removed.remove_time"))
+        case _:
+            return dispatch.Released()
+
+
+def _failure(message: pb.Failure) -> domain.Failure:
     return domain.Failure(
         kind=domain.FailureKind[pb.FailureKind.Name(message.kind).removeprefix("FAILURE_KIND_")],
         reason=message.reason,
@@ -176,9 +273,72 @@ def failure_from(message: pb.Failure) -> domain.Failure:
     )
 
 
-def visibility_from(value: pb.Visibility.ValueType) -> domain.Visibility:
-    """Who sees it."""
-    return _VISIBILITY[value]
+def scope_from(value: pb.HoldScope.ValueType) -> domain.HoldScope:
+    """How much a hold keeps back. Raises HoldInvalid for UNSPECIFIED."""
+    if value not in _SCOPE:
+        raise domain.hold_invalid("scope", "Name the scope of the hold, or give its hold_id.")
+    return _SCOPE[value]
+
+
+def cause_from(value: pb.HoldCause.ValueType) -> domain.HoldCause:
+    """Why it keeps back. Raises HoldInvalid for UNSPECIFIED, and for CRASHES, which is of single deliveries."""
+    if value not in _CAUSE or value == pb.HOLD_CAUSE_CRASHES:
+        raise domain.hold_invalid("cause", "A hold has the cause PAUSE, ACCOUNT or INCIDENT.")
+    return _CAUSE[value]
+
+
+def due_action_from(value: pb.DueAction.ValueType) -> domain.DueAction | None:
+    """What becomes of what is due; None for UNSPECIFIED."""
+    return _DUE_ACTION.get(value)
+
+
+def decision_from(value: pb.Decision.ValueType) -> domain.DueAction:
+    """What a person decided."""
+    return _DECISION[value]
+
+
+def hold_to(hold: domain.Hold, held_deliveries: int) -> pb.Hold:
+    """A hold as the proto shows it."""
+    return pb.Hold(
+        hold_id=str(hold.hold_id),
+        workspace_id=str(hold.workspace_id) if hold.workspace_id.int else "",
+        scope=pb.HoldScope.Value(f"HOLD_SCOPE_{hold.scope.value}"),
+        target=hold.target,
+        cause=pb.HoldCause.Value(f"HOLD_CAUSE_{hold.cause.value}"),
+        reason=hold.reason,
+        create_time=to_timestamp(hold.create_time),
+        held_deliveries=held_deliveries,
+    )
+
+
+def rules_from(message: pb.ChannelRules) -> domain.ChannelRules:
+    """The rules of a channel."""
+    return domain.ChannelRules(
+        channel=message.channel,
+        lateness=lateness_from(message.lateness) if message.HasField("lateness") else None,
+        max_attempts=message.max_attempts,
+        max_age_seconds=int(message.max_age.ToTimedelta().total_seconds()) if message.HasField("max_age") else None,
+    )
+
+
+def rules_to(rules: domain.ChannelRules) -> pb.ChannelRules:
+    """The rules of a channel as the proto shows them."""
+    return pb.ChannelRules(
+        channel=rules.channel,
+        lateness=lateness_to(rules.lateness),
+        max_attempts=rules.max_attempts,
+        max_age=Duration(seconds=rules.max_age_seconds) if rules.max_age_seconds else None,
+    )
+
+
+def outage_to(outage: domain.Outage, delayed: int) -> pb.Outage:
+    """An outage as the proto shows it."""
+    return pb.Outage(
+        outage_id=str(outage.outage_id),
+        start_time=to_timestamp(outage.start_time),
+        end_time=to_timestamp(outage.end_time),
+        deliveries=delayed,
+    )
 
 
 def state_from(value: pb.DeliveryState.ValueType) -> domain.DeliveryState | None:

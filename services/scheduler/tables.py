@@ -113,6 +113,12 @@ deliveries = Table(
     Index("deliveries_leased", "lease_expire_time", postgresql_where=text("state = 'CLAIMED'")),
     Index("deliveries_held", "hold_id", postgresql_where=text("state = 'HELD'")),
     Index("deliveries_of_outage", "workspace_id", "outage_id", postgresql_where=text("outage_id IS NOT NULL")),
+    # Empty, but for what the version before finishes during an upgrade.
+    Index(
+        "deliveries_left_over",
+        "delivery_id",
+        postgresql_where=text("state IN ('PUBLISHED','REJECTED','FAILED','CANCELED','REMOVED')"),
+    ),
 )
 
 finished_deliveries = Table(
@@ -152,6 +158,8 @@ holds = Table(
     Column("target", Text, nullable=False),
     Column("cause", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    # Set once it is lifted: it keeps nothing back any more, and goes when all that it has kept back is given back.
+    _text("lift_action"),
     _time("create_time", now=True),
     UniqueConstraint("workspace_id", "scope", "target", "cause", name="one_hold_of_a_cause"),
 )

@@ -43,9 +43,6 @@ def sandbox(sandbox_url: str) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def stage(database_server: str, database: Database, sandbox: Sandbox) -> Iterator[Stage]:
-    with (
-        service_database(database_server, "scheduler") as scheduler_database,
-        staged(scheduler_database, database, sandbox) as opened,
-    ):
+def stage(database: Database, sandbox: Sandbox) -> Iterator[Stage]:
+    with staged(database, sandbox) as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""A stage for the publisher: the real scheduler and the platform sandbox, a library and a feed with a memory."""
+"""A stage for the publisher: the platform sandbox, and a scheduler, a library and a feed with a memory."""
 
 from __future__ import annotations
 
@@ -35,9 +35,8 @@ from services.publisher.platforms.base import Adapter
 from services.publisher.platforms.tiktok import TikTokAdapter
 from services.publisher.vault import Vault
 from services.publisher.worker import Platforms, Worker
-from services.scheduler.api import SchedulerApi
-from services.scheduler.domain import RetryPolicy
-from services.scheduler.waiting import DueBell
+from tests.publisher.factories import WORKSPACE
+from tests.publisher.fake_scheduler import FakeScheduler, Planned
 from tests.services import SERVICE_TOKEN
 from vendors.tiktok import oauth
 from vendors.tiktok.client import TikTokClient
@@ -45,13 +44,10 @@ from vendors.tiktok.config import TikTokConfig
 
 Found = TypeVar("Found")
 
-WORKSPACE = UUID(int=1)
-OTHER_WORKSPACE = UUID(int=2)
 MASTER_KEY = bytes(range(32))
 CALLBACK = "http://127.0.0.1:5000/callback"
 CREATOR = "emberfold.air"
 SMALL, LARGE = 300_000, 70_000_000  # bytes: one chunk, and seven
-FINAL = ("PUBLISHED", "REJECTED", "FAILED", "CANCELED")
 
 
 def until(find: Callable[[], Found | None], seconds: float = 20, story: Callable[[], object] = lambda: "") -> Found:
@@ -143,6 +139,12 @@ class FakeFeed(notification_pb2_grpc.NotificationServiceServicer):
     ) -> notification_pb2.RecordActivityResponse:
         self.activities.append(request)
         return notification_pb2.RecordActivityResponse()
+
+    def RecordActivities(  # noqa: N802
+        self, request: notification_pb2.RecordActivitiesRequest, context: grpc.ServicerContext
+    ) -> notification_pb2.RecordActivitiesResponse:
+        self.activities.extend(request.activities)
+        return notification_pb2.RecordActivitiesResponse()
 
     def kinds(self, **about: str) -> list[str]:
         return [
@@ -247,11 +249,11 @@ Wrap = Callable[[Adapter], Adapter]
 class Stage:
     """Everything around a publisher, and the means to start publishers and break them."""
 
-    scheduler_database: Database
     database: Database
     sandbox: Sandbox
     library: FakeLibrary
     feed: FakeFeed
+    scheduler: FakeScheduler
     scheduler_address: str
     content_address: str
     ledger: Ledger
@@ -264,8 +266,6 @@ class Stage:
     def __post_init__(self) -> None:
         self.start_relay()
         self.account = self.sandbox.connect(self.ledger)
-        channel = self.cleanup.enter_context(contextlib.closing(rpc.channel(self.scheduler_address, SERVICE_TOKEN)))
-        self.scheduler = scheduler_pb2_grpc.SchedulerServiceStub(channel)
 
     def start_relay(self) -> None:
         self.relay = relay = Loop("relay", self.outbox.run_once, interval_seconds=0.05)
@@ -300,7 +300,9 @@ class Stage:
                 adapter = wrap(adapter) if wrap else adapter
                 yield Platforms({Platform.TIKTOK: adapter}, {Platform.TIKTOK: client})
 
-        worker = Worker(self.config(**changes), ledger or self.ledger, platforms())
+        worker = Worker(
+            self.config(**changes), ledger or Ledger(self.database, self.ledger.vault, "test/1"), platforms()
+        )
         worker.start()
         self.cleanup.callback(lambda: worker.stop(20))
         return worker
@@ -312,105 +314,75 @@ class Stage:
         channel = self.cleanup.enter_context(contextlib.closing(rpc.channel(address, SERVICE_TOKEN)))
         return publisher_pb2_grpc.PublisherServiceStub(channel)
 
-    def schedule(self, size: int = SMALL, account_id: UUID | None = None, **changes: Any) -> scheduler_pb2.Post:
-        """A post that is due at once, with a caption of its own."""
+    def schedule(self, size: int = SMALL, in_seconds: float = 0, **changes: Any) -> Planned:
+        """A delivery that is due soon, with a caption of its own."""
         asset = self.library.add(size)
-        draft: dict[str, Any] = {
-            "account_ids": [str(account_id or self.account.account_id)],
+        media = scheduler_pb2.PostMedia(
+            media_asset_id=asset.media_asset_id, sha256=asset.sha256, mime_type=asset.mime_type
+        )
+        values: dict[str, Any] = {
+            "workspace_id": str(WORKSPACE),
+            "account_id": str(self.account.account_id),
             "caption": f"Air fryer fries {uuid.uuid4()}",
-            "media": [
-                scheduler_pb2.PostMedia(
-                    media_asset_id=asset.media_asset_id, sha256=asset.sha256, mime_type=asset.mime_type
-                )
-            ],
-            "local_time": (datetime.now(UTC) + timedelta(seconds=60)).replace(tzinfo=None).isoformat()[:19],
-            "time_zone": "UTC",
+            "media": [media],
             "options": scheduler_pb2.PostOptions(
                 tiktok=scheduler_pb2.TikTokOptions(privacy_level="PUBLIC_TO_EVERYONE")
             ),
         } | changes
-        request = scheduler_pb2.CreatePostRequest(
-            workspace_id=str(WORKSPACE), request_id=str(uuid.uuid4()), post=scheduler_pb2.PostDraft(**draft)
-        )
-        post: scheduler_pb2.Post = self.scheduler.CreatePost(request, timeout=5).post
-        self.make_due(post)
-        return post
+        return self.scheduler.plan(in_seconds, **values)
 
-    def make_due(self, post: scheduler_pb2.Post) -> None:
-        with self.scheduler_database.transaction(ALL_WORKSPACES) as tx:
-            tx.execute(
-                text("UPDATE deliveries SET due_time = now() WHERE post_id = :post AND state = 'SCHEDULED'"),
-                {"post": post.post_id},
-            )
+    def wait_state(self, planned: Planned, *states: str, seconds: float = 20) -> Planned:
+        return until(lambda: planned if planned.state in states else None, seconds, lambda: self.story(planned))
 
-    def end_lease(self, post: scheduler_pb2.Post) -> None:
-        """Time passes for the lease of whoever has the post in work."""
-        with self.scheduler_database.transaction(ALL_WORKSPACES) as tx:
-            tx.execute(
-                text("UPDATE deliveries SET lease_expire_time = now() WHERE post_id = :post AND state = 'CLAIMED'"),
-                {"post": post.post_id},
-            )
-
-    def delivery(self, post: scheduler_pb2.Post) -> scheduler_pb2.Delivery:
-        request = scheduler_pb2.GetPostRequest(workspace_id=str(WORKSPACE), post_id=post.post_id)
-        delivery: scheduler_pb2.Delivery = self.scheduler.GetPost(request, timeout=5).post.deliveries[0]
-        return delivery
-
-    def state(self, post: scheduler_pb2.Post) -> str:
-        return scheduler_pb2.DeliveryState.Name(self.delivery(post).state).removeprefix("DELIVERY_STATE_")
-
-    def wait_state(self, post: scheduler_pb2.Post, *states: str, seconds: float = 20) -> scheduler_pb2.Delivery:
-        return until(
-            lambda: self.delivery(post) if self.state(post) in states else None, seconds, lambda: self.story(post)
-        )
-
-    def wait_over(self, post: scheduler_pb2.Post, seconds: float = 30) -> scheduler_pb2.Delivery:
-        return self.wait_state(post, *FINAL, seconds=seconds)
-
-    def publication(self, post: scheduler_pb2.Post) -> dict[str, Any] | None:
+    def publication(self, planned: Planned) -> dict[str, Any] | None:
         with self.database.transaction(ALL_WORKSPACES) as tx:
-            row = tx.execute(text("SELECT * FROM publications WHERE post_id = :post"), {"post": post.post_id})
+            row = tx.execute(
+                text("SELECT * FROM publications WHERE delivery_id = :delivery"), {"delivery": planned.delivery_id}
+            )
             found = row.mappings().first()
         return dict(found) if found else None
 
-    def lines(self, post: scheduler_pb2.Post) -> list[str]:
+    def lines(self, planned: Planned) -> list[str]:
         """The attempt log."""
         with self.database.transaction(ALL_WORKSPACES) as tx:
             rows = tx.execute(
                 text(
                     "SELECT e.attempt, e.step, message FROM attempt_entries e JOIN publications USING (publication_id)"
-                    " WHERE post_id = :post ORDER BY entry_id"
+                    " WHERE delivery_id = :delivery ORDER BY entry_id"
                 ),
-                {"post": post.post_id},
+                {"delivery": planned.delivery_id},
             ).all()
         return [f"{row.attempt} {row.step}: {row.message}" for row in rows]
 
-    def story(self, post: scheduler_pb2.Post) -> str:
-        return "\n".join([str(self.delivery(post)), *self.lines(post), f"effects {self.sandbox.effects(post.caption)}"])
+    def story(self, planned: Planned) -> str:
+        effects = self.sandbox.effects(planned.caption)
+        return "\n".join([repr(planned), *self.lines(planned), f"effects {effects}"])
 
-    def assert_published_once(self, post: scheduler_pb2.Post, seconds: float = 30) -> scheduler_pb2.Delivery:
-        delivery = self.wait_over(post, seconds)
-        story = self.story(post)
-        assert scheduler_pb2.DeliveryState.Name(delivery.state) == "DELIVERY_STATE_PUBLISHED", story
-        assert self.sandbox.effects(post.caption) == 1, story
-        publication = self.publication(post)
+    def assert_published_once(self, planned: Planned, seconds: float = 30) -> Planned:
+        self.wait_state(planned, "PUBLISHED", "REJECTED", "FAILED", seconds=seconds)
+        story = self.story(planned)
+        assert planned.state == "PUBLISHED", story
+        assert self.sandbox.effects(planned.caption) == 1, story
+        publication = self.publication(planned)
         assert publication is not None
-        assert (publication["step"], publication["platform_post_id"]) == ("PUBLISHED", delivery.platform_post_id), story
-        return delivery
+        assert (publication["step"], publication["platform_post_id"]) == (
+            "PUBLISHED",
+            planned.published.platform_post_id,
+        ), story
+        return planned
 
 
 @contextlib.contextmanager
-def staged(scheduler_database: Database, database: Database, sandbox: Sandbox) -> Iterator[Stage]:
+def staged(database: Database, sandbox: Sandbox) -> Iterator[Stage]:
     """A stage without a publisher."""
     sandbox.reset()
     library, feed = FakeLibrary(), FakeFeed()  # type: ignore[abstract]  # the other RPCs are not called
-    bell = DueBell()
-    scheduler = SchedulerApi(scheduler_database, bell, RetryPolicy(first_seconds=0.1), poll_seconds=0.05)
+    scheduler = FakeScheduler()  # type: ignore[abstract]
     with contextlib.ExitStack() as cleanup:
         scheduler_address = cleanup.enter_context(
             serving((scheduler_pb2_grpc.add_SchedulerServiceServicer_to_server, scheduler))
         )
-        cleanup.callback(bell.close)
+        cleanup.callback(scheduler.close)
         content_address = cleanup.enter_context(
             serving((content_pb2_grpc.add_ContentServiceServicer_to_server, library))
         )
@@ -422,11 +394,11 @@ def staged(scheduler_database: Database, database: Database, sandbox: Sandbox) -
             cleanup.callback(channel.close)
         ledger = Ledger(database, Vault(MASTER_KEY), "test/1")
         yield Stage(
-            scheduler_database,
             database,
             sandbox,
             library,
             feed,
+            scheduler,
             scheduler_address,
             content_address,
             ledger,

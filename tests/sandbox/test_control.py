@@ -1,5 +1,6 @@
 """Faults, clock, call log, page and access."""
 
+import contextlib
 from pathlib import Path
 
 import httpx
@@ -58,6 +59,49 @@ def test_a_lost_reply_of_an_init_left_a_publish_id_behind(connected: App) -> Non
         connected.init(1000)
     assert len(connected.control("GET", "/tiktok/posts")) == 1
     assert connected.control("GET", "/tiktok/effects") == []
+
+
+def test_an_error_may_come_after_everything_has_happened(connected: App) -> None:
+    connected.fault("video_init", "late_error", status=504, retry_after_seconds=7)
+    answer = connected.init(1000)
+    assert (answer.status_code, answer.headers["retry-after"]) == (504, "7")
+    assert len(connected.control("GET", "/tiktok/posts")) == 1
+    assert connected.control("GET", "/calls")[0]["status"] == 504
+
+
+def test_a_lost_reply_may_be_silent_for_a_while_first(connected: App) -> None:
+    connected.fault("video_init", "lost_reply", delay_seconds=0.05)
+    with pytest.raises(httpx.TransportError):
+        connected.init(1000)
+    assert len(connected.control("GET", "/tiktok/posts")) == 1
+    assert connected.control("GET", "/calls")[0]["duration_ms"] >= 45
+
+
+@pytest.mark.parametrize("mode", ["rate_limit", "error"])
+def test_a_refusal_says_when_to_come_back_only_when_it_is_told_to(connected: App, mode: str) -> None:
+    connected.fault("creator_info", mode, status=429)
+    connected.fault("creator_info", mode, status=429, retry_after_seconds=30)
+    answers = [connected.call(CREATOR_INFO) for _ in range(2)]
+    assert [(answer.status_code, answer.headers.get("retry-after")) for answer in answers] == [(429, None), (429, "30")]
+
+
+def test_faults_of_a_bad_day_fall_apart_and_the_same_way_twice(connected: App) -> None:
+    modes = ["lost_reply", "late_error", "reset", "rate_limit", "error"]
+
+    def run() -> list[str]:
+        connected.control("POST", "/reset")
+        connected.connect()
+        connected.settings(calls_per_minute={"creator_info": 1000})
+        for mode in modes:
+            connected.fault("creator_info", mode, status=503, probability=0.2, seed=7)
+        for _ in range(60):
+            with contextlib.suppress(httpx.TransportError):
+                connected.call(CREATOR_INFO)
+        return [call["fault"] for call in connected.http.get("/control/calls?endpoint=tiktok.creator_info").json()]
+
+    first = run()
+    assert set(first) == {"", *modes}
+    assert run() == first
 
 
 def test_an_outage_stops_everything_until_it_ends(connected: App) -> None:

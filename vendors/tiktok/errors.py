@@ -230,8 +230,9 @@ def inspect_upload(answer: VendorAnswer) -> Inspection:
     """Judge the answer to a chunk. 416 is no error: it says where to go on."""
     if answer.status == 416 or answer.status < 300:
         return Inspection()
-    if answer.status in (403, 404):
-        expired = answer.status == 403
+    if answer.status in (401, 403, 404):
+        # A 401 is about the address as well: no user's token goes with a chunk.
+        expired = answer.status != 404
         text = "The upload's address has expired." if expired else "TikTok does not know this upload."
         code = "upload_expired" if expired else "upload_unknown"
         return Inspection(

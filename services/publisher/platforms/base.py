@@ -150,9 +150,10 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """The list cannot tell yet. `message` says why, for a person."""
+    """The list cannot tell yet; or, with `is_final`, it never will. `message` says why, for a person."""
 
     message: str
+    is_final: bool = False
 
 
 Trace = Found | Absent | Unsettled

@@ -157,6 +157,7 @@ def test_an_answer_that_cannot_be_read_is_no_success(body: bytes) -> None:
     ("status", "kind"),
     [
         (400, VendorRejected),
+        (401, errors.UploadGone),
         (403, errors.UploadGone),
         (404, errors.UploadGone),
         (500, VendorUnavailable),

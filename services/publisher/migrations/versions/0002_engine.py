@@ -64,6 +64,7 @@ def upgrade() -> None:
     # double the cost of a line.
     op.drop_constraint("attempts_publication_id_fkey", "attempts")
     op.drop_constraint("attempt_entries_publication_id_fkey", "attempt_entries")
+    op.alter_column("attempt_entries", "publication_id", nullable=False)
     op.create_table(
         "incidents",
         sa.Column("incident_id", sa.Uuid, primary_key=True),

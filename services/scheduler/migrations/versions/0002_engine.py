@@ -77,6 +77,13 @@ def upgrade() -> None:
         ["workspace_id", "outage_id"],
         postgresql_where=sa.text("outage_id IS NOT NULL"),
     )
+    # Empty, but for what the version before finishes during the upgrade.
+    op.create_index(
+        "deliveries_left_over",
+        "deliveries",
+        ["delivery_id"],
+        postgresql_where=sa.text(f"state IN ({_FINISHED})"),
+    )
     op.create_table(
         "finished_deliveries",
         sa.Column("delivery_id", sa.Uuid, primary_key=True),
@@ -123,6 +130,7 @@ def upgrade() -> None:
         sa.Column("target", sa.Text, nullable=False),
         sa.Column("cause", sa.Text, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
+        _text("lift_action"),
         _time("create_time", null=False),
         sa.CheckConstraint(
             "scope IN ('EVERYTHING','PLATFORM','WORKSPACE','CHANNEL','ACCOUNT','POST')", name="hold_scope_is_known"
