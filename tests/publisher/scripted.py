@@ -114,6 +114,7 @@ class ScriptedPlatform:
     handles: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     points: Points = field(default_factory=Points)
+    staged: asyncio.Event = field(default_factory=asyncio.Event)
     before_sending: Callable[[], Awaitable[None]] | None = None
     while_preparing: Callable[[], None] = lambda: None
 
@@ -138,6 +139,7 @@ class ScriptedPlatform:
         self, work: Work, handle: Handle, from_byte: int, on_stored: Callable[[int], Awaitable[None]]
     ) -> None:
         self.calls.append("stage")
+        self.staged.set()
 
     async def send(
         self,
