@@ -39,12 +39,11 @@ check: .venv/.ok ## what CI checks besides the tests: style, types, borders, con
 	cd protos && ../$(BIN)/buf format -d --exit-code >/dev/null || { echo "protos are not formatted: make format"; exit 1; }
 	$(BIN)/python -m tests.check_breaking build/protos.binpb
 
-bench: .venv/.ok ## measure how late posts go out, and claims among 10 million waiting (about ten minutes)
-	@$(BIN)/python -m bench.lateness
-	@$(BIN)/python -m bench.claim
+bench: .venv/.ok .bench/.ok ## measure rate, lateness and claims beside three peers (half an hour; ARGS="drain --jobs 5000")
+	@exec $(BIN)/python -m bench $(ARGS)
 
-chaos: .venv/.ok ## kill processes at random while posts go out (SEEDS="1 2 3")
-	@exec $(BIN)/python -m tests.chaos.kills $(SEEDS)
+chaos: .venv/.ok ## kill processes at every message and at 1,000 random moments (SEEDS="17 40-60" or SEEDS=matrix for some)
+	@exec $(BIN)/python -m tests.chaos $(SEEDS)
 
 format: .venv/.ok ## format code and protos
 	$(BIN)/ruff check --fix-only -q $(PY)
@@ -55,6 +54,8 @@ import: .venv/.ok ## schedule a calendar: make import FILE=plan.csv [MEDIA=folde
 	@exec $(BIN)/reelroute posts import "$(FILE)" $(if $(MEDIA),--media "$(MEDIA)") \
 	  --privacy "$(or $(PRIVACY),SELF_ONLY)" $(if $(DRY_RUN),--dry-run) $(if $(YES),--yes)
 
+# What `make bench` measures beside us, with the drivers that they name; in an environment of its own.
+PEERS := procrastinate pgqueuer 'apscheduler<4' aiohttp uvloop asyncpg 'psycopg[binary,pool]' sqlalchemy psycopg2-binary
 LOCK := $(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --no-header
 docs: .venv/.ok ## write the pages that are made from the code
 	$(BIN)/python -m docs.make_configuration
@@ -69,7 +70,8 @@ secrets: ## make the secrets of deploy/compose.yaml; changes none that is there
 lock: $(UV) ## pin the dependencies of pyproject.toml (UPGRADE=--upgrade moves them)
 	$(LOCK) $(UPGRADE) --all-extras --group dev pyproject.toml -o requirements.lock
 	echo uv | $(LOCK) $(UPGRADE) - -o tools/uv.txt
-	! grep -nE 'https?://|file:' requirements.lock tools/uv.txt
+	printf '%s\n' $(PEERS) | $(LOCK) $(UPGRADE) -c requirements.lock - -o tools/bench.txt
+	! grep -nE 'https?://|file:' requirements.lock tools/uv.txt tools/bench.txt
 
 $(UV): tools/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Reelroute needs Python 3.11 or newer.")'
@@ -85,4 +87,10 @@ $(UV): tools/uv.txt
 	@$(UV) pip sync --require-hashes requirements.lock 2>&1 | { grep -vE '^ ([+-]|Downloaded) ' || true; }
 	@echo '· building the contracts'
 	@$(UV) pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+.bench/.ok: $(UV) tools/bench.txt
+	@echo '· installing what is measured beside us'
+	@$(UV) venv -q --allow-existing --python $(PYTHON) .bench
+	@$(UV) pip sync -q --require-hashes --python .bench tools/bench.txt
 	@touch $@

@@ -103,6 +103,10 @@ class Api:
         headers = {"Idempotency-Key": key or str(uuid.uuid4())}
         return self._answer(lambda: self._http.post(path, json=body, headers=headers), may_repeat=may_repeat)
 
+    def put(self, path: str, body: Json) -> Json:
+        """Sets as a whole. Raises Refused or Unreachable."""
+        return self._answer(lambda: self._http.put(path, json=body), may_repeat=True)
+
     def pages(self, path: str, items: str, **params: str | int) -> Iterator[Json]:
         """Everything of a list, page by page."""
         token = ""

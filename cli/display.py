@@ -108,6 +108,16 @@ def size(number: int) -> str:
     return f"{amount:.1f} GB"
 
 
+def span(seconds: int | None) -> str:
+    """Seconds for people, in the largest unit that is whole: `90 min`, `6 h`; empty for none."""
+    if seconds is None:
+        return ""
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds and seconds % length == 0:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
 def count(number: int, one: str, many: str = "") -> str:
     """A number with its noun: `1 row`, `2 rows`."""
     return f"{number} {one if number == 1 else many or one + 's'}"

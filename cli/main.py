@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli import accounts, display, keys, media, options, posts
+from cli import accounts, display, holds, keys, media, options, outages, posts, rules
 from cli.client import ClientError
 from cli.display import failures
 
@@ -19,7 +19,13 @@ app = typer.Typer(
 app.add_typer(posts.app, name="posts")
 app.add_typer(media.app, name="media")
 app.add_typer(accounts.app, name="accounts")
+app.add_typer(rules.app, name="channels")
 app.add_typer(keys.app, name="keys")
+app.command("pause")(holds.pause)
+app.command("resume")(holds.resume)
+app.command("holds")(holds.list_holds)
+app.command("outages")(outages.outages)
+app.command("incidents")(outages.incidents)
 
 
 @app.command("status")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import re
 import sys
+import uuid
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -30,6 +32,14 @@ class AmbiguousTime(enum.StrEnum):
     LATER = "LATER"
 
 
+class LateAction(enum.StrEnum):
+    """What becomes of a post that is later than its rule allows."""
+
+    ASK = "ask"
+    NEXT_SLOT = "next-slot"
+    DROP = "drop"
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Ambiguous = Annotated[
@@ -46,6 +56,15 @@ AllowStitch = Annotated[bool, typer.Option("--allow-stitch", help="People may st
 BrandOrganic = Annotated[bool, typer.Option("--brand-organic", help="It promotes your own brand.")]
 BrandedContent = Annotated[bool, typer.Option("--branded-content", help="It is a paid partnership.")]
 AiGenerated = Annotated[bool, typer.Option("--ai-generated", help="Made or changed by AI so that viewers should know.")]
+
+
+MaxLateness = Annotated[
+    str, typer.Option("--max-lateness", help="It goes out when it is at most so late: 90s, 30m, 6h, 2d.")
+]
+Late = Annotated[
+    LateAction | None,
+    typer.Option("--late", case_sensitive=False, help="Afterwards: wait for a decision, take the next slot, or none."),
+]
 
 
 @contextlib.contextmanager
@@ -144,3 +163,37 @@ def account_id(client: Api, wanted: str) -> str:
     if found:
         raise ClientError(f"Several platforms have an account @{handle}.", "Name it by its id: reelroute accounts list")
     raise ClientError(f"@{handle} is not connected.", "reelroute accounts list shows those that are.")
+
+
+def word(choice: enum.StrEnum) -> str:
+    """A choice as REST names it: "next-slot" is NEXT_SLOT."""
+    return choice.value.upper().replace("-", "_")
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def seconds(text: str, hint: str) -> int | None:
+    """The seconds of a span like 90s, 30m, 6h or 2d; None for none. Raises typer.BadParameter."""
+    if not text:
+        return None
+    parts = re.fullmatch(r"([0-9]{1,9})([smhd]?)", text.strip().lower())
+    if not parts:
+        raise typer.BadParameter(f"{text}: give a number with s, m, h or d: 90s, 30m, 6h, 2d.", param_hint=hint)
+    return int(parts[1]) * _UNITS[parts[2] or "s"]
+
+
+def lateness(max_lateness: str, late: LateAction | None) -> Json | None:
+    """Lateness as REST takes it; None when nothing is said of it."""
+    longest = seconds(max_lateness, "--max-lateness")
+    if longest is None and late is None:
+        return None
+    return {"max_lateness_seconds": longest, "late_action": word(late or LateAction.ASK)}
+
+
+def path_id(text: str, noun: str, advice: str) -> str:
+    """An id that is safe in a path. Raises ClientError for anything else."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise ClientError(f"{text!r} is no id of {noun}.", advice) from None

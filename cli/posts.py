@@ -1,4 +1,4 @@
-"""`reelroute posts`: schedule one or a calendar; look at them; cancel; read the life of one."""
+"""`reelroute posts`: schedule one or a calendar; look at them; cancel; decide; read the life of one."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Annotated
 
 import typer
 
-from cli import display, options
+from cli import display, options, waiting
 from cli.client import Api, ClientError, Json, Refused
 from cli.display import count, failures, moment
 from cli.import_command import import_calendar
 
-app = typer.Typer(no_args_is_help=True, help="Posts: schedule, look, cancel.")
+app = typer.Typer(no_args_is_help=True, help="Posts: schedule, look, cancel, decide.")
 app.command("import")(import_calendar)
+app.command("waiting")(waiting.waiting)
+app.command("decide")(waiting.decide)
+app.command("settle")(waiting.settle)
 
 
 @app.command("create")
@@ -28,6 +31,8 @@ def create(
     channel: Annotated[str, typer.Option(help="The content strategy that it belongs to.")] = "",
     ref: Annotated[str, typer.Option(help="Your own key for it.")] = "",
     ambiguous_time: options.Ambiguous = None,
+    max_lateness: options.MaxLateness = "",
+    late: options.Late = None,
     allow_comment: options.AllowComment = False,
     allow_duet: options.AllowDuet = False,
     allow_stitch: options.AllowStitch = False,
@@ -58,6 +63,7 @@ def create(
                 "ambiguous_time": ambiguous_time.value if ambiguous_time else None,
                 "options": {"tiktok": choices},
                 "ref": ref,
+                "lateness": options.lateness(max_lateness, late),
             }
             post = api.post("/v1/posts", draft)
             if as_json:
@@ -191,11 +197,7 @@ def _post(api: Api, post_id: str) -> Json:
 
 
 def _id(text: str) -> str:
-    """An id that is safe in a path. Raises ClientError for anything else."""
-    try:
-        return str(uuid.UUID(text))
-    except ValueError:
-        raise ClientError(f"{text!r} is no id of a post.", "reelroute posts list shows the ids.") from None
+    return options.path_id(text, "a post", "reelroute posts list shows the ids.")
 
 
 def _publication(api: Api, delivery_id: str) -> Json | None:
@@ -217,6 +219,7 @@ def _show(post: Json, handles: dict[str, str]) -> None:
             ("caption", post["caption"]),
             ("media", "\n".join(f"{each['media_asset_id']} {each['mime_type']}" for each in post["media"])),
             ("privacy", (post["options"].get("tiktok") or {}).get("privacy_level", "")),
+            ("late", _lateness(post["lateness"])),
         ]
     )
     for each in post["deliveries"]:
@@ -224,16 +227,26 @@ def _show(post: Json, handles: dict[str, str]) -> None:
         display.facts(
             [
                 ("account", handles.get(each["account_id"], each["account_id"])),
-                ("state", each["state"]),
+                ("state", f"{each['state']} ({each['hold_cause']})" if each["hold_cause"] else each["state"]),
+                ("delivery", each["delivery_id"]),
                 ("due", each["due_time"] if each["state"] == "SCHEDULED" else ""),
                 ("attempts", each["attempt"] or ""),
+                ("failed", each["failed_attempts"] or ""),
                 ("published", each["publish_time"]),
+                ("removed", each["remove_time"]),
                 ("seen by", each["visibility"]),
                 ("platform id", each["platform_post_id"]),
                 ("url", each["url"]),
-                ("failure", f"{each['failure_reason']} {each['failure_message']}".strip()),
+                ("why", f"{each['failure_reason']} {each['failure_message']}".strip()),
+                ("waits for", "you: reelroute posts waiting" if each["needs_person"] else ""),
             ]
         )
+
+
+def _lateness(lateness: Json | None) -> str:
+    if lateness is None:
+        return ""
+    return f"at most {display.span(lateness['max_lateness_seconds']) or '6 h'}, then {lateness['late_action']}"
 
 
 def _show_publication(publication: Json, account: str, zone: str) -> None:

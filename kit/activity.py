@@ -73,9 +73,12 @@ def activities(requests: Sequence[notification_pb2.RecordActivityRequest]) -> li
 
     They may arrive in any order; the feed shows them by their own times.
     """
+    owners = {request.workspace_id for request in requests}
+    # A transaction that sees one workspace writes rows of that workspace only.
+    owner = UUID(owners.pop()) if len(owners) == 1 else INSTALLATION
     return [
         Notice(
-            INSTALLATION,
+            owner,
             new_id(),
             "notification",
             f"{_SERVICE}/RecordActivities",

@@ -211,10 +211,11 @@ def _refusals(method: str, answer: bytes) -> list[Any]:
     if not answer:
         return []
     name = method.removeprefix("/").replace("/", ".")
-    kind = descriptor_pool.Default().FindMethodByName(name).output_type  # type: ignore[no-untyped-call]
+    kind = descriptor_pool.Default().FindMethodByName(name).output_type
     if "refusals" not in kind.fields_by_name:
         return []
-    return list(message_factory.GetMessageClass(kind).FromString(answer).refusals)
+    response: Any = message_factory.GetMessageClass(kind).FromString(answer)
+    return list(response.refusals)
 
 
 def open_channels(addresses: Mapping[str, str], service_token: str) -> dict[str, grpc.Channel]:

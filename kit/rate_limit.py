@@ -1,5 +1,7 @@
 """Keeps our own calls below a vendor's rates, per key (for instance per user token), inside one process.
 
+What holds over several processes is kit.shared_rate_limit.
+
 A bucket holds ``tokens`` tokens. A token comes back one window *after it was taken*, not drop by drop. That is what a
 sliding window at the vendor counts: the whole burst may be used, and no window of that length ever sees more. A bucket
 that refills steadily would let almost twice the rate through in its first minute.
@@ -12,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 _SWEEP_FLOOR = 1_000  # buckets; below this many, idle ones cost too little to look for
 
@@ -30,6 +33,20 @@ class Rate:
     def __post_init__(self) -> None:
         if self.tokens < 1 or self.window_seconds <= 0:
             raise ValueError("a rate needs at least one token and a window longer than zero seconds")
+
+
+# Name of the rate, and whose bucket it is.
+BucketName = tuple[str, str]
+
+
+class Limiter(Protocol):
+    """Hands out the tokens of buckets. RateLimiter does for one process, kit.shared_rate_limit for all replicas."""
+
+    async def take(self, *buckets: BucketName, max_wait_seconds: float) -> float:
+        """Take one token of each, waiting for them if need be; answers the seconds waited. Raises RateLimitFull."""
+
+    def pause(self, bucket: BucketName, seconds: float) -> None:
+        """Hand out no token of this bucket for so many seconds: the vendor itself asked us to wait."""
 
 
 class RateLimitFull(Exception):
@@ -61,20 +78,30 @@ class RateLimiter:
         self._rates = dict(rates)
         self._clock = clock
         self._sleep = sleep
-        self._buckets: dict[tuple[str, str], _Bucket] = {}
+        self._buckets: dict[BucketName, _Bucket] = {}
         self._sweep_at = _SWEEP_FLOOR
 
-    async def take(self, name: str, key: str, *, max_wait_seconds: float) -> float:
-        """Take one token, waiting for it if need be; answers the seconds waited.
+    async def take(self, *buckets: BucketName, max_wait_seconds: float) -> float:
+        """Take one token of each bucket, waiting for them if need be; answers the seconds waited.
 
-        Raises RateLimitFull at once when the wait would be longer than ``max_wait_seconds``; nothing is taken then.
+        Raises RateLimitFull at once when the wait would be longer than ``max_wait_seconds``; that bucket gives nothing
+        then, while tokens of those before it are lost.
         """
-        rate = self._rates[name]
-        bucket = self._bucket(name, key)
         begin = self._clock()
+        for name in buckets:
+            await self._take_one(name, begin + max_wait_seconds)
+        return self._clock() - begin
+
+    def pause(self, bucket: BucketName, seconds: float) -> None:
+        """Hand out no token of this bucket for so many seconds: the vendor itself asked us to wait."""
+        paused = self._bucket(bucket)
+        paused.paused_until = max(paused.paused_until, self._clock() + seconds)
+
+    async def _take_one(self, name: BucketName, latest: float) -> None:
+        rate, bucket = self._rates[name[0]], self._bucket(name)
         while True:
             now = self._clock()
-            start = self._reserve(name, rate, bucket, now, begin + max_wait_seconds)
+            start = self._reserve(name[0], rate, bucket, now, latest)
             if start > now:
                 try:
                     await self._sleep(start - now)
@@ -82,14 +109,9 @@ class RateLimiter:
                     bucket.taken.remove(start)
                     raise
             if bucket.paused_until <= self._clock():
-                return self._clock() - begin
+                return
             # The vendor told us to wait while we were already waiting: give the token back and queue again.
             bucket.taken.remove(start)
-
-    def pause(self, name: str, key: str, seconds: float) -> None:
-        """Hand out no token of this bucket for so many seconds: the vendor itself asked us to wait."""
-        bucket = self._bucket(name, key)
-        bucket.paused_until = max(bucket.paused_until, self._clock() + seconds)
 
     def _reserve(self, name: str, rate: Rate, bucket: _Bucket, now: float, latest: float) -> float:
         while bucket.taken and bucket.taken[0] <= now - rate.window_seconds:
@@ -102,12 +124,12 @@ class RateLimiter:
         bucket.taken.append(start)
         return start
 
-    def _bucket(self, name: str, key: str) -> _Bucket:
-        bucket = self._buckets.get((name, key))
+    def _bucket(self, name: BucketName) -> _Bucket:
+        bucket = self._buckets.get(name)
         if bucket is None:
             if len(self._buckets) >= self._sweep_at:
                 self._sweep()
-            bucket = self._buckets[(name, key)] = _Bucket()
+            bucket = self._buckets[name] = _Bucket()
         return bucket
 
     def _sweep(self) -> None:

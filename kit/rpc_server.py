@@ -12,11 +12,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent import futures
+from functools import cache
 from typing import Any, NoReturn
 
 import grpc
 import protovalidate
 import structlog
+from buf.validate import validate_pb2
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from grpc_status import rpc_status
 from prometheus_client import Counter, Histogram
@@ -162,7 +165,10 @@ def _remaining_seconds(rpc: grpc.ServicerContext) -> float | None:
 
 
 def check(validator: protovalidate.Validator, message: Message) -> list[errors.FieldViolation]:
-    """The rules that a message breaks: those of its proto, and that no text holds U+0000. Empty when it keeps all."""
+    """The rules that a message breaks: those of its proto, and that no text holds U+0000. Empty when it keeps all.
+
+    Items of a batch whose proto says IGNORE_ALWAYS are left out: whoever handles the batch checks each for itself.
+    """
     return [
         errors.FieldViolation(
             _path(violation), violation.proto.message or violation.proto.rule_id, _rule_reason(violation)
@@ -177,6 +183,8 @@ def check(validator: protovalidate.Validator, message: Message) -> list[errors.F
 def _texts_with_nul(message: Message, prefix: str = "") -> Iterator[str]:
     """Paths of the texts that PostgreSQL cannot keep: U+0000 is the one character that it has no place for."""
     for descriptor, value in message.ListFields():
+        if _checks_its_items_itself(descriptor):
+            continue
         path = f"{prefix}{descriptor.name}"
         if isinstance(value, str | Message):
             items = [(path, value)]
@@ -191,6 +199,12 @@ def _texts_with_nul(message: Message, prefix: str = "") -> Iterator[str]:
                 yield from _texts_with_nul(item, f"{item_path}.")
             elif isinstance(item, str) and "\0" in item:
                 yield item_path.replace("\0", "")
+
+
+@cache
+def _checks_its_items_itself(descriptor: FieldDescriptor) -> bool:
+    rules = descriptor.GetOptions().Extensions[validate_pb2.field]
+    return bool(rules.repeated.items.ignore == validate_pb2.IGNORE_ALWAYS)
 
 
 def _rule_reason(violation: Any) -> str:

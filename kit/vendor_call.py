@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from kit.rate_limit import BucketName
 from kit.vendor_errors import (
     AccountRemedy,
     VendorAccountProblem,
@@ -107,8 +108,8 @@ class VendorCall:
     json: Any = field(default=None, repr=False)
     form: Mapping[str, str] | None = field(default=None, repr=False)
     stream: StreamBody | None = field(default=None, repr=False)
-    # Name of the rate and key of the bucket, for instance the user's token; None for calls without a limit.
-    rate: tuple[str, str] | None = field(default=None, repr=False)
+    # Of each of these buckets the call takes a token. The first, such as the user's, rests when the vendor says so.
+    rates: tuple[BucketName, ...] = field(default=(), repr=False)
     inspect: Callable[[VendorAnswer], Inspection] = inspect_status
     handle: str | None = None
     # Values that must appear nowhere: they are replaced in every recorded or quoted text.

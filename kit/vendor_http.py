@@ -10,22 +10,21 @@ The failures are the classes of kit.vendor_errors. The clock here is monotonic a
 """
 
 import asyncio
-import logging
+import json
 import random
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlencode
 
-import httpx
 import structlog
 from prometheus_client import Histogram
 
-from kit.rate_limit import Rate, RateLimiter, RateLimitFull, RetryBudget
+from kit.rate_limit import Limiter, Rate, RateLimiter, RateLimitFull, RetryBudget
 from kit.vendor_call import (
     CallRecord,
     Inspection,
@@ -36,7 +35,7 @@ from kit.vendor_call import (
     recorded_request,
 )
 from kit.vendor_errors import VendorError, VendorRateLimited, VendorUnavailable, VendorUncertain
-from kit.vendor_transport import SendProgress, VendorTransport, WatchedBody
+from kit.vendor_transport import SendFailed, SendProgress, VendorTransport, WatchedBody
 
 CALL_SECONDS = Histogram(
     "reelroute_vendor_call_seconds",
@@ -45,9 +44,6 @@ CALL_SECONDS = Histogram(
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
 )
 _log = structlog.get_logger("reelroute.vendor")
-
-# httpx logs every request at INFO with its whole address; upload addresses hold a credential.
-logging.getLogger("httpx").addFilter(lambda record: not str(record.msg).startswith("HTTP Request"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,17 +62,22 @@ class VendorHttpSettings:
     retry_cap: float = 5.0
     retry_share: float = 0.10  # retries per call over the last minute
     retry_floor: int = 3  # retries a minute that are always allowed
+    max_rate_wait: float = 5.0  # for our own limits; a call that would wait longer is refused at once
     rates: Mapping[str, Rate] = field(default_factory=dict)
 
 
 class VendorHttp:
-    """Calls one vendor. Use as ``async with`` or call ``aclose``; one instance per process and vendor."""
+    """Calls one vendor. Use as ``async with`` or call ``aclose``; one instance per process and vendor.
+
+    Without a ``limiter`` the rates of the settings hold for this process alone.
+    """
 
     def __init__(
         self,
         settings: VendorHttpSettings,
         *,
         on_call: Callable[[CallRecord], None] | None = None,
+        limiter: Limiter | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
@@ -86,22 +87,14 @@ class VendorHttp:
         self._clock = clock
         self._sleep = sleep
         self._jitter = jitter
-        self._limiter = RateLimiter(settings.rates, clock=clock, sleep=sleep)
+        self._limiter = limiter or RateLimiter(settings.rates, clock=clock, sleep=sleep)
         self._budget = RetryBudget(settings.retry_share, settings.retry_floor, clock)
-        self._client = httpx.AsyncClient(
-            base_url=settings.base_url,
-            transport=VendorTransport(max_connections=settings.max_connections),
-            timeout=httpx.Timeout(
-                connect=settings.connect_timeout,
-                read=settings.read_timeout,
-                write=settings.write_timeout,
-                pool=settings.connect_timeout,
-            ),
-            headers={"User-Agent": "Reelroute", "Accept-Encoding": "identity"},
-            # An empty list of domains: no cookie is kept, so nothing of one user's answer goes out for another.
-            cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
-            follow_redirects=False,
-            trust_env=False,
+        self._base_url = settings.base_url.rstrip("/")
+        self._transport = VendorTransport(
+            connect_timeout=settings.connect_timeout,
+            read_timeout=settings.read_timeout,
+            max_connections=settings.max_connections,
+            max_answer_bytes=settings.max_answer_bytes,
         )
 
     async def __aenter__(self) -> Self:
@@ -114,7 +107,7 @@ class VendorHttp:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._client.aclose()
+        await self._transport.aclose()
 
     async def call(self, call: VendorCall, *, timeout_seconds: float) -> VendorAnswer:
         """Make one call and answer what the vendor said, once ``call.inspect`` finds no error in it.
@@ -146,11 +139,11 @@ class VendorHttp:
                 operation=call.operation,
                 code="deadline_exceeded",
             )
-        if call.rate is None:
+        if not call.rates:
             return
         full: RateLimitFull
         try:
-            await self._limiter.take(*call.rate, max_wait_seconds=left)
+            await self._limiter.take(*call.rates, max_wait_seconds=min(left, self.settings.max_rate_wait))
             return
         except RateLimitFull as refused:
             full = refused
@@ -167,9 +160,9 @@ class VendorHttp:
         if not isinstance(error, VendorUnavailable | VendorRateLimited):
             return None
         asked = error.retry_after_seconds
-        if call.rate is not None and isinstance(error, VendorRateLimited):
+        if call.rates and isinstance(error, VendorRateLimited):
             # Others who share the bucket must not run into the same refusal.
-            self._limiter.pause(*call.rate, error.retry_after_seconds)
+            self._limiter.pause(call.rates[0], error.retry_after_seconds)
         if not call.repeatable or attempt >= self.settings.max_tries or error.code == "answer_too_large":
             return None
         wait: float = self._jitter() * min(self.settings.retry_cap, self.settings.retry_base * 2 ** (attempt - 1))
@@ -242,12 +235,8 @@ class VendorHttp:
                 return await self._send(call, body, progress)
         except TimeoutError:
             code = "timed_out"
-        except httpx.TimeoutException:
-            code = "timed_out"
-        except httpx.UnsupportedProtocol:
-            code = "address_unusable"
-        except httpx.TransportError:
-            code = "connection_lost" if progress.sent else "connect_failed"
+        except SendFailed as failed:
+            code = failed.code
         if body is not None and body.failure is not None:
             raise body.failure
         text = "The vendor did not answer." if progress.sent else "The vendor could not be reached."
@@ -256,31 +245,16 @@ class VendorHttp:
     async def _send(
         self, call: VendorCall, body: WatchedBody | None, progress: SendProgress
     ) -> VendorAnswer | VendorError:
-        request = self._client.build_request(
-            call.method,
-            call.url,
-            headers=self._headers(call),
-            json=call.json,
-            data=call.form,
-            content=body,
-            extensions={"progress": progress},
-        )
-        reply = await self._client.send(request, stream=True)
-        try:
-            content = bytearray()
-            async for piece in reply.aiter_raw():
-                content += piece
-                if len(content) > self.settings.max_answer_bytes:
-                    return self._too_large(reply.status_code)
-            plain = decoded(
-                bytes(content), reply.headers.get("content-encoding", "").lower(), self.settings.max_answer_bytes
-            )
-            if plain is None:
-                return self._too_large(reply.status_code)
-            headers = {name.lower(): value for name, value in reply.headers.items()}
-            return VendorAnswer(reply.status_code, headers, plain, datetime.now(UTC))
-        finally:
-            await reply.aclose()
+        url = call.url if call.to_foreign_host else self._base_url + call.url
+        content = _content(call) if body is None else body
+        reply = await self._transport.send(call.method, url, self._headers(call), content, progress)
+        if reply.content is None:
+            return self._too_large(reply.status)
+        encoding = reply.headers.get("content-encoding", "").lower()
+        plain = decoded(reply.content, encoding, self.settings.max_answer_bytes)
+        if plain is None:
+            return self._too_large(reply.status)
+        return VendorAnswer(reply.status, reply.headers, plain, datetime.now(UTC))
 
     def _too_large(self, status: int) -> VendorUnavailable:
         return VendorUnavailable(
@@ -293,6 +267,10 @@ class VendorHttp:
     @staticmethod
     def _headers(call: VendorCall) -> dict[str, str]:
         headers = dict(call.headers)
+        if call.json is not None:
+            headers.setdefault("Content-Type", "application/json")
+        if call.form is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
         if call.bearer is not None:
             headers["Authorization"] = f"Bearer {call.bearer}"
         if call.stream is not None:
@@ -323,6 +301,12 @@ class VendorHttp:
             self._on_call(record)
         except Exception:  # noqa: BLE001 - a broken recorder must not hide from the caller what the vendor answered
             _log.exception("vendor_call_not_recorded", vendor=record.vendor, operation=record.operation)
+
+
+def _content(call: VendorCall) -> bytes | None:
+    if call.json is not None:
+        return json.dumps(call.json, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return None if call.form is None else urlencode(call.form).encode()
 
 
 def _outcome(error: VendorError) -> str:

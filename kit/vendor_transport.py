@@ -1,30 +1,56 @@
-"""httpx's interface over aiohttp's connections, for calls to vendors.
+"""aiohttp's connections under rules of our own, for calls to vendors.
 
-Why not httpx's own connections: its pool looks through all of them for every request and slows to a tenth with a
-hundred open. Why not the ready-made bridge package: it lets aiohttp rewrite the URL (``%2F`` in the query of a signed
-upload address becomes ``/``), lets it resend a PUT by itself when a kept connection breaks, and reports a connection
-lost *after* sending as a connect time-out. All three matter here: addresses are opaque, there is one retry layer, and
-"surely not sent" must be true.
+What aiohttp does by itself and must not here: rewrite the URL (``%2F`` in the query of a signed upload address becomes
+``/``), resend a GET, PUT or DELETE when a kept connection breaks, follow redirects, keep cookies, read proxy and netrc
+settings, unpack answers of any size. Addresses are opaque, there is one retry layer, and "surely not sent" must be
+true.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+import re
+import ssl
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import aiohttp
-import httpx
+import certifi
 import yarl
 
-_READ_SIZE = 16 * 1024  # bytes
 # Shorter than the usual 5 s of servers, so that we never send on a connection which the other side is just closing.
 _KEEPALIVE_SECONDS = 4.0
+# What must be escaped in an address; a line break would start another header.
+_NOT_IN_ADDRESS = re.compile(r"[^\x21-\x7e]")
 
 
-@dataclass
+@dataclass(slots=True)
 class SendProgress:
-    """Passed as ``request.extensions["progress"]``; ``sent`` turns True before the first byte can leave."""
+    """``sent`` turns True before the first byte can leave."""
 
     sent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RawAnswer:
+    """What came over the wire. Header names are lower-case; ``content`` is None when there was more than allowed."""
+
+    status: int
+    headers: dict[str, str]
+    content: bytes | None
+
+
+class SendFailed(Exception):
+    """There is no whole answer. ``code``: timed_out, address_unusable, connect_failed or connection_lost.
+
+    Its text holds no address, and no error of aiohttp, whose text does, is chained to it.
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class _ConnectionLost(aiohttp.ClientError):
@@ -43,25 +69,19 @@ async def _no_hidden_retry(
         raise _ConnectionLost(type(lost).__name__) from lost
 
 
-class _AnswerStream(httpx.AsyncByteStream):
-    def __init__(self, answer: aiohttp.ClientResponse) -> None:
-        self._answer = answer
+_progress: ContextVar[SendProgress] = ContextVar("progress")
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        failure: httpx.TransportError | None = None
-        try:
-            async for piece in self._answer.content.iter_chunked(_READ_SIZE):
-                yield piece
-        except aiohttp.SocketTimeoutError:
-            failure = httpx.ReadTimeout("the answer stopped arriving")
-        except (aiohttp.ClientError, OSError) as broken:
-            failure = httpx.ReadError(type(broken).__name__)
-        if failure is not None:
-            raise failure
 
-    async def aclose(self) -> None:
-        # Frees the connection for the next request when the answer was read to its end, closes it otherwise.
-        self._answer.release()
+class _Connector(aiohttp.TCPConnector):
+    """Marks the request of the running task as sent once it has a connection: from then on bytes may have left.
+
+    (aiohttp's tracing could tell as well, but then it is called at every other step too.)
+    """
+
+    async def connect(self, *args: Any, **options: Any) -> aiohttp.connector.Connection:
+        connection = await super().connect(*args, **options)
+        _progress.get().sent = True
+        return connection
 
 
 class WatchedBody:
@@ -104,96 +124,108 @@ class WatchedBody:
         self._limit.reschedule(min(times))
 
 
-class VendorTransport(httpx.AsyncBaseTransport):
-    """One pool of connections. Follows no redirects, keeps no cookies, reads no proxy or netrc settings.
+class VendorTransport:
+    """One pool of connections. Times in seconds, sizes in bytes."""
 
-    Raises httpx's errors with texts that hold no address: ConnectError, ConnectTimeout and UnsupportedProtocol before
-    anything was sent, WriteError, ReadTimeout, ReadError and RemoteProtocolError afterwards.
-    """
-
-    def __init__(self, *, max_connections: int) -> None:
+    def __init__(
+        self, *, connect_timeout: float, read_timeout: float, max_connections: int, max_answer_bytes: int
+    ) -> None:
         self._max_connections = max_connections
+        self._max_answer_bytes = max_answer_bytes
+        # `connect` counts the wait for a free connection of the pool as well.
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, connect=connect_timeout, sock_connect=connect_timeout, sock_read=read_timeout
+        )
+        # Made here and not by the first call, of whose time it would take a good part.
+        self._tls = _trusted()
         self._session: aiohttp.ClientSession | None = None
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request and answer as soon as the headers are there; the body is read by the caller."""
-        failure: httpx.TransportError
-        progress: SendProgress = request.extensions.get("progress") or SendProgress()
-        times = request.extensions.get("timeout", {})
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | AsyncIterable[bytes] | None,
+        progress: SendProgress,
+    ) -> RawAnswer:
+        """Send one request and read its answer whole. A streamed body needs a Content-Length among the headers.
+
+        Raises SendFailed.
+        """
+        address = _address(url)
+        _progress.set(progress)
         try:
             answer = await self._opened().request(
-                request.method,
-                yarl.URL(str(request.url), encoded=True),
-                headers=request.headers.multi_items(),
-                data=_body(request),
+                method,
+                address,
+                headers=headers,
+                data=body,
                 allow_redirects=False,
-                # `connect` counts the wait for a free connection of the pool as well.
-                timeout=aiohttp.ClientTimeout(
-                    total=None,
-                    connect=times.get("pool"),
-                    sock_connect=times.get("connect"),
-                    sock_read=times.get("read"),
-                ),
-                trace_request_ctx=progress,
+                timeout=self._timeout,
+                # aiohttp resends no POST.
+                middlewares=() if method == "POST" else (_no_hidden_retry,),
             )
-            return httpx.Response(
-                answer.status, headers=answer.raw_headers, stream=_AnswerStream(answer), request=request
-            )
-        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as refused:
-            timed_out = isinstance(refused, aiohttp.ConnectionTimeoutError)
-            failure = (httpx.ConnectTimeout if timed_out else httpx.ConnectError)(type(refused).__name__)
-        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as invalid:
-            failure = httpx.UnsupportedProtocol(type(invalid).__name__)
-        except aiohttp.SocketTimeoutError as silent:
-            failure = httpx.ReadTimeout(type(silent).__name__)
-        except _ConnectionLost as lost:
-            failure = httpx.ReadError(str(lost))
-        except aiohttp.ClientConnectionError as broken:
-            failure = httpx.WriteError(type(broken).__name__)
-        except aiohttp.ClientError as unreadable:
-            failure = httpx.RemoteProtocolError(type(unreadable).__name__)
-        # Raised out here so that no aiohttp error, whose text has the whole address, is chained to it.
-        raise failure
+            try:
+                content = await self._read(answer)
+            finally:
+                # Frees the connection for the next request when the answer was read to its end, closes it otherwise.
+                answer.release()
+            return RawAnswer(answer.status, _plain_headers(answer), content)
+        except TimeoutError:
+            code = "timed_out"
+        except (aiohttp.ClientError, OSError):
+            code = "connection_lost" if progress.sent else "connect_failed"
+        # Raised out here so that no error of aiohttp is chained to it.
+        raise SendFailed(code)
 
     async def aclose(self) -> None:
         """Close every connection."""
         if self._session is not None:
             await self._session.close()
 
+    async def _read(self, answer: aiohttp.ClientResponse) -> bytes | None:
+        pieces, size = [], 0
+        async for piece in answer.content.iter_any():
+            size += len(piece)
+            if size > self._max_answer_bytes:
+                return None
+            pieces.append(piece)
+        return b"".join(pieces)
+
     def _opened(self) -> aiohttp.ClientSession:
         # Made at the first request: a session belongs to the event loop that is running then.
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
+                connector=_Connector(
                     limit=self._max_connections,
                     keepalive_timeout=_KEEPALIVE_SECONDS,
-                    ssl=httpx.create_ssl_context(),
+                    ssl=self._tls,
                 ),
+                headers={"User-Agent": "Reelroute", "Accept": "*/*", "Accept-Encoding": "identity"},
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
                 auto_decompress=False,
-                trace_configs=[_watch_connections()],
-                middlewares=(_no_hidden_retry,),
             )
         return self._session
 
 
-def _body(request: httpx.Request) -> bytes | httpx.AsyncByteStream | None:
+def _address(url: str) -> yarl.URL:
     try:
-        return request.content or None
-    except httpx.RequestNotRead:
-        # A stream; its Content-Length is in the headers, so aiohttp sends it unchunked.
-        assert isinstance(request.stream, httpx.AsyncByteStream)  # noqa: S101 - an asynchronous client has no other
-        return request.stream
+        address = yarl.URL(url, encoded=True)
+        if address.scheme in ("http", "https") and address.raw_host and not _NOT_IN_ADDRESS.search(url):
+            return address
+    except ValueError:
+        pass
+    raise SendFailed("address_unusable")
 
 
-def _watch_connections() -> aiohttp.TraceConfig:
-    """Marks the request as sent once it has a connection: from then on bytes may have left."""
+def _plain_headers(answer: aiohttp.ClientResponse) -> dict[str, str]:
+    # Not aiohttp's own texts: what is no UTF-8 becomes half characters there, which no database takes.
+    return {name.decode("latin-1").lower(): text.decode("latin-1") for name, text in answer.raw_headers}
 
-    async def mark(_session: object, context: object, _params: object) -> None:
-        context.trace_request_ctx.sent = True  # type: ignore[attr-defined]
 
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_create_end.append(mark)
-    trace.on_connection_reuseconn.append(mark)
-    return trace
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The certificates that the environment names, else those that come with certifi."""
+    named = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
+    return ssl.create_default_context(cafile=None if named else certifi.where())

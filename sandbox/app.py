@@ -12,6 +12,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from sandbox import control, page
+from sandbox.bulletin.platform import Bulletin
+from sandbox.bulletin.state import SCHEMA as BULLETIN_SCHEMA
+from sandbox.bulletin.state import BulletinState
 from sandbox.calls import CallLog
 from sandbox.clock import Clock
 from sandbox.config import SandboxConfig
@@ -41,7 +44,7 @@ class Sandbox:
 
 def build(config: SandboxConfig) -> Sandbox:
     """Open the state and wire all parts. Raises store.StateFileUnusable."""
-    store = Store(config.state_file, [TIKTOK_SCHEMA])
+    store = Store(config.state_file, [TIKTOK_SCHEMA, BULLETIN_SCHEMA])
     clock, faults, calls = Clock(store), Faults(store), CallLog()
     webhooks = Webhooks(store, clock, faults)
     tiktok = TikTok(
@@ -55,7 +58,8 @@ def build(config: SandboxConfig) -> Sandbox:
             public_url=config.public_url,
         )
     )
-    vendors: list[Vendor] = [tiktok]
+    bulletin = Bulletin(BulletinState(store, clock, config.bulletin, config.public_url))
+    vendors: list[Vendor] = [tiktok, bulletin]
     controls = control.Controls(store, clock, faults, calls, vendors)
 
     @asynccontextmanager

@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from sandbox.bulletin.settings import BulletinSettings
 from sandbox.tiktok.settings import TikTokSettings
 
 _SECRETS_DIR = Path("/run/secrets")
@@ -13,7 +14,7 @@ _SECRETS_DIR = Path("/run/secrets")
 class SandboxConfig(BaseSettings):
     """Where the sandbox listens, what it remembers, and how the platforms behave at first.
 
-    Every field has a working default. The nested `tiktok` settings are set with two underscores, for example
+    Every field has a working default. The nested settings of the platforms are set with two underscores, for example
     `REELROUTE_SANDBOX_TIKTOK__MODERATION_SECONDS=30`; the control API overrides them at run time.
     """
 
@@ -49,3 +50,6 @@ class SandboxConfig(BaseSettings):
 
     tiktok: TikTokSettings = TikTokSettings()
     """Delays, limits and switches of the TikTok stand-in at first start and after a reset."""
+
+    bulletin: BulletinSettings = BulletinSettings()
+    """Delays, limits and switches of Bulletin at first start and after a reset."""

@@ -108,7 +108,7 @@ class Controls:
         self.calls.clear()
 
     def _webhooks(self) -> list[str]:
-        return [f"{vendor.name}.webhook" for vendor in self.vendors]
+        return [f"{vendor.name}.webhook" for vendor in self.vendors if vendor.has_webhooks]
 
 
 def routes(controls: Controls) -> APIRouter:

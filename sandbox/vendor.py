@@ -5,6 +5,7 @@ from typing import Any, Literal, Protocol
 
 from fastapi import APIRouter
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 Outage = Literal["off", "error", "reset"]
 
@@ -16,7 +17,12 @@ class Vendor(Protocol):
     """Prefix of endpoint names, tables and control paths: `tiktok`."""
 
     endpoints: Mapping[tuple[str, str], str]
-    """Method and path of each call to its name without prefix: `("POST", "/v2/post/publish/video/init/")`."""
+    """Method and path of each call to its name without prefix: `("POST", "/v2/post/publish/video/init/")`. A path may
+    end in `/*`, for any one word.
+    """
+
+    has_webhooks: bool
+    """Whether it tells apps of events."""
 
     def outage(self) -> Outage:
         """Whether the whole platform is down, and how that looks."""
@@ -26,8 +32,12 @@ class Vendor(Protocol):
         """An error answer in this platform's form. `status` 0: the one that the code documents."""
         ...
 
+    def api(self) -> ASGIApp | None:
+        """What answers the calls of `endpoints`, past the router and its cost; None: `routes` does."""
+        ...
+
     def routes(self) -> APIRouter:
-        """The platform's own API."""
+        """The platform's own API, or what of it people see."""
         ...
 
     def control_routes(self) -> APIRouter:

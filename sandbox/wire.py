@@ -19,6 +19,9 @@ from sandbox.faults import FaultMode, Faults, FaultSpec
 from sandbox.vendor import Vendor
 
 _RESET = "sandbox.reset"
+# Names in a call's scope["state"]: its CallNote, and its arrival by time.perf_counter().
+CALL = "call"
+ARRIVAL = "arrival"
 
 
 class ResettableProtocol(HttpToolsProtocol):
@@ -48,16 +51,20 @@ class Wire:
         self._endpoints: dict[tuple[str, str], tuple[Vendor, str]] = {
             key: (vendor, name) for vendor in vendors for key, name in vendor.endpoints.items()
         }
+        self._own = {vendor.name: vendor.api() for vendor in vendors}
+
+    def _find(self, method: str, path: str) -> tuple[Vendor, str] | None:
+        return self._endpoints.get((method, path)) or self._endpoints.get((method, f"{path.rpartition('/')[0]}/*"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI call."""
-        found = self._endpoints.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        found = self._find(scope["method"], scope["path"]) if scope["type"] == "http" else None
         if found is None:
             await self._app(scope, receive, send)
             return
         vendor, endpoint = found
         call = _WiredCall(scope, receive, send)
-        started = time.perf_counter()
+        started = scope["state"][ARRIVAL] = time.perf_counter()
         at = self._clock.now()
         try:
             await self._answer(call, vendor, endpoint)
@@ -108,7 +115,7 @@ class Wire:
                     call.swallow, after = True, spec
                 case FaultMode.CUT_UPLOAD:
                     call.cut = True
-        await self._app(call.scope, call.receive, call.send)
+        await (self._own[vendor.name] or self._app)(call.scope, call.receive, call.send)
         if after is None:
             return
         call.swallow = False
@@ -125,7 +132,7 @@ class _WiredCall:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self.note = CallNote()
-        scope.setdefault("state", {})["call"] = self.note
+        scope.setdefault("state", {})[CALL] = self.note
         self._receive = receive
         self._send = send
         self.status = 0

@@ -19,7 +19,14 @@ SERVICES = sorted(
     path.parent.name for path in (Path(__file__).resolve().parent.parent / "services").glob("*/migrations")
 )
 # Tables that hold nothing of any workspace.
-OF_NO_WORKSPACE = {"alembic_version", "publisher.publish_epochs"}
+OF_NO_WORKSPACE = {
+    "alembic_version",
+    "publisher.incidents",
+    "publisher.publish_epochs",
+    "publisher.rate_buckets",
+    "scheduler.claim_clock",
+    "scheduler.outages",
+}
 ONE, OTHER = UUID(int=1), UUID(int=2)
 
 

@@ -87,7 +87,7 @@ def start(
                     "REELROUTE_SANDBOX_STATE_FILE": str(data / "sandbox.sqlite"),
                 },
                 logs,
-                _http_ready(f"{sandbox_url}/control/state"),
+                http_ready(f"{sandbox_url}/control/state"),
             )
         )
     for name in (*SERVICES, "gateway"):
@@ -98,7 +98,7 @@ def start(
             "REELROUTE_LISTEN": listen,
             "REELROUTE_METRICS_LISTEN": f"127.0.0.1:{port[f'{name}-metrics']}",
         }
-        ready = _http_ready(f"http://{listen}/readyz") if name == "gateway" else _rpc_ready(listen)
+        ready = http_ready(f"http://{listen}/readyz") if name == "gateway" else rpc_ready(listen)
         supervisor.start(_child(name, [sys.executable, "-m", f"services.{name}"], variables, logs, ready))
     supervisor.wait_ready(timeout=_READY_SECONDS)
     return Stack(
@@ -121,7 +121,9 @@ def _child(name: str, argv: list[str], environment: dict[str, str], logs: Path, 
     return Child(name, argv, environment, logs / f"{name}.log", ready=ready, stop_timeout=25, cwd=ROOT)
 
 
-def _http_ready(url: str) -> Callable[[], bool]:
+def http_ready(url: str) -> Callable[[], bool]:
+    """A look at whether an HTTP server answers with 200 at this address."""
+
     def ready() -> bool:
         try:
             with urlopen(url, timeout=1) as answer:  # noqa: S310 - our own address
@@ -132,7 +134,9 @@ def _http_ready(url: str) -> Callable[[], bool]:
     return ready
 
 
-def _rpc_ready(address: str) -> Callable[[], bool]:
+def rpc_ready(address: str) -> Callable[[], bool]:
+    """A look at whether the gRPC service at this address says that it serves."""
+
     def ready() -> bool:
         with grpc.insecure_channel(address) as channel:
             try:

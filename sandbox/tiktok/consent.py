@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from html import escape
 
+from sandbox.html import page
 from sandbox.tiktok.people import Creator
 
 _SCOPE_WORDS = {
@@ -13,16 +14,6 @@ _SCOPE_WORDS = {
     "video.publish": "Post videos to your profile",
     "video.upload": "Put drafts into your inbox",
 }
-
-_STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:30rem;margin:3rem auto;padding:0 1rem;color:#1c1c1e;
-background:#f5f5f2}
-main{background:#fff;border:1px solid #ddd;border-radius:.75rem;padding:1.5rem}
-label{display:block;margin:.3rem 0}button{font:inherit;padding:.5rem 1.25rem;margin-right:.5rem;border-radius:.5rem;
-border:1px solid #888;background:#fff}button.yes{background:#1c1c1e;color:#fff}small{color:#666}
-@media(prefers-color-scheme:dark){body{background:#161618;color:#eee}main{background:#222;border-color:#444}
-button{background:#333;color:#eee}button.yes{background:#eee;color:#111}small{color:#aaa}}
-"""
 
 
 def consent_page(creators: Iterable[Creator], scopes: Iterable[str]) -> str:
@@ -37,7 +28,7 @@ def consent_page(creators: Iterable[Creator], scopes: Iterable[str]) -> str:
         f"{escape(_SCOPE_WORDS.get(scope, scope))} <small>{escape(scope)}</small></label>"
         for scope in scopes
     )
-    return _page(
+    return page(
         "Connect an account",
         '<p>An app asks for access. This is the sandbox: no real account is involved.</p><form method="post">'
         f"<fieldset><legend>Sign in as</legend>{people}</fieldset>"
@@ -50,12 +41,4 @@ def consent_page(creators: Iterable[Creator], scopes: Iterable[str]) -> str:
 
 def problem_page(sentence: str) -> str:
     """The page for a request that cannot be answered to the app."""
-    return _page("This request cannot be shown", f"<p>{escape(sentence)}</p>")
-
-
-def _page(title: str, body: str) -> str:
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
-        f"<body><main><h1>{escape(title)}</h1>{body}</main></body></html>"
-    )
+    return page("This request cannot be shown", f"<p>{escape(sentence)}</p>")

@@ -7,7 +7,9 @@ from typing import Any
 import httpx
 from fastapi import APIRouter
 from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp
 
+from sandbox.html import proxy_page
 from sandbox.tiktok import control, display, oauth, panel, people, progress, publish, upload
 from sandbox.tiktok.answers import ERROR_STATUS, OAUTH_STATUS, refuse, refuse_oauth
 from sandbox.tiktok.pull import Puller
@@ -16,8 +18,6 @@ from sandbox.vendor import Outage
 
 _POST, _GET, _PUT = "POST", "GET", "PUT"
 _OAUTH = frozenset({"token", "revoke"})
-# A proxy's page: what clients get when the platform's front door is broken.
-_PROXY_PAGE = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
 _FETCH_TIMEOUT_SECONDS = 20.0
 
 
@@ -25,6 +25,7 @@ class TikTok:
     """One TikTok for the whole sandbox."""
 
     name = NAME
+    has_webhooks = True
     endpoints: Mapping[tuple[str, str], str] = {
         (_GET, "/v2/auth/authorize/"): "consent_page",
         (_POST, "/v2/auth/authorize/"): "consent",
@@ -54,7 +55,7 @@ class TikTok:
     def refusal(self, endpoint: str, status: int, code: str, message: str) -> Response:
         """An error in the form of that endpoint; without a code, a page of a proxy."""
         if not code:
-            return HTMLResponse(_PROXY_PAGE.format(status or 502), status_code=status or 502)
+            return HTMLResponse(proxy_page(status or 502), status_code=status or 502)
         if endpoint in _OAUTH:
             code = {"internal_error": "server_error"}.get(code, code)
             return refuse_oauth(code, message, status or self.oauth_status(code))
@@ -65,6 +66,10 @@ class TikTok:
     def oauth_status(self, code: str) -> int:
         """HTTP status of an OAuth error under the present settings."""
         return 200 if self._state.settings.oauth_errors_as_200 else OAUTH_STATUS.get(code, 400)
+
+    def api(self) -> ASGIApp | None:
+        """None: `routes` answers."""
+        return None
 
     def routes(self) -> APIRouter:
         """TikTok's own API."""

@@ -21,7 +21,18 @@ from services.gateway.edge import Edge
 from services.gateway.models.fields import AnswerModel, RequestModel, models_of
 from services.gateway.models.problems import Problem
 from services.gateway.route import Gateway
-from services.gateway.routes import accounts, activities, health, media, posts, workspaces
+from services.gateway.routes import (
+    accounts,
+    activities,
+    channels,
+    deliveries,
+    health,
+    holds,
+    media,
+    outages,
+    posts,
+    workspaces,
+)
 
 _DESCRIPTION = """Plans, publishes and watches the content of brands that sell on TikTok Shop.
 
@@ -33,6 +44,13 @@ Every POST takes an `Idempotency-Key`: after a lost answer, send the same reques
 
 _TAGS = [
     {"name": "Posts", "description": "What goes out, when, and for which accounts."},
+    {"name": "Deliveries", "description": "One post for one account: its ledger, and what a person decides of it."},
+    {
+        "name": "Holds",
+        "description": "What lets nothing of its scope go out: pauses, lost accounts, failing platforms.",
+    },
+    {"name": "Channels", "description": "How posts of a channel are tried again, and what becomes of late ones."},
+    {"name": "Outages", "description": "Times in which posts could not go out, ours and the platforms'."},
     {"name": "Media", "description": "The files that posts are made of."},
     {"name": "Accounts", "description": "Connected profiles on the platforms."},
     {"name": "Activity", "description": "What happened, and what people were told of it."},
@@ -69,7 +87,7 @@ def build_app(config: GatewayConfig) -> FastAPI:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=config.cors_allow_origins,
-            allow_methods=["GET", "POST", "PATCH"],
+            allow_methods=["GET", "POST", "PUT", "PATCH"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-Id"],
             expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"],
         )
@@ -77,6 +95,10 @@ def build_app(config: GatewayConfig) -> FastAPI:
     errors.install(app)
     for router in (
         posts.router,
+        deliveries.router,
+        holds.router,
+        channels.router,
+        outages.router,
         media.router,
         accounts.router,
         activities.router,

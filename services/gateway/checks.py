@@ -54,9 +54,10 @@ class Problem:
 
 @dataclass(slots=True)
 class Checked:
-    """A plan with its media, in order, and its problems."""
+    """A plan with its media, in order, its problems, and the platform of each account (none when one is not known)."""
 
     plan: Plan
+    platforms: list[str] = field(default_factory=list)
     media: list[content_pb2.MediaAsset] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
@@ -113,6 +114,7 @@ async def check(clients: Clients, workspace_id: str, plans: Sequence[Plan]) -> l
     )
     for each, result in zip(checked, answer.results, strict=True):
         _add_problems(each, library, result)
+        each.platforms = _platforms(each.plan, result)
     return checked
 
 
@@ -159,6 +161,15 @@ def _add_problems(
                 continue  # about the media as a whole, which the publisher did not see
             name = "media_asset_ids" if media[1] is None else f"media_asset_ids[{places[int(media[1])]}]"
         checked.problems.append(Problem(name, problem.reason, problem.message, problem.blocking))
+
+
+def _platforms(plan: Plan, result: publisher_pb2.PostCheckResult) -> list[str]:
+    """In the scheduler's words: "tiktok"."""
+    words = {
+        number: name.removeprefix("PLATFORM_").lower() for name, number in publisher_pb2.Platform.items() if number
+    }
+    known = [words[each] for each in result.platforms if each in words]
+    return known if len(known) == len(plan.account_ids) else []
 
 
 def _facts(asset: content_pb2.MediaAsset) -> publisher_pb2.MediaFacts:

@@ -7,14 +7,17 @@ from datetime import datetime
 from uuid import UUID
 
 import grpc
+import protovalidate
 from reelroute.notification.v1 import notification_pb2 as pb
 from reelroute.notification.v1 import notification_pb2_grpc
 
-from kit.db import Database
+from kit import rpc_server
+from kit.db import ALL_WORKSPACES, Database
+from kit.errors import InvalidArgument, ReelrouteError
 from kit.paging import Page
 from kit.timestamps import from_timestamp, to_timestamp
-from services.notification import store
-from services.notification.domain import Activity, Facts, Message, Send, SendState, Severity, is_told, message_of
+from services.notification import store, telling
+from services.notification.domain import Activity, Facts, Message, RequestIdReused, Send, SendState, Severity
 
 _PAGE_KEY = (datetime, UUID)
 _SEVERITIES = {Severity.INFO: pb.SEVERITY_INFO, Severity.PROBLEM: pb.SEVERITY_PROBLEM}
@@ -31,6 +34,7 @@ class NotificationApi(notification_pb2_grpc.NotificationServiceServicer):
     def __init__(self, database: Database, targets: Collection[str]) -> None:
         self._database = database
         self._targets = tuple(targets)
+        self._validator = protovalidate.Validator()
 
     def RecordActivity(
         self, request: pb.RecordActivityRequest, context: grpc.ServicerContext
@@ -38,11 +42,40 @@ class NotificationApi(notification_pb2_grpc.NotificationServiceServicer):
         """Keeps an activity, and the message that follows from it."""
         facts = _facts(request)
         with self._database.transaction(facts.workspace_id) as tx:
-            activity_id, is_new = store.insert_activity(tx, facts)
-            if is_new and is_told(facts):
-                draft = message_of(facts, store.account_attributes(tx, facts))
-                store.insert_message(tx, activity_id, facts, draft, self._targets)
+            (activity_id,) = telling.record(tx, [facts], self._targets)
+            if activity_id is None:
+                raise _reused(facts)
         return pb.RecordActivityResponse(activity_id=str(activity_id))
+
+    def RecordActivities(
+        self, request: pb.RecordActivitiesRequest, context: grpc.ServicerContext
+    ) -> pb.RecordActivitiesResponse:
+        """Keeps activities of any workspaces, and the messages that follow from them; names those that it refuses."""
+        refusals: list[tuple[int, ReelrouteError]] = []
+        taken: list[tuple[int, Facts]] = []
+        for index, each in enumerate(request.activities):
+            try:
+                self._check(each)
+                taken.append((index, _facts(each)))
+            except InvalidArgument as refusal:
+                refusals.append((index, refusal))
+        if taken:
+            with self._database.transaction(ALL_WORKSPACES) as tx:
+                ids = telling.record(tx, [facts for _, facts in taken], self._targets)
+            refusals += [
+                (index, _reused(facts)) for (index, facts), kept in zip(taken, ids, strict=True) if kept is None
+            ]
+        return pb.RecordActivitiesResponse(
+            refusals=[
+                pb.ActivityRefusal(index=index, reason=refusal.reason, message=refusal.message)
+                for index, refusal in sorted(refusals, key=lambda each: each[0])
+            ]
+        )
+
+    def _check(self, message: pb.RecordActivityRequest) -> None:
+        violations = rpc_server.check(self._validator, message)
+        if violations:
+            raise InvalidArgument(f"{violations[0].field}: {violations[0].description}", violations)
 
     def ListActivities(
         self, request: pb.ListActivitiesRequest, context: grpc.ServicerContext
@@ -71,6 +104,13 @@ class NotificationApi(notification_pb2_grpc.NotificationServiceServicer):
             last = found[page.size - 1]
             response.next_page_token = Page.token(last.create_time, last.message_id)
         return response
+
+
+def _reused(facts: Facts) -> RequestIdReused:
+    return RequestIdReused(
+        "This request id was already used for another activity. Use a new one for a new activity.",
+        metadata={"request_id": facts.request_id},
+    )
 
 
 def _facts(request: pb.RecordActivityRequest) -> Facts:

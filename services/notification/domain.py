@@ -5,6 +5,9 @@ States of one message to one target:
     WAITING → SENT                 the target took it
        │ ↺                         an attempt failed: the next one waits longer
        └────→ FAILED               the last attempt failed, or the target is gone from the configuration
+
+What may happen to thousands of deliveries at once is gathered: the message of the first waits GATHER_SECONDS, and what
+is reported of the same kind in the same workspace before it is begun to be sent, is added to it.
 """
 
 from __future__ import annotations
@@ -78,6 +81,16 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class Telling:
+    """A message to be made or made anew. It stands for `count` activities; the first of them is `activity_id`."""
+
+    message_id: UUID
+    activity_id: UUID
+    facts: Facts
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """One message to one target. `attempts` counts those that were begun."""
 
@@ -134,45 +147,121 @@ class RetryPolicy:
         return self.first_wait_seconds * 3.0 ** (attempt - 1) * (0.8 + 0.4 * chance)
 
 
+# How long a message of a gathered kind waits for more of its kind, seconds.
+GATHER_SECONDS = 5
+_WAITING = "`reelroute posts waiting` lists them."
+_FEED = "`GET /v1/activities` lists them."
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How people are told of a kind of activity. Kinds with a title for `many` are gathered into one message."""
+
+    severity: Severity
+    title: str
+    many: str = ""
+    where: str = ""
+
+
 # The activities that become messages. Any other type is kept and told to nobody.
-_MESSAGES = {
-    "delivery.published": (Severity.INFO, "Published on {platform} for {account}"),
-    "delivery.rejected": (Severity.PROBLEM, "{platform} rejected a post of {account}"),
-    "delivery.failed": (Severity.PROBLEM, "Not published on {platform}: a post of {account}"),
-    "delivery.delayed": (Severity.PROBLEM, "Delayed on {platform}: a post of {account}"),
-    "account.authorization_lost": (Severity.PROBLEM, "Connect {account} to {platform} again"),
+_KINDS = {
+    "delivery.published": _Kind(Severity.INFO, "Published on {platform} for {account}"),
+    "delivery.rejected": _Kind(Severity.PROBLEM, "{platform} rejected a post of {account}"),
+    "delivery.failed": _Kind(Severity.PROBLEM, "Not published on {platform}: a post of {account}"),
+    "delivery.delayed": _Kind(Severity.PROBLEM, "Delayed on {platform}: a post of {account}"),
+    "delivery.missed": _Kind(
+        Severity.PROBLEM,
+        "Decide: a post of {account} missed its time on {platform}",
+        "Decide: {count} posts missed their time",
+        _WAITING,
+    ),
+    "delivery.parked": _Kind(
+        Severity.PROBLEM,
+        "Decide: a post of {account} was set aside",
+        "Decide: {count} posts were set aside",
+        _WAITING,
+    ),
+    "delivery.uncertain": _Kind(
+        Severity.PROBLEM,
+        "Look: is a post of {account} on {platform}?",
+        "Look: {count} posts may be published or not",
+        _WAITING,
+    ),
+    "delivery.dropped": _Kind(
+        Severity.PROBLEM,
+        "Too late and dropped: a post of {account} on {platform}",
+        "Too late and dropped: {count} posts",
+        _FEED,
+    ),
+    "delivery.removed": _Kind(
+        Severity.PROBLEM,
+        "{platform} no longer shows a post of {account}",
+        "{count} posts are no longer shown",
+        _FEED,
+    ),
+    "delivery.stalled": _Kind(
+        Severity.PROBLEM,
+        "No progress on {platform}: a post of {account}",
+        "No progress: {count} posts",
+        _FEED,
+    ),
+    "account.authorization_lost": _Kind(Severity.PROBLEM, "Connect {account} to {platform} again"),
+    "hold.placed": _Kind(Severity.INFO, "Paused: posts do not go out"),
+    "hold.lifted": _Kind(Severity.INFO, "A pause was lifted"),
+    "incident.opened": _Kind(Severity.PROBLEM, "{platform} is failing: nothing is sent to it"),
+    "incident.closed": _Kind(Severity.INFO, "{platform} works again"),
+    "outage.ended": _Kind(Severity.PROBLEM, "An outage made posts late"),
 }
 _PLATFORM_NAMES = {"tiktok": "TikTok", "youtube": "YouTube", "linkedin": "LinkedIn"}
 
 
 def is_told(facts: Facts) -> bool:
-    """Whether people are told of an activity."""
-    return facts.type in _MESSAGES
+    """Whether people are told of an activity.
+
+    Of a doubt only when it is theirs to end, of a drop only when nobody decided it, and of a hold only when a person
+    placed it: a lost authorisation and an incident have messages of their own.
+    """
+    match facts.type:
+        case "delivery.dropped":
+            return facts.attributes.get("reason") != "DROPPED"
+        case "delivery.uncertain":
+            return facts.attributes.get("needs_person") == "true"
+        case "hold.placed" | "hold.lifted":
+            return facts.attributes.get("cause", "PAUSE") == "PAUSE"
+    return facts.type in _KINDS
 
 
-def message_of(facts: Facts, account: Mapping[str, str] = MappingProxyType({})) -> Draft:
-    """The message that follows from an activity that people are told of.
+def is_gathered(facts: Facts) -> bool:
+    """Whether what is told of an activity waits for more of its kind, and is told as one."""
+    return bool(_KINDS[facts.type].many)
+
+
+def message_of(facts: Facts, account: Mapping[str, str] = MappingProxyType({}), count: int = 1) -> Draft:
+    """The message that follows from an activity that people are told of, or from `count` of its kind: it is the first.
 
     Reads the attributes url and reason of the activity, and platform and handle of it or else of `account`: what the
     account told of itself when it was connected. All of them may be missing.
     """
-    severity, title = _MESSAGES[facts.type]
+    kind = _KINDS[facts.type]
     known = {**account, **facts.attributes}
     handle = _one_line(known.get("handle", "")).lstrip("@")
     lines = [facts.summary.strip() or facts.type]
     if url := facts.attributes.get("url"):
         lines.append(f"Link: {_one_line(url)}")
-    if severity is Severity.PROBLEM and (reason := facts.attributes.get("reason")):
+    if kind.severity is Severity.PROBLEM and (reason := facts.attributes.get("reason")):
         lines.append(f"Reason: {_one_line(reason)}")
     if facts.post_id:
         lines.append(f"Post: {facts.post_id}")
     elif facts.account_id:
         lines.append(f"Account: {facts.account_id}")
+    if count > 1:
+        lines = [f"The first of {count}:", *lines, kind.where]
     return Draft(
-        severity,
-        title.format(
+        kind.severity,
+        (kind.many if count > 1 else kind.title).format(
             platform=_platform_name(known.get("platform", "")),
             account=f"@{handle}" if handle else "one of your accounts",
+            count=count,
         )[:_TITLE_CHARACTERS],
         "\n".join(lines),
     )

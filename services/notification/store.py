@@ -5,7 +5,8 @@ The database's clock decides which sends are due and when a sender's lease ends.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -24,14 +25,12 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     func,
-    insert,
     select,
     text,
     tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.dialects.postgresql import insert as upsert
 
 from kit.db import new_id
 from kit.listen import notify
@@ -42,10 +41,10 @@ from services.notification.domain import (
     Draft,
     Facts,
     Message,
-    RequestIdReused,
     Send,
     SendState,
     Severity,
+    Telling,
 )
 
 SCHEMA = "notification"
@@ -97,6 +96,8 @@ messages = Table(
     Column("severity", Text, nullable=False),
     Column("title", Text, nullable=False),
     Column("body", Text, nullable=False),
+    # How many activities it stands for.
+    Column("activity_count", Integer, nullable=False, server_default="1"),
     Column("create_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
     UniqueConstraint("activity_id", name="one_message_per_activity"),
     Index("messages_by_time", "workspace_id", "create_time", "message_id"),
@@ -126,82 +127,194 @@ message_sends = Table(
 )
 
 
-def insert_activity(tx: Connection, facts: Facts) -> tuple[UUID, bool]:
-    """Keeps an activity once per request id. Returns its id, and whether it is new.
-
-    Raises RequestIdReused when the id was used for another activity of the workspace.
+# Rows in the order of their keys: two reporters of the same activities wait for each other, and never crosswise.
+_KEEP = text(
     """
-    fresh = tx.execute(
-        upsert(activities)
-        .values(
-            activity_id=new_id(),
-            workspace_id=facts.workspace_id,
-            request_id=facts.request_id,
-            activity_time=facts.activity_time,
-            type=facts.type,
-            summary=facts.summary,
-            post_id=facts.post_id,
-            delivery_id=facts.delivery_id,
-            account_id=facts.account_id,
-            attributes=dict(facts.attributes),
-        )
-        .on_conflict_do_nothing(constraint="one_activity_per_request")
-        .returning(activities.c.activity_id)
-    ).scalar()
-    if fresh is not None:
-        return fresh, True
-    kept = _activity(
-        tx.execute(
-            select(activities).where(
-                activities.c.workspace_id == facts.workspace_id, activities.c.request_id == facts.request_id
-            )
-        )
-        .mappings()
-        .one()
-    )
-    if kept.facts != facts:
-        raise RequestIdReused(
-            "This request id was already used for another activity. Use a new one for a new activity.",
-            metadata={"request_id": facts.request_id},
-        )
-    return kept.activity_id, False
+INSERT INTO activities
+    (activity_id, workspace_id, request_id, activity_time, type, summary, post_id, delivery_id, account_id, attributes)
+SELECT activity_id, workspace_id, request_id, activity_time, type, summary, post_id, delivery_id, account_id, attributes
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
+    activity_id uuid, workspace_id uuid, request_id text, activity_time timestamptz, type text, summary text,
+    post_id uuid, delivery_id uuid, account_id uuid, attributes jsonb)
+ORDER BY workspace_id, request_id
+ON CONFLICT ON CONSTRAINT one_activity_per_request DO NOTHING RETURNING activity_id
+"""
+)
+_KEPT = text(
+    """
+SELECT a.* FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS k(workspace_id uuid, request_id text)
+JOIN activities a ON a.workspace_id = k.workspace_id AND a.request_id = k.request_id
+"""
+)
 
 
-def account_attributes(tx: Connection, facts: Facts) -> dict[str, str]:
-    """What the account of an activity told of itself when it was last connected: platform and handle; or nothing."""
-    attributes: dict[str, str] | None = tx.execute(
-        select(activities.c.attributes)
-        .where(
-            activities.c.workspace_id == facts.workspace_id,
-            activities.c.account_id == facts.account_id,
-            activities.c.type == "account.connected",
-        )
-        .order_by(activities.c.activity_time.desc())
-        .limit(1)
-    ).scalar()
-    return attributes or {}
+def keep_activities(tx: Connection, reported: Sequence[Facts]) -> list[tuple[UUID, bool] | None]:
+    """Keeps activities, each once per request id. For each its id, and whether it is new; None for one whose request id
+    was used for another activity of the workspace.
+    """
+    ids = [new_id() for _ in reported]
+    rows = [{"activity_id": each, **_row(facts)} for each, facts in zip(ids, reported, strict=True)]
+    fresh = set(tx.execute(_KEEP, {"rows": _json(rows)}).scalars())
+    rest = [facts for each, facts in zip(ids, reported, strict=True) if each not in fresh]
+    known: dict[tuple[UUID, str], Activity] = {}
+    if rest:
+        keys = [{"workspace_id": each.workspace_id, "request_id": each.request_id} for each in rest]
+        found = (_activity(row) for row in tx.execute(_KEPT, {"keys": _json(keys)}).mappings())
+        known = {(each.facts.workspace_id, each.facts.request_id): each for each in found}
+    answers: list[tuple[UUID, bool] | None] = []
+    for each, facts in zip(ids, reported, strict=True):
+        if each in fresh:
+            answers.append((each, True))
+            continue
+        kept = known[facts.workspace_id, facts.request_id]
+        answers.append((kept.activity_id, False) if kept.facts == facts else None)
+    return answers
 
 
-def insert_message(tx: Connection, activity_id: UUID, facts: Facts, draft: Draft, targets: Collection[str]) -> UUID:
-    """Saves the message of an activity with a waiting send for each target, and wakes the senders."""
-    message_id = new_id()
-    tx.execute(
-        insert(messages).values(
-            message_id=message_id,
-            workspace_id=facts.workspace_id,
-            activity_id=activity_id,
-            post_id=facts.post_id,
-            severity=draft.severity.value,
-            title=draft.title,
-            body=draft.body,
-        )
-    )
-    tx.execute(
-        insert(message_sends),
-        [{"message_id": message_id, "workspace_id": facts.workspace_id, "target": target} for target in targets],
-    )
+_CONNECTED = text(
+    """
+SELECT DISTINCT ON (a.workspace_id, a.account_id) a.workspace_id, a.account_id, a.attributes
+FROM jsonb_to_recordset(CAST(:keys AS jsonb)) AS k(workspace_id uuid, account_id uuid)
+JOIN activities a ON a.workspace_id = k.workspace_id AND a.account_id = k.account_id AND a.type = 'account.connected'
+ORDER BY a.workspace_id, a.account_id, a.activity_time DESC
+"""
+)
+
+
+def account_attributes(tx: Connection, reported: Iterable[Facts]) -> dict[tuple[UUID, UUID | None], dict[str, str]]:
+    """What the accounts of activities told of themselves when they were last connected: platform and handle.
+
+    By workspace and account; those that told nothing are missing.
+    """
+    keys = {(each.workspace_id, each.account_id) for each in reported if each.account_id}
+    if not keys:
+        return {}
+    wanted = [{"workspace_id": workspace_id, "account_id": account_id} for workspace_id, account_id in keys]
+    rows = tx.execute(_CONNECTED, {"keys": _json(wanted)})
+    return {(row.workspace_id, row.account_id): row.attributes for row in rows}
+
+
+_INSERT_MESSAGES = text(
+    """
+INSERT INTO messages (message_id, workspace_id, activity_id, post_id, severity, title, body, activity_count)
+SELECT message_id, workspace_id, activity_id, post_id, severity, title, body, activity_count
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
+    message_id uuid, workspace_id uuid, activity_id uuid, post_id uuid, severity text, title text, body text,
+    activity_count int)
+"""
+)
+_INSERT_SENDS = text(
+    """
+INSERT INTO message_sends (message_id, workspace_id, target, next_time)
+SELECT message_id, workspace_id, target, now() + make_interval(secs => wait)
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(message_id uuid, workspace_id uuid, wait float8)
+CROSS JOIN unnest(CAST(:targets AS text[])) AS t(target)
+"""
+)
+
+
+def insert_messages(tx: Connection, tellings: Sequence[tuple[Telling, Draft, float]], targets: Collection[str]) -> None:
+    """Saves messages with a waiting send for each target, and wakes the senders.
+
+    With each comes how long its sends wait, in seconds.
+    """
+    rows = [
+        {
+            "message_id": telling.message_id,
+            "workspace_id": telling.facts.workspace_id,
+            "activity_id": telling.activity_id,
+            "post_id": telling.facts.post_id,
+            "severity": draft.severity.value,
+            "title": draft.title,
+            "body": draft.body,
+            "activity_count": telling.count,
+            "wait": wait,
+        }
+        for telling, draft, wait in tellings
+    ]
+    tx.execute(_INSERT_MESSAGES, {"rows": _json(rows)})
+    tx.execute(_INSERT_SENDS, {"rows": _json(rows), "targets": list(targets)})
     notify(tx, SENDS_CHANNEL)
-    return message_id
+
+
+_GATHERING = 7_216_601  # advisory lock: who adds to a message, or begins one that others add to
+_OPEN = text(
+    """
+SELECT m.message_id, m.activity_count, a.*
+FROM jsonb_to_recordset(CAST(:kinds AS jsonb)) AS k(workspace_id uuid, type text)
+JOIN messages m ON m.workspace_id = k.workspace_id AND m.create_time > now() - make_interval(secs => :seconds)
+JOIN activities a ON a.activity_id = m.activity_id AND a.type = k.type
+"""
+)
+# Locked, so that no sender begins one of them before what is added is stored; waits for those who are just beginning.
+_LOCK_SENDS = text(
+    "SELECT message_id, attempts FROM message_sends WHERE message_id = ANY(CAST(:ids AS uuid[]))"
+    " ORDER BY message_id, target FOR UPDATE"
+)
+
+
+def open_messages(
+    tx: Connection, kinds: Collection[tuple[UUID, str]], seconds: float
+) -> dict[tuple[UUID, str], Telling]:
+    """By workspace and type of activity: a message that is not older than `seconds` and that no sender has begun.
+
+    One transaction at a time: what it adds, or begins, is seen by the next.
+    """
+    tx.execute(select(func.pg_advisory_xact_lock(_GATHERING)))
+    wanted = [{"workspace_id": workspace_id, "type": kind} for workspace_id, kind in kinds]
+    rows = tx.execute(_OPEN, {"kinds": _json(wanted), "seconds": seconds}).mappings().all()
+    if not rows:
+        return {}
+    ids = [str(row["message_id"]) for row in rows]
+    begun = {row.message_id for row in tx.execute(_LOCK_SENDS, {"ids": ids}) if row.attempts}
+    return {
+        (row["workspace_id"], row["type"]): Telling(
+            row["message_id"], row["activity_id"], _activity(row).facts, row["activity_count"]
+        )
+        for row in rows
+        if row["message_id"] not in begun
+    }
+
+
+_REWRITE = text(
+    """
+UPDATE messages m SET title = r.title, body = r.body, activity_count = r.activity_count
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(message_id uuid, title text, body text, activity_count int)
+WHERE m.message_id = r.message_id
+"""
+)
+
+
+def rewrite_messages(tx: Connection, tellings: Sequence[tuple[Telling, Draft]]) -> None:
+    """Replaces the text of messages that stand for more activities than before."""
+    rows = [
+        {
+            "message_id": telling.message_id,
+            "title": draft.title,
+            "body": draft.body,
+            "activity_count": telling.count,
+        }
+        for telling, draft in tellings
+    ]
+    tx.execute(_REWRITE, {"rows": _json(rows)})
+
+
+def _row(facts: Facts) -> dict[str, Any]:
+    return {
+        "workspace_id": facts.workspace_id,
+        "request_id": facts.request_id,
+        "activity_time": facts.activity_time,
+        "type": facts.type,
+        "summary": facts.summary,
+        "post_id": facts.post_id,
+        "delivery_id": facts.delivery_id,
+        "account_id": facts.account_id,
+        "attributes": dict(facts.attributes),
+    }
+
+
+def _json(rows: Sequence[Mapping[str, Any]]) -> str:
+    return json.dumps(rows, default=str)
 
 
 def list_activities(

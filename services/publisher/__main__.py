@@ -12,13 +12,18 @@ from kit import crypto, outbox, service
 from kit.db import ALL_WORKSPACES, Database
 from kit.listen import Listener
 from kit.loop import Loop
+from kit.shared_rate_limit import SharedRateLimiter, forget_idle_buckets
 from services.publisher import account_store, domain, store
 from services.publisher.api import PublisherApi
 from services.publisher.config import PublisherConfig
 from services.publisher.ledger import Ledger
+from services.publisher.platforms.base import Adapter
+from services.publisher.platforms.bulletin import BulletinAdapter
 from services.publisher.platforms.tiktok import TikTokAdapter
 from services.publisher.vault import Vault
 from services.publisher.worker import Platforms, Worker
+from vendors.bulletin.client import BulletinClient
+from vendors.bulletin.config import BulletinConfig
 from vendors.tiktok.client import TikTokClient
 from vendors.tiktok.config import TikTokConfig
 
@@ -28,8 +33,10 @@ def run(config: PublisherConfig) -> None:
     database = service.open_database(store.SCHEMA, config)
     vault = Vault(crypto.parse_key(config.master_key.get_secret_value()))
     ledger = Ledger(database, vault, f"{config.holder}/{os.getpid()}")
-    client = TikTokClient(TikTokConfig())
-    worker = Worker(config, ledger, _platforms(client))
+    tiktok, bulletin_config = TikTokConfig(), BulletinConfig()
+    client = TikTokClient(tiktok, limiter=SharedRateLimiter(database, "tiktok", tiktok.rates()))
+    bulletin = BulletinClient(bulletin_config) if bulletin_config.base_url else None
+    worker = Worker(config, ledger, _platforms(client, bulletin))
     channels = outbox.open_channels(
         {"scheduler": config.scheduler_address, "notification": config.notification_address},
         config.service_token.get_secret_value(),
@@ -44,21 +51,29 @@ def run(config: PublisherConfig) -> None:
         servicers=[
             (
                 publisher_pb2_grpc.add_PublisherServiceServicer_to_server,
-                PublisherApi(ledger, worker, client),
+                PublisherApi(ledger, worker, client, bulletin),
                 "reelroute.publisher.v1.PublisherService",
             )
         ],
         # Ended in the reverse order: the worker first, so that the relay still sends its last reports.
         parts=[relay, listener, worker],
-        duties=[service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database))],
+        duties=[
+            service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database)),
+            service.Duty("forget idle rate buckets", 600, lambda: forget_idle_buckets(database)),
+        ],
     )
     database.close()
 
 
 @contextlib.asynccontextmanager
-async def _platforms(client: TikTokClient) -> AsyncIterator[Platforms]:
-    async with client:
-        yield Platforms({domain.Platform.TIKTOK: TikTokAdapter(client)}, {domain.Platform.TIKTOK: client})
+async def _platforms(client: TikTokClient, bulletin: BulletinClient | None) -> AsyncIterator[Platforms]:
+    async with contextlib.AsyncExitStack() as clients:
+        adapters: dict[domain.Platform, Adapter] = {
+            domain.Platform.TIKTOK: TikTokAdapter(await clients.enter_async_context(client))
+        }
+        if bulletin is not None:
+            adapters[domain.Platform.BULLETIN] = BulletinAdapter(await clients.enter_async_context(bulletin))
+        yield Platforms(adapters, {domain.Platform.TIKTOK: client})
 
 
 def _forget_connections(database: Database) -> None:

@@ -16,9 +16,10 @@ from kit.timestamps import to_timestamp
 from services.publisher import account_store, connecting, domain, incident_store, messages, reports, store
 from services.publisher.account_store import PendingConnection
 from services.publisher.ledger import Ledger
-from services.publisher.platforms import tiktok
-from services.publisher.platforms.tiktok import Problem
+from services.publisher.platforms import bulletin, tiktok
+from services.publisher.platforms.common import Problem
 from services.publisher.worker import Worker
+from vendors.bulletin.client import BulletinClient
 from vendors.tiktok import oauth
 from vendors.tiktok.client import TikTokClient
 
@@ -29,33 +30,46 @@ _CONNECT_SECONDS = 60.0
 class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
     """See publisher.proto for what each RPC promises. `worker` runs what waits on vendors."""
 
-    def __init__(self, ledger: Ledger, worker: Worker, client: TikTokClient) -> None:
+    def __init__(
+        self, ledger: Ledger, worker: Worker, client: TikTokClient, bulletin: BulletinClient | None = None
+    ) -> None:
         self._ledger, self._database, self._vault = ledger, ledger.database, ledger.vault
         self._worker = worker
-        self._client = client
+        self._client, self._bulletin = client, bulletin
 
     def StartConnection(
         self, request: pb.StartConnectionRequest, context: grpc.ServicerContext
     ) -> pb.StartConnectionResponse:
         workspace_id = UUID(request.workspace_id)
+        platform = messages.platform_from(request.platform)
+        state, proof = oauth.new_state(), oauth.new_proof_key()
+        url = self._consent_url(platform, request.redirect_uri, state, proof.challenge)
+        with self._database.transaction(workspace_id) as tx:
+            expire_time = store.database_time(tx) + CONNECTION_LIFE
+            pending = PendingConnection(workspace_id, platform, request.redirect_uri, proof.verifier)
+            account_store.insert_connection(tx, self._vault, state, pending, expire_time)
+        return pb.StartConnectionResponse(consent_url=url, state=state, expire_time=to_timestamp(expire_time))
+
+    def _consent_url(self, platform: domain.Platform, redirect_uri: str, state: str, challenge: str) -> str:
+        if platform is domain.Platform.BULLETIN:
+            return self._bulletin_client().authorize_url(
+                redirect_uri=redirect_uri, state=state, code_challenge=challenge
+            )
         if not self._client.config.client_key:
             raise domain.PlatformNotConfigured(
                 "No TikTok app is configured. Set REELROUTE_TIKTOK_CLIENT_KEY and REELROUTE_TIKTOK_CLIENT_SECRET."
             )
-        state, proof = oauth.new_state(), oauth.new_proof_key()
-        with self._database.transaction(workspace_id) as tx:
-            expire_time = store.database_time(tx) + CONNECTION_LIFE
-            platform = messages.platform_from(request.platform)
-            pending = PendingConnection(workspace_id, platform, request.redirect_uri, proof.verifier)
-            account_store.insert_connection(tx, self._vault, state, pending, expire_time)
-        url = oauth.authorize_url(
-            self._client.config,
-            redirect_uri=request.redirect_uri,
-            state=state,
-            code_challenge=proof.challenge,
-            always_ask=True,
+        return oauth.authorize_url(
+            self._client.config, redirect_uri=redirect_uri, state=state, code_challenge=challenge, always_ask=True
         )
-        return pb.StartConnectionResponse(consent_url=url, state=state, expire_time=to_timestamp(expire_time))
+
+    def _bulletin_client(self) -> BulletinClient:
+        if self._bulletin is None:
+            raise domain.PlatformNotConfigured(
+                "Bulletin is the sandbox's own platform, and no sandbox is configured for it. Set"
+                " REELROUTE_BULLETIN_BASE_URL to the sandbox's address."
+            )
+        return self._bulletin
 
     def FinishConnection(
         self, request: pb.FinishConnectionRequest, context: grpc.ServicerContext
@@ -63,15 +77,16 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
         workspace_id = UUID(request.workspace_id)
         with self._database.transaction(workspace_id) as tx:
             pending = account_store.take_connection(tx, self._vault, workspace_id, request.state)
-        profile = self._worker.call(
-            connecting.connect_tiktok(
-                self._client,
-                code=request.code,
-                redirect_uri=pending.redirect_uri,
-                code_verifier=pending.code_verifier,
-            ),
-            _CONNECT_SECONDS,
-        )
+        code, redirect_uri, verifier = request.code, pending.redirect_uri, pending.code_verifier
+        if pending.platform is domain.Platform.BULLETIN:
+            connect = connecting.connect_bulletin(
+                self._bulletin_client(), code=code, redirect_uri=redirect_uri, code_verifier=verifier
+            )
+        else:
+            connect = connecting.connect_tiktok(
+                self._client, code=code, redirect_uri=redirect_uri, code_verifier=verifier
+            )
+        profile = self._worker.call(connect, _CONNECT_SECONDS)
         with self._database.transaction(workspace_id) as tx:
             account = account_store.save_account(
                 tx,
@@ -196,8 +211,10 @@ def _check(post: pb.PostCheck, known: dict[UUID, domain.Account]) -> list[Proble
             )
         else:
             platforms.add(account.platform)
+    media = [messages.media_from(facts) for facts in post.media]
+    if domain.Platform.BULLETIN in platforms:
+        problems += bulletin.check(post.caption, media)
     if domain.Platform.TIKTOK in platforms:
-        media = [messages.media_from(facts) for facts in post.media]
         problems += tiktok.check(post.caption, media, messages.options_from(dict(post.tiktok_options)))
     return problems
 

@@ -1,4 +1,4 @@
-"""Connecting a TikTok account: what is asked of TikTok between the consent page and the stored account."""
+"""Connecting an account: what is asked of its platform between the consent page and the stored account."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from kit.errors import FailedPrecondition, ReelrouteError, Unavailable
 from kit.vendor_errors import VendorError, VendorRateLimited, VendorUnavailable, VendorUncertain
 from services.publisher.account_store import TokenPair
 from services.publisher.tokens import pair_of
+from vendors.bulletin.client import BulletinClient
 from vendors.tiktok.client import TikTokClient
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A TikTok account whose owner has consented."""
+    """An account whose owner has consented."""
 
     platform_account_id: str
     handle: str
@@ -25,7 +26,11 @@ class Profile:
 
 
 class ConnectionRefused(FailedPrecondition):
-    """TikTok did not complete the connection; a new start is needed."""
+    """The platform did not complete the connection; a new start is needed."""
+
+
+# Bulletin's tokens have no end.
+_NO_END = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 async def connect_tiktok(
@@ -49,13 +54,24 @@ async def connect_tiktok(
         creator = await client.creator_info(tokens.access_token)
         return Profile(grant.open_id, creator.username, creator.nickname, grant.scopes, tokens)
     except VendorError as error:
-        raise _refusal(error) from None
+        raise _refusal("TikTok", error) from None
 
 
-def _refusal(error: VendorError) -> ReelrouteError:
+async def connect_bulletin(client: BulletinClient, *, code: str, redirect_uri: str, code_verifier: str) -> Profile:
+    """Exchanges a code; the answer says whose account it is. Raises as `connect_tiktok`."""
+    try:
+        grant = await client.exchange_code(code=code, redirect_uri=redirect_uri, code_verifier=code_verifier)
+    except VendorError as error:
+        raise _refusal("Bulletin", error) from None
+    return Profile(
+        grant.account, grant.account, grant.display_name, (), TokenPair(grant.access_token, _NO_END, "", None)
+    )
+
+
+def _refusal(platform: str, error: VendorError) -> ReelrouteError:
     metadata = {"code": error.code, "log_id": error.log_id or ""}
     if isinstance(error, VendorUnavailable | VendorUncertain | VendorRateLimited):
         return Unavailable(
-            f"TikTok did not answer as needed: {error.message} Start the connection again.", (), metadata
+            f"{platform} did not answer as needed: {error.message} Start the connection again.", (), metadata
         )
-    return ConnectionRefused(f"TikTok refused the connection: {error.message} {error.advice}".strip(), (), metadata)
+    return ConnectionRefused(f"{platform} refused the connection: {error.message} {error.advice}".strip(), (), metadata)

@@ -12,7 +12,8 @@ from sqlalchemy import RowMapping
 from kit.timestamps import to_timestamp
 from services.publisher import domain
 from services.publisher.platforms.base import MediaFile
-from services.publisher.platforms.tiktok import PRIVATE_LEVELS, Problem
+from services.publisher.platforms.common import Problem
+from services.publisher.platforms.tiktok import PRIVATE_LEVELS
 
 _OPTION_BOOLS = {"allow_comment", "allow_duet", "allow_stitch", "brand_organic", "branded_content", "is_ai_generated"}
 

@@ -173,4 +173,5 @@ def _failure(failure: Failure) -> pb.Failure:
 def _to_scheduler(
     method: str, request: Message, aggregate_id: UUID | None = None, workspace_id: UUID = INSTALLATION
 ) -> Notice:
+    """A call; with the workspace of the transaction that writes it, where that is one."""
     return Notice(workspace_id, aggregate_id or new_id(), "scheduler", f"{_SCHEDULER}/{method}", request)

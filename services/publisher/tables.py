@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from kit.outbox import outbox_table
+from kit.shared_rate_limit import rate_buckets_table
 
 metadata = MetaData()
 
@@ -171,3 +172,5 @@ incidents = Table(
 )
 
 outbox = outbox_table(metadata)
+
+rate_buckets = rate_buckets_table(metadata)

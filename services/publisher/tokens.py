@@ -69,7 +69,8 @@ class AccountTokens:
     database: Database
     vault: Vault
     account: Account
-    vendor: TokenVendor
+    # None: the platform's tokens have no end, and no refresh.
+    vendor: TokenVendor | None
     shared: Tokens
 
     async def access(self) -> str:
@@ -133,8 +134,10 @@ class AccountTokens:
             await asyncio.to_thread(self._release, lease_end)
 
     async def _refresh(self, pair: TokenPair) -> str:
+        if self.vendor is None:
+            return await self._lose(pair, "The platform no longer accepts the account's token. Connect it again.")
         if not pair.refresh_token:
-            return await self._lose(pair, "TikTok gave no refresh token when it was connected. Connect it again.")
+            return await self._lose(pair, "The platform gave no refresh token when it was connected. Connect it again.")
         try:
             grant = await self.vendor.refresh(pair.refresh_token)
         except VendorAccountProblem as refusal:

@@ -47,7 +47,7 @@ _ROOM_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Platforms:
-    """The adapters, and the vendors that refresh their accounts' tokens. Made inside the loop."""
+    """The adapters, and the vendors that refresh their accounts' tokens where these end. Made inside the loop."""
 
     adapters: Mapping[domain.Platform, Adapter]
     vendors: Mapping[domain.Platform, TokenVendor]
@@ -143,7 +143,7 @@ class Worker:
 
             def tokens_of(account: Account) -> AccountTokens:
                 return AccountTokens(
-                    ledger.database, ledger.vault, account, platforms.vendors[account.platform], shared
+                    ledger.database, ledger.vault, account, platforms.vendors.get(account.platform), shared
                 )
 
             scheduler = SchedulerClient(config, scheduler_pb2_grpc.SchedulerServiceStub(to_scheduler), token)

@@ -203,9 +203,9 @@ def next_slot(schedule: Schedule, taken: frozenset[datetime], now: datetime) -> 
 
 
 def takes_report(delivery: Delivery, attempt: int) -> Reported | None:
-    """Whether a report of an attempt can change the delivery: None when it can.
+    """Whether a report of an attempt, other than that it is published, can change the delivery: None when it can.
 
-    In work an attempt may report acceptance, doubt and verdict in any order: what is final stays, see `on_outcome`.
+    In work an attempt may report acceptance, doubt and failure in any order; see `confirms` and `doubts`.
     """
     if delivery.attempt != attempt:
         return Reported.LOST

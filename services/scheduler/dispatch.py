@@ -278,9 +278,10 @@ def report(tx: Connection, policy: Policy, reports: Sequence[Report]) -> list[De
     if published:
         moved = dispatch_store.publish(tx, [outcome for _, _, outcome in published])
         for at, each, outcome in published:
-            if each.delivery_id in moved:
+            # The same report may come twice in a batch: the second says what is known.
+            if (owner := moved.pop(each.delivery_id, None)) is not None:
                 done[at] = True
-                told.append(_published(each, outcome, *moved[each.delivery_id]))
+                told.append(_published(each, outcome, *owner))
     rest = [(at, each) for at, each in enumerate(reports) if at not in done]
     answers: dict[int, Delivery | bool | None] = dict(done)
     if rest:

@@ -242,7 +242,7 @@ WITH r AS (
 gone AS (
     DELETE FROM deliveries d USING r
     WHERE d.delivery_id = r.delivery_id AND d.workspace_id = r.workspace_id AND d.attempt = r.attempt
-      AND d.state IN ('CLAIMED','CONFIRMING','UNCERTAIN')
+      AND d.state IN ('SCHEDULED','CLAIMED','CONFIRMING','UNCERTAIN','HELD','MISSED')
     RETURNING d.*, r.platform_post_id AS its_id, r.url AS its_url, r.visibility AS its_visibility,
         r.publish_time AS its_time)
 INSERT INTO finished_deliveries ({_KEPT}, failed_attempts, state, platform_post_id, url, visibility, publish_time)
@@ -266,7 +266,9 @@ class Publication:
 
 
 def publish(tx: Connection, published: Sequence[Publication]) -> dict[UUID, tuple[UUID, UUID]]:
-    """In work → PUBLISHED, by the attempt that holds it. Returns post and account of those that were."""
+    """→ PUBLISHED, by the last attempt, in whatever state it is but over: when its publisher was only silent and not
+    dead, it may be parked. Returns post and account of those that were moved.
+    """
     rows = [
         {
             "delivery_id": str(each.delivery_id),

@@ -7,7 +7,8 @@ All states and their arrows:
     CLAIMED → CONFIRMING       the platform has everything
     CLAIMED → UNCERTAIN        it may be published, and nobody knows yet
     CLAIMED → SCHEDULED        given back, or changed by its author before it was let go
-    in work → PUBLISHED, REJECTED   the platform's word; in work is CLAIMED, CONFIRMING and UNCERTAIN
+    not over → PUBLISHED       the platform's word, by the last attempt
+    in work → REJECTED         the platform's word; in work is CLAIMED, CONFIRMING and UNCERTAIN
     in work → SCHEDULED        failed for now, tries left
     in work → HELD             its account or platform cannot take it now
     in work → FAILED           failed for good

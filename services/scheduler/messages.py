@@ -67,7 +67,7 @@ def draft_to(draft: domain.Draft) -> pb.PostDraft:
         ambiguous_time=pb.AMBIGUOUS_TIME_LATER if draft.schedule.fold else pb.AMBIGUOUS_TIME_UNSPECIFIED,
         options=options_to(draft.options),
         ref=draft.ref,
-        platforms=draft.platforms,
+        platforms=draft.platforms if all(draft.platforms) else (),
         lateness=lateness_to(draft.lateness),
     )
 

@@ -11,7 +11,7 @@ from itertools import zip_longest
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, exists, func, insert, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, exists, func, insert, select, true, tuple_, update
 
 from kit.db import new_id
 from kit.listen import notify
@@ -128,20 +128,16 @@ def update_post(tx: Connection, post: Post, draft: Draft) -> None:
         .where(posts.c.workspace_id == post.workspace_id, posts.c.post_id == post.post_id)
         .values(**_draft_values(draft), revision=posts.c.revision + 1, update_time=func.now())
     )
+    mine = (deliveries.c.workspace_id == post.workspace_id) & (deliveries.c.post_id == post.post_id)
     # What was claimed ahead of its time is taken back: its attempt has other words in hand.
-    values: dict[str, Any] = {
-        "channel": draft.channel,
-        "state": DeliveryState.SCHEDULED.value,
-        "lease_expire_time": None,
-        "update_time": func.now(),
-    }
-    if draft.schedule.instant != post.draft.schedule.instant:
+    values: dict[str, Any] = {"state": DeliveryState.SCHEDULED.value, "lease_expire_time": None}
+    moved = draft.schedule.instant != post.draft.schedule.instant
+    if moved:
         values |= {"due_time": draft.schedule.instant, "schedule_time": draft.schedule.instant}
-    tx.execute(
-        update(deliveries)
-        .where(deliveries.c.workspace_id == post.workspace_id, deliveries.c.post_id == post.post_id)
-        .values(**values)
-    )
+    changed = true() if moved else deliveries.c.state == DeliveryState.CLAIMED.value
+    tx.execute(update(deliveries).where(mine, changed).values(**values, update_time=func.now()))
+    if draft.channel != post.draft.channel:
+        tx.execute(update(deliveries).where(mine).values(channel=draft.channel))
     notify(tx, DUE_CHANNEL)
 
 

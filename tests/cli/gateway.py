@@ -37,6 +37,11 @@ class Memory:
     posts: list[Json] = field(default_factory=list)
     activities: list[Json] = field(default_factory=list)
     publications: dict[str, Json] = field(default_factory=dict)
+    holds: list[Json] = field(default_factory=list)
+    rules: dict[str, Json] = field(default_factory=dict)
+    # Deliveries by the outage that made them late.
+    outages: dict[str, list[Json]] = field(default_factory=dict)
+    incidents: list[Json] = field(default_factory=list)
     answers: dict[str, Json] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     # By method and path: statuses for the next requests. 0 drops the connection before, 1 after the work is done.
@@ -87,6 +92,9 @@ class FakeGateway:
 
             def do_POST(self) -> None:
                 self._serve("POST")
+
+            def do_PUT(self) -> None:
+                self._serve("PUT")
 
             def _serve(self, method: str) -> None:
                 raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -157,8 +165,14 @@ def answer(memory: Memory, request: Request, query: dict[str, str]) -> tuple[int
         case "POST", ["v1", "media"]:
             return upload(memory, request.body["raw"])
         case "GET", ["v1", "posts"]:
-            first = query.get("from_time", "")
-            return page("posts", [each for each in memory.posts if each["schedule_time"] >= first], query)
+            first, state = query.get("from_time", ""), query.get("state")
+            found = [
+                each
+                for each in memory.posts
+                if each["schedule_time"] >= first
+                and (not state or any(delivery["state"] == state for delivery in each["deliveries"]))
+            ]
+            return page("posts", found, query)
         case "POST", ["v1", "posts"]:
             post = saved(memory, request.body)
             memory.posts.append(post)
@@ -173,6 +187,35 @@ def answer(memory: Memory, request: Request, query: dict[str, str]) -> tuple[int
             for delivery in post["deliveries"]:
                 delivery["state"] = "CANCELED"
             return 200, post
+        case "POST", ["v1", "deliveries:decide"]:
+            return 200, {"results": [decided(memory, each) for each in request.body["delivery_ids"]]}
+        case "POST", ["v1", "deliveries", delivery_id, "publication:settle"]:
+            if delivery_id not in memory.publications:
+                return problem(409, "PUBLICATION_NOT_UNCERTAIN", "Nothing about it is uncertain.")
+            return 200, memory.publications[delivery_id] | request.body
+        case "GET", ["v1", "holds"]:
+            return page("holds", memory.holds, query)
+        case "POST", ["v1", "holds"]:
+            hold = request.body | {"cause": "PAUSE", "create_time": "2037-01-04T17:00:00Z", "held_deliveries": 0}
+            memory.holds.append(hold)
+            return 201, hold
+        case "POST", ["v1", "holds:lift"]:
+            return lifted(memory, request.body)
+        case "GET", ["v1", "channel-rules"]:
+            return page("rules", list(memory.rules.values()), query)
+        case "PUT", ["v1", "channel-rules"]:
+            memory.rules[request.body["channel"]] = request.body
+            return 200, request.body
+        case "GET", ["v1", "outages"]:
+            late = [
+                {"outage_id": each, "start_time": None, "end_time": None, "deliveries": len(deliveries)}
+                for each, deliveries in memory.outages.items()
+            ]
+            return page("outages", late, query)
+        case "GET", ["v1", "outages", outage_id, "deliveries"]:
+            return page("deliveries", memory.outages[outage_id], query)
+        case "GET", ["v1", "incidents"]:
+            return page("incidents", memory.incidents, query)
         case "GET", ["v1", "activities"]:
             return page("activities", memory.activities, query)
         case "GET", ["v1", "deliveries", delivery_id, "publication"]:
@@ -192,6 +235,25 @@ def page(name: str, items: list[Json], query: dict[str, str]) -> tuple[int, Json
     start = int(query.get("page_token") or 0)
     token = str(start + PAGE) if start + PAGE < len(items) else ""
     return 200, {name: items[start : start + PAGE], "next_page_token": token}
+
+
+def decided(memory: Memory, delivery_id: str) -> Json:
+    found = [each for post in memory.posts for each in post["deliveries"] if each["delivery_id"] == delivery_id]
+    if not found or not found[0]["needs_person"]:
+        refusal = {"reason": "DELIVERY_NOT_WAITING", "message": "It does not wait.", "field_violations": []}
+        return {"delivery_id": delivery_id, "delivery": None, "refusal": refusal}
+    found[0].update(state="SCHEDULED", needs_person=False)
+    return {"delivery_id": delivery_id, "delivery": found[0], "refusal": None}
+
+
+def lifted(memory: Memory, body: Json) -> tuple[int, Json]:
+    found = [each for each in memory.holds if (each["scope"], each["target"]) == (body["scope"], body["target"])]
+    if not found:
+        return 200, {"held_deliveries": 0}
+    if found[0]["held_deliveries"] and not body["due_action"]:
+        return problem(409, "DUE_ACTION_REQUIRED", "3 deliveries became due meanwhile.")
+    memory.holds.remove(found[0])
+    return 200, {"held_deliveries": found[0]["held_deliveries"]}
 
 
 def upload(memory: Memory, raw: bytes) -> tuple[int, Json]:
@@ -266,13 +328,20 @@ def saved(memory: Memory, draft: Json) -> Json:
         "time_zone": draft["time_zone"],
         "schedule_time": instant,
         "options": draft["options"],
+        "lateness": draft.get("lateness"),
         "deliveries": [
             {
                 "delivery_id": str(uuid.uuid4()),
+                "post_id": "",
                 "account_id": each,
                 "state": "SCHEDULED",
+                "schedule_time": instant,
                 "due_time": instant,
                 "attempt": 0,
+                "failed_attempts": 0,
+                "hold_cause": None,
+                "needs_person": False,
+                "remove_time": None,
                 "platform_post_id": "",
                 "url": "",
                 "visibility": None,

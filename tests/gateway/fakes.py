@@ -48,6 +48,22 @@ class ScheduleTimeInPast(errors.InvalidArgument):
     """As the scheduler says it."""
 
 
+class DeliveryNotWaiting(errors.FailedPrecondition):
+    """As the scheduler says it."""
+
+
+class DueActionRequired(errors.FailedPrecondition):
+    """As the scheduler says it."""
+
+
+class OutageNotFound(errors.NotFound):
+    """As the scheduler says it."""
+
+
+class PublicationNotUncertain(errors.FailedPrecondition):
+    """As the publisher says it."""
+
+
 class MediaTooLarge(errors.ResourceExhausted):
     """As content says it."""
 
@@ -67,6 +83,12 @@ class Memory:
     assets: dict[str, content_pb2.MediaAsset] = field(default_factory=dict)
     accounts: dict[str, publisher_pb2.Account] = field(default_factory=dict)
     posts: dict[str, scheduler_pb2.Post] = field(default_factory=dict)
+    publications: dict[str, publisher_pb2.Publication] = field(default_factory=dict)
+    incidents: list[publisher_pb2.Incident] = field(default_factory=list)
+    holds: list[scheduler_pb2.Hold] = field(default_factory=list)
+    rules: dict[str, scheduler_pb2.ChannelRules] = field(default_factory=dict)
+    # With the deliveries that each made late.
+    outages: dict[str, list[scheduler_pb2.Delivery]] = field(default_factory=dict)
     answered: dict[str, tuple[bytes, Message]] = field(default_factory=dict)
     # Every request in order, with its metadata.
     calls: list[tuple[Message, dict[str, Any]]] = field(default_factory=list)
@@ -131,6 +153,14 @@ class Memory:
         account.MergeFrom(publisher_pb2.Account(**values))
         self.accounts[account.account_id] = account
         return account.account_id
+
+    def post(self, **delivery: Any) -> scheduler_pb2.Delivery:
+        """A post with one delivery of the given kind; the delivery."""
+        post = scheduler_pb2.Post(post_id=str(uuid4()), workspace_id=WORKSPACE, time_zone="UTC")
+        made = post.deliveries.add(delivery_id=str(uuid4()), post_id=post.post_id, account_id=str(uuid4()))
+        made.MergeFrom(scheduler_pb2.Delivery(**delivery))
+        self.posts[post.post_id] = post
+        return made
 
 
 class _Fake:
@@ -325,12 +355,40 @@ class FakePublisher(_Fake, publisher_pb2_grpc.PublisherServiceServicer):
             problems=[
                 publisher_pb2.PostProblem(field=name, reason=reason, message=message, blocking=blocking)
                 for name, reason, message, blocking in problems
-            ]
+            ],
+            platforms=[
+                (
+                    self.memory.accounts[each].platform
+                    if each in self.memory.accounts
+                    else publisher_pb2.PLATFORM_UNSPECIFIED
+                )
+                for each in post.account_ids
+            ],
         )
 
     def GetPublication(self, request: Any, context: Context) -> publisher_pb2.GetPublicationResponse:
         self.saw(request, context)
-        raise errors.NotFound("No publisher has begun it.", code_reason="PUBLICATION_NOT_FOUND")
+        return publisher_pb2.GetPublicationResponse(publication=self._publication(request))
+
+    def _publication(self, request: Any) -> publisher_pb2.Publication:
+        if request.delivery_id not in self.memory.publications or request.workspace_id != WORKSPACE:
+            raise errors.NotFound("No publisher has begun it.", code_reason="PUBLICATION_NOT_FOUND")
+        return self.memory.publications[request.delivery_id]
+
+    def SettlePublication(self, request: Any, context: Context) -> publisher_pb2.SettlePublicationResponse:
+        self.saw(request, context)
+        publication = self._publication(request)
+        settled = (
+            publisher_pb2.PUBLICATION_STEP_PUBLISHED if request.is_published else publisher_pb2.PUBLICATION_STEP_OPENED
+        )
+        if publication.step not in (settled, publisher_pb2.PUBLICATION_STEP_UNCERTAIN):
+            raise PublicationNotUncertain("Nothing about it is uncertain.")
+        publication.step, publication.url, publication.needs_person = settled, request.url, False
+        return publisher_pb2.SettlePublicationResponse(publication=publication)
+
+    def ListIncidents(self, request: Any, context: Context) -> publisher_pb2.ListIncidentsResponse:
+        self.saw(request, context)
+        return publisher_pb2.ListIncidentsResponse(incidents=self.memory.incidents)
 
     def BeginPublishEpoch(self, request: Any, context: Context) -> publisher_pb2.BeginPublishEpochResponse:
         self.saw(request, context)
@@ -385,6 +443,7 @@ class FakeScheduler(_Fake, scheduler_pb2_grpc.SchedulerServiceServicer):
             time_zone=draft.time_zone,
             options=draft.options,
             ref=draft.ref,
+            lateness=draft.lateness if draft.HasField("lateness") else None,
             deliveries=[
                 scheduler_pb2.Delivery(account_id=each, state=scheduler_pb2.DELIVERY_STATE_SCHEDULED)
                 for each in draft.account_ids
@@ -396,7 +455,7 @@ class FakeScheduler(_Fake, scheduler_pb2_grpc.SchedulerServiceServicer):
         post.post_id, post.workspace_id, post.etag = str(uuid4()), WORKSPACE, uuid4().hex[:8]
         post.schedule_time.FromDatetime(datetime(2027, 1, 4, 17, tzinfo=UTC))
         for delivery in post.deliveries:
-            delivery.delivery_id = str(uuid4())
+            delivery.delivery_id, delivery.post_id = str(uuid4()), post.post_id
         self.memory.posts[post.post_id] = post
         return post
 
@@ -423,8 +482,10 @@ class FakeScheduler(_Fake, scheduler_pb2_grpc.SchedulerServiceServicer):
             if name == "media":
                 del post.media[:]
                 post.media.extend(request.post.media)
-            elif name == "options":
-                post.options.CopyFrom(request.post.options)
+            elif name in ("options", "lateness"):
+                post.ClearField(name)
+                if request.post.HasField(name):
+                    getattr(post, name).CopyFrom(getattr(request.post, name))
             elif name != "ambiguous_time":
                 setattr(post, name, getattr(request.post, name))
         post.etag = uuid4().hex[:8]
@@ -436,6 +497,91 @@ class FakeScheduler(_Fake, scheduler_pb2_grpc.SchedulerServiceServicer):
         for delivery in post.deliveries:
             delivery.state = scheduler_pb2.DELIVERY_STATE_CANCELED
         return scheduler_pb2.CancelPostResponse(post=post)
+
+    def DecideDeliveries(self, request: Any, context: Context) -> scheduler_pb2.DecideDeliveriesResponse:
+        self.saw(request, context)
+        return scheduler_pb2.DecideDeliveriesResponse(
+            results=[self._decide(request, delivery_id) for delivery_id in request.delivery_ids]
+        )
+
+    def _decide(self, request: Any, delivery_id: str) -> scheduler_pb2.DecisionResult:
+        for post in self.memory.posts.values():
+            for delivery in post.deliveries:
+                if (delivery.delivery_id, post.workspace_id) != (delivery_id, request.workspace_id):
+                    continue
+                if not delivery.needs_person:
+                    refusal = scheduler_pb2.DraftRefusal(reason="DELIVERY_NOT_WAITING", message="It does not wait.")
+                    return scheduler_pb2.DecisionResult(refusal=refusal)
+                is_dropped = request.decision == scheduler_pb2.DECISION_DROP
+                delivery.state = (
+                    scheduler_pb2.DELIVERY_STATE_CANCELED if is_dropped else scheduler_pb2.DELIVERY_STATE_SCHEDULED
+                )
+                delivery.needs_person = False
+                return scheduler_pb2.DecisionResult(delivery=delivery)
+        refusal = scheduler_pb2.DraftRefusal(reason="DELIVERY_NOT_FOUND", message="There is no such delivery.")
+        return scheduler_pb2.DecisionResult(refusal=refusal)
+
+    def PlaceHold(self, request: Any, context: Context) -> scheduler_pb2.PlaceHoldResponse:
+        self.saw(request, context)
+        hold = self._hold(request)
+        if hold is None:
+            hold = scheduler_pb2.Hold(
+                hold_id=str(uuid4()),
+                workspace_id=request.workspace_id,
+                scope=request.scope,
+                target=request.target,
+                cause=request.cause,
+                reason=request.reason,
+            )
+            hold.create_time.GetCurrentTime()
+            self.memory.holds.append(hold)
+        return scheduler_pb2.PlaceHoldResponse(hold=hold)
+
+    def LiftHold(self, request: Any, context: Context) -> scheduler_pb2.LiftHoldResponse:
+        self.saw(request, context)
+        hold = self._hold(request)
+        if hold is None:
+            return scheduler_pb2.LiftHoldResponse()
+        if hold.held_deliveries and not request.due_action:
+            raise DueActionRequired(f"It keeps back {hold.held_deliveries} deliveries. Say what becomes of them.")
+        self.memory.holds.remove(hold)
+        return scheduler_pb2.LiftHoldResponse(held_deliveries=hold.held_deliveries)
+
+    def _hold(self, request: Any) -> scheduler_pb2.Hold | None:
+        wanted = (request.workspace_id, request.scope, request.target, request.cause)
+        found = [
+            each for each in self.memory.holds if (each.workspace_id, each.scope, each.target, each.cause) == wanted
+        ]
+        return found[0] if found else None
+
+    def ListHolds(self, request: Any, context: Context) -> scheduler_pb2.ListHoldsResponse:
+        self.saw(request, context)
+        holds = [each for each in self.memory.holds if each.workspace_id in ("", request.workspace_id)]
+        return scheduler_pb2.ListHoldsResponse(holds=holds)
+
+    def SetChannelRules(self, request: Any, context: Context) -> scheduler_pb2.SetChannelRulesResponse:
+        self.saw(request, context)
+        self.memory.rules[request.rules.channel] = request.rules
+        return scheduler_pb2.SetChannelRulesResponse(rules=request.rules)
+
+    def ListChannelRules(self, request: Any, context: Context) -> scheduler_pb2.ListChannelRulesResponse:
+        self.saw(request, context)
+        return scheduler_pb2.ListChannelRulesResponse(rules=self.memory.rules.values())
+
+    def ListOutages(self, request: Any, context: Context) -> scheduler_pb2.ListOutagesResponse:
+        self.saw(request, context)
+        return scheduler_pb2.ListOutagesResponse(
+            outages=[
+                scheduler_pb2.Outage(outage_id=outage_id, deliveries=len(late))
+                for outage_id, late in self.memory.outages.items()
+            ]
+        )
+
+    def ListOutageDeliveries(self, request: Any, context: Context) -> scheduler_pb2.ListOutageDeliveriesResponse:
+        self.saw(request, context)
+        if request.outage_id not in self.memory.outages:
+            raise OutageNotFound("There was no outage with that id.")
+        return scheduler_pb2.ListOutageDeliveriesResponse(deliveries=self.memory.outages[request.outage_id])
 
 
 class FakeNotification(_Fake, notification_pb2_grpc.NotificationServiceServicer):

@@ -17,7 +17,7 @@ from reelroute.scheduler.v1 import scheduler_pb2
 from schemathesis.checks import CHECKS
 
 from services.gateway.app import build_app
-from services.gateway.models import accounts, posts, workspaces
+from services.gateway.models import accounts, channels, deliveries, holds, posts, workspaces
 from services.gateway.models.fields import AnswerModel, RequestModel, models_of, words_of
 from services.gateway.models.problems import Problem
 from services.gateway.routes import health
@@ -54,7 +54,13 @@ def test_the_document_is_openapi() -> None:
 def test_words_of_requests_are_those_of_the_protos() -> None:
     assert list(get_args(workspaces.ScopeWord)) == words_of(identity_pb2.Scope, "SCOPE_")
     assert list(get_args(accounts.PlatformWord)) == words_of(publisher_pb2.Platform, "PLATFORM_")
-    assert list(get_args(posts.StateWord)) == words_of(scheduler_pb2.DeliveryState, "DELIVERY_STATE_")
+    assert list(get_args(deliveries.StateWord)) == words_of(scheduler_pb2.DeliveryState, "DELIVERY_STATE_")
+    assert list(get_args(deliveries.DecisionWord)) == words_of(scheduler_pb2.Decision, "DECISION_")
+    assert list(get_args(holds.ScopeWord)) == words_of(scheduler_pb2.HoldScope, "HOLD_SCOPE_")
+    # The last, CRASHES, is of deliveries and never of a hold.
+    assert [*get_args(holds.CauseWord), "CRASHES"] == words_of(scheduler_pb2.HoldCause, "HOLD_CAUSE_")
+    assert list(get_args(holds.DueActionWord)) == words_of(scheduler_pb2.DueAction, "DUE_ACTION_")
+    assert list(get_args(channels.LateActionWord)) == words_of(scheduler_pb2.LateAction, "LATE_ACTION_")
     assert list(get_args(posts.AmbiguousTimeWord)) == words_of(scheduler_pb2.AmbiguousTime, "AMBIGUOUS_TIME_")
 
 

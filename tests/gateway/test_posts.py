@@ -51,6 +51,8 @@ def test_a_post_reaches_the_scheduler_with_the_facts_of_its_media(api: httpx.Cli
             tiktok=scheduler_pb2.TikTokOptions(privacy_level="SELF_ONLY", allow_comment=True, cover_time_ms=1500)
         ),
         ref="Q1-001",
+        # As the publisher knows them: a hold on the platform must find the post.
+        platforms=["tiktok"],
     )
     post = answer.json()
     assert answer.headers["Location"] == f"/v1/posts/{post['post_id']}"
@@ -60,6 +62,30 @@ def test_a_post_reaches_the_scheduler_with_the_facts_of_its_media(api: httpx.Cli
     assert post["deliveries"][0]["visibility"] is None
     assert post["options"]["tiktok"]["privacy_level"] == "SELF_ONLY"
     assert post["warnings"] == []
+
+
+def test_a_post_says_until_when_it_still_goes_out(api: httpx.Client, memory: Memory) -> None:
+    late = {"max_lateness_seconds": 0, "late_action": "DROP"}
+    post = api.post("/v1/posts", json=draft(memory, lateness=late)).json()
+    sent = memory.request(scheduler_pb2.CreatePostRequest).post.lateness
+    assert sent.HasField("max_lateness")
+    assert (sent.max_lateness.ToSeconds(), sent.late_action) == (0, scheduler_pb2.LATE_ACTION_DROP)
+    assert post["lateness"] == late
+    path = f"/v1/posts/{post['post_id']}"
+    assert api.patch(path, json={"lateness": {}}).json()["lateness"] == {
+        "max_lateness_seconds": None,
+        "late_action": "ASK",
+    }
+    assert api.patch(path, json={"caption": "New"}).json()["lateness"] is not None
+    assert api.patch(path, json={"lateness": None}).json()["lateness"] is None
+    assert list(memory.request(scheduler_pb2.UpdatePostRequest).update_mask) == ["lateness"]
+
+
+def test_of_accounts_of_an_unknown_platform_the_scheduler_is_told_nothing(api: httpx.Client, memory: Memory) -> None:
+    known, newer = memory.account(), memory.account()
+    memory.accounts[newer].platform = 77  # type: ignore[assignment] # as a newer publisher may have
+    api.post("/v1/posts", json=draft(memory, account_ids=[known, newer]))
+    assert list(memory.request(scheduler_pb2.CreatePostRequest).post.platforms) == []
 
 
 def test_the_publisher_is_asked_with_the_facts_and_choices_as_text(api: httpx.Client, memory: Memory) -> None:
@@ -148,6 +174,8 @@ def test_what_the_scheduler_refuses_keeps_its_reason_and_field(api: httpx.Client
         ({"options": {"tiktok": TIKTOK | {"cover_time_ms": 2**31}}}, "options.tiktok.cover_time_ms"),
         ({"options": {"myspace": {}}}, "options.myspace"),
         ({"media": []}, "media"),
+        ({"lateness": {"max_lateness_seconds": -1}}, "lateness.max_lateness_seconds"),
+        ({"lateness": {"late_action": "HURRY"}}, "lateness.late_action"),
     ],
 )
 def test_a_malformed_field_is_named(api: httpx.Client, memory: Memory, change: dict[str, Any], field: str) -> None:

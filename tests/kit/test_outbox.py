@@ -19,7 +19,7 @@ from kit.activity import activity
 from kit.db import ALL_WORKSPACES, Database
 from kit.listen import Listener
 from kit.loop import Loop
-from services.scheduler import store
+from services.scheduler import tables
 from tests.local.support import wait_until
 from tests.services import served, service_database
 
@@ -88,7 +88,7 @@ def notice(post_id: UUID, summary: str) -> outbox.Notice:
 
 def write(database: Database, *notices: outbox.Notice) -> None:
     with database.transaction(WORKSPACE) as tx:
-        outbox.enqueue(tx, store.outbox, list(notices), "scheduler")
+        outbox.enqueue(tx, tables.outbox, list(notices), "scheduler")
 
 
 def waiting(database: Database) -> int:
@@ -151,7 +151,7 @@ def test_r12_nothing_is_skipped_when_transactions_commit_in_another_order_than_t
                 transaction = database.transaction(WORKSPACE)
                 tx = cleanup.enter_context(transaction)
                 written.append(str(len(written)))
-                outbox.enqueue(tx, store.outbox, [notice(uuid4(), written[-1])], "scheduler")
+                outbox.enqueue(tx, tables.outbox, [notice(uuid4(), written[-1])], "scheduler")
                 held.append(tx)
             chance.shuffle(held)
             for tx in held:
@@ -163,7 +163,7 @@ def test_r12_nothing_is_skipped_when_transactions_commit_in_another_order_than_t
 
 def test_what_is_rolled_back_is_never_sent(database: Database, relay: outbox.Relay, receiver: Receiver) -> None:
     with database.transaction(WORKSPACE) as tx:
-        outbox.enqueue(tx, store.outbox, [notice(uuid4(), "never")], "scheduler")
+        outbox.enqueue(tx, tables.outbox, [notice(uuid4(), "never")], "scheduler")
         tx.rollback()
     relay.run_once()
     assert receiver.calls == []

@@ -23,7 +23,7 @@ def test_no_window_ever_sees_more_calls_than_its_tokens(tokens: int, gaps: list[
     async def run() -> None:
         for gap in gaps:
             clock.now += gap
-            await limits.take("init", "user", max_wait_seconds=1e9)
+            await limits.take(("init", "user"), max_wait_seconds=1e9)
             times.append(clock.now)
 
     asyncio.run(run())
@@ -36,7 +36,7 @@ def test_the_whole_burst_is_free_and_the_next_call_waits_for_the_first_token() -
     limits = limiter(clock, 3)
 
     async def run() -> list[float]:
-        return [await limits.take("init", "user", max_wait_seconds=100) for _ in range(4)]
+        return [await limits.take(("init", "user"), max_wait_seconds=100) for _ in range(4)]
 
     assert asyncio.run(run()) == [0, 0, 0, 60]
 
@@ -46,7 +46,7 @@ def test_users_do_not_share_a_bucket() -> None:
     limits = limiter(clock, 1)
 
     async def run() -> list[float]:
-        return [await limits.take("init", user, max_wait_seconds=0) for user in ("a", "b")]
+        return [await limits.take(("init", user), max_wait_seconds=0) for user in ("a", "b")]
 
     assert asyncio.run(run()) == [0, 0]
 
@@ -56,13 +56,13 @@ def test_a_wait_beyond_the_callers_time_is_refused_at_once_and_costs_no_token() 
     limits = limiter(clock, 1)
 
     async def run() -> None:
-        await limits.take("init", "user", max_wait_seconds=0)
+        await limits.take(("init", "user"), max_wait_seconds=0)
         for _ in range(3):
             with pytest.raises(RateLimitFull) as refusal:
-                await limits.take("init", "user", max_wait_seconds=59)
+                await limits.take(("init", "user"), max_wait_seconds=59)
             assert refusal.value.wait_seconds == 60
         clock.now += 60
-        assert await limits.take("init", "user", max_wait_seconds=0) == 0
+        assert await limits.take(("init", "user"), max_wait_seconds=0) == 0
 
     asyncio.run(run())
 
@@ -78,14 +78,14 @@ def test_a_caller_who_gives_up_while_waiting_returns_its_token() -> None:
     limits = RateLimiter({"init": Rate(1, 60)}, clock=clock, sleep=stuck)
 
     async def run() -> None:
-        await limits.take("init", "user", max_wait_seconds=0)
-        waiting = asyncio.create_task(limits.take("init", "user", max_wait_seconds=100))
+        await limits.take(("init", "user"), max_wait_seconds=0)
+        waiting = asyncio.create_task(limits.take(("init", "user"), max_wait_seconds=100))
         await started.wait()
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         clock.now += 60
-        assert await limits.take("init", "user", max_wait_seconds=0) == 0
+        assert await limits.take(("init", "user"), max_wait_seconds=0) == 0
 
     asyncio.run(run())
 
@@ -93,9 +93,9 @@ def test_a_caller_who_gives_up_while_waiting_returns_its_token() -> None:
 def test_a_pause_asked_for_by_the_vendor_holds_back_those_who_come_later() -> None:
     clock = JumpingClock()
     limits = limiter(clock, 5)
-    limits.pause("init", "user", 30)
+    limits.pause(("init", "user"), 30)
 
-    assert asyncio.run(limits.take("init", "user", max_wait_seconds=100)) == 30
+    assert asyncio.run(limits.take(("init", "user"), max_wait_seconds=100)) == 30
 
 
 def test_a_pause_also_holds_back_those_who_already_wait() -> None:
@@ -104,14 +104,14 @@ def test_a_pause_also_holds_back_those_who_already_wait() -> None:
 
     async def sleep(seconds: float) -> None:
         if not clock.slept:
-            limits.pause("init", "user", 200)
+            limits.pause(("init", "user"), 200)
         await clock.sleep(seconds)
 
     limits = RateLimiter({"init": Rate(1, 60)}, clock=clock, sleep=sleep)
 
     async def run() -> float:
-        await limits.take("init", "user", max_wait_seconds=0)
-        return await limits.take("init", "user", max_wait_seconds=1_000)
+        await limits.take(("init", "user"), max_wait_seconds=0)
+        return await limits.take(("init", "user"), max_wait_seconds=1_000)
 
     assert asyncio.run(run()) == 200
 

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import grpc
+import protovalidate
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.empty_pb2 import Empty
@@ -210,6 +211,19 @@ def test_a_refusal_of_many_fields_still_arrives(channel: grpc.Channel) -> None:
     refusal = from_rpc_error(caught.value)
     assert isinstance(refusal, errors.InvalidArgument)
     assert len(refusal.violations) > 100
+
+
+def test_u_0000_in_an_item_of_a_batch_is_a_fault_of_the_item_alone() -> None:
+    validator = protovalidate.Validator()
+    draft = pb.PostDraft(account_ids=[str(uuid4())], caption="a\0", local_time="2027-01-04T18:00", time_zone="UTC")
+    batch = pb.BatchCreatePostsRequest(workspace_id=WORKSPACE, request_id="1", posts=[draft])
+    assert rpc_server.check(validator, batch) == []
+    assert [each.field for each in rpc_server.check(validator, draft)] == ["caption"]
+    # What is only left to another rule of the proto is no item of a batch.
+    update = pb.UpdatePostRequest(workspace_id=WORKSPACE, post_id=WORKSPACE, post=draft, update_mask=["caption"])
+    assert [each.field for each in rpc_server.check(validator, update)] == ["post.caption"]
+    batch.request_id = "a\0"
+    assert [each.field for each in rpc_server.check(validator, batch)] == ["request_id"]
 
 
 def test_a_stream_is_checked_message_by_message(channel: grpc.Channel, streaming: Streaming) -> None:

@@ -151,7 +151,7 @@ async def test_after_a_429_others_of_the_same_bucket_wait_without_asking(vendor:
     async with caller.http() as http:
         for _ in range(2):
             with pytest.raises(VendorRateLimited) as refusal:
-                await http.call(read(rate=("read", "user"), repeatable=False), timeout_seconds=10)
+                await http.call(read(rates=(("read", "user"),), repeatable=False), timeout_seconds=10)
     assert refusal.value.code == "local_rate_limit"
     assert len(vendor.seen) == 1
 
@@ -279,6 +279,35 @@ async def test_a_streamed_body_arrives_whole_unchunked_and_at_the_exact_address(
     assert seen.headers["Content-Type"] == "video/mp4"
     assert "Transfer-Encoding" not in seen.headers
     assert "Authorization" not in seen.headers
+
+
+@pytest.mark.parametrize("address", ["/a b", "/\r\nX-More: 1", "/ü", ":99999/"])
+async def test_an_address_that_is_none_is_refused_before_anything_is_sent(
+    vendor: FakeVendor, caller: Caller, address: str
+) -> None:
+    refusal = await caller.refusal(**upload(vendor.url + address, pieces(b"abc"), 3, commits=True))
+    assert isinstance(refusal, VendorUnavailable)
+    assert (refusal.code, refusal.sent, vendor.seen) == ("address_unusable", False, [])
+
+
+async def test_a_header_that_is_no_utf_8_is_text_that_can_be_kept(vendor: FakeVendor, caller: Caller) -> None:
+    async def latin(request: web.BaseRequest) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.write(b"HTTP/1.1 200 OK\r\nX-Log-Id: caf\xe9\r\nContent-Length: 0\r\n\r\n")
+        request.transport.close()
+        return web.Response()
+
+    vendor.then(latin)
+    assert (await caller.call()).headers["x-log-id"] == "café"
+
+
+async def test_json_and_forms_arrive_as_such(vendor: FakeVendor, caller: Caller) -> None:
+    vendor.otherwise = answers({})
+    await caller.call(method="POST", json={"title": "Träume"})
+    await caller.call(method="POST", form={"code": "a b&c"})
+    first, second = vendor.seen
+    assert (first.headers["Content-Type"], first.body) == ("application/json", '{"title":"Träume"}'.encode())
+    assert (second.headers["Content-Type"], second.body) == ("application/x-www-form-urlencoded", b"code=a+b%26c")
 
 
 @pytest.mark.parametrize("parts", [(b"abc",), (b"abc", b"defgh")], ids=["short", "long"])

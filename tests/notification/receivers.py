@@ -14,9 +14,9 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from deploy.local.processes import free_port
-from kit.db import Database
+from kit.db import Database, new_id
 from services.notification import store
-from services.notification.domain import ClaimedSend, Draft, Facts, Severity
+from services.notification.domain import ClaimedSend, Draft, Facts, Severity, Telling
 from services.notification.targets import NotSent
 
 WORKSPACE = UUID(int=1)
@@ -135,7 +135,7 @@ def add_message(database: Database, *targets: str, title: str = "Published") -> 
     """Stores an activity with its message for the targets, as RecordActivity does; returns the message's id."""
     reported = facts()
     with database.transaction(WORKSPACE) as tx:
-        activity_id, _ = store.insert_activity(tx, reported)
-        return store.insert_message(
-            tx, activity_id, reported, Draft(Severity.INFO, title, "TikTok shows the video."), targets
-        )
+        ((activity_id, _),) = [each for each in store.keep_activities(tx, [reported]) if each]
+        telling = Telling(new_id(), activity_id, reported)
+        store.insert_messages(tx, [(telling, Draft(Severity.INFO, title, "TikTok shows the video."), 0.0)], targets)
+        return telling.message_id

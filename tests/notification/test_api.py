@@ -1,3 +1,4 @@
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -10,10 +11,13 @@ from reelroute.notification.v1.notification_pb2_grpc import (
     NotificationServiceStub,
     add_NotificationServiceServicer_to_server,
 )
+from sqlalchemy import func, update
 
-from kit.db import Database
+from kit.activity import INSTALLATION
+from kit.db import ALL_WORKSPACES, Database
 from kit.errors import AlreadyExists, InvalidArgument, ReelrouteError
 from kit.rpc_status import from_rpc_error
+from services.notification import store
 from services.notification.api import NotificationApi
 from tests.notification.receivers import OTHER_WORKSPACE, WORKSPACE
 from tests.services import served
@@ -185,3 +189,101 @@ def test_a_message_names_the_account_though_the_reporter_of_the_delivery_does_no
     record(service, published)
     listed = service.ListMessages(pb.ListMessagesRequest(workspace_id=str(WORKSPACE)), timeout=10)
     assert listed.messages[0].title == "Published on TikTok for @emberfold.air"
+
+
+def record_many(service: NotificationServiceStub, *made: pb.RecordActivityRequest) -> list[tuple[int, str]]:
+    answer = service.RecordActivities(pb.RecordActivitiesRequest(activities=made), timeout=10)
+    assert all(each.message for each in answer.refusals)
+    return [(each.index, each.reason) for each in answer.refusals]
+
+
+def test_of_a_batch_each_activity_is_kept_or_refused_for_itself(service: NotificationServiceStub) -> None:
+    used = request()
+    record(service, used)
+    reused = pb.RecordActivityRequest()
+    reused.CopyFrom(used)
+    reused.summary = "Something else."
+    good, elsewhere = request(summary="Good."), request(summary="Elsewhere.", workspace_id=str(OTHER_WORKSPACE))
+    batch = [
+        request("Delivery Published"),
+        good,
+        request(summary="a\0b"),
+        reused,
+        request(activity_time=Timestamp(seconds=10**15)),
+        elsewhere,
+        used,
+    ]
+    assert record_many(service, *batch) == [
+        (0, "INVALID_ARGUMENT"),
+        (2, "INVALID_ARGUMENT"),
+        (3, "REQUEST_ID_REUSED"),
+        (4, "INVALID_ARGUMENT"),
+    ]
+    assert sorted(each.summary for each in list_activities(service).activities) == ["Good.", used.summary]
+    other = service.ListMessages(pb.ListMessagesRequest(workspace_id=str(OTHER_WORKSPACE)), timeout=10)
+    assert [each.body.splitlines()[0] for each in other.messages] == ["Elsewhere."]
+
+
+def test_a_batch_that_comes_again_keeps_and_tells_nothing_twice(service: NotificationServiceStub) -> None:
+    batch = [request() for _ in range(3)] + [request("delivery.missed") for _ in range(3)]
+    twice = batch[0]
+    for _ in range(2):
+        assert record_many(service, *batch, twice) == []
+    assert len(list_activities(service).activities) == 6
+    assert sorted(each.title for each in list_messages(service).messages) == [
+        "Decide: 3 posts missed their time",
+        *["Published on TikTok for @reel_air"] * 3,
+    ]
+
+
+def test_the_same_request_id_twice_in_a_batch_is_refused_for_the_second_activity(
+    service: NotificationServiceStub,
+) -> None:
+    first, second = request(request_id="one"), request(request_id="one", summary="Other.")
+    assert record_many(service, first, second) == [(1, "REQUEST_ID_REUSED")]
+    assert [each.summary for each in list_activities(service).activities] == [first.summary]
+
+
+def test_an_activity_of_no_workspace_is_told_to_the_targets_once(
+    service: NotificationServiceStub, database: Database
+) -> None:
+    opened = request("incident.opened", workspace_id=str(INSTALLATION), summary="TikTok fails for many accounts.")
+    opened.post_id = ""
+    for _ in range(2):
+        record_many(service, opened)
+    asked = pb.ListMessagesRequest(workspace_id=str(INSTALLATION))
+    (message,) = service.ListMessages(asked, timeout=10).messages
+    assert message.title == "TikTok is failing: nothing is sent to it"
+    assert [each.target for each in message.sends] == ["log", "team-mail"]
+    assert list_messages(service).messages == []
+
+
+def test_what_happens_to_many_at_once_is_one_message_across_batches_and_reporters(
+    service: NotificationServiceStub, database: Database
+) -> None:
+    batches = [[request("delivery.missed", summary=f"Late {batch}.") for _ in range(25)] for batch in range(4)]
+    reporters = [threading.Thread(target=record_many, args=[service, *each]) for each in batches]
+    for reporter in reporters:
+        reporter.start()
+    for reporter in reporters:
+        reporter.join()
+    record(service, request("delivery.missed", workspace_id=str(OTHER_WORKSPACE)))
+    record_many(service, request("delivery.parked"))
+    missed = [each for each in list_messages(service).messages if "missed" in each.title]
+    assert [each.title for each in missed] == ["Decide: 100 posts missed their time"]
+    assert missed[0].body.startswith("The first of 100:\nLate ")
+    with database.transaction(ALL_WORKSPACES) as tx:
+        # It waits for more of its kind.
+        assert store.claim_send(tx, "log", lease_seconds=10, max_attempts=3) is None
+
+
+def test_a_message_that_is_being_sent_is_not_added_to(service: NotificationServiceStub, database: Database) -> None:
+    record_many(service, request("delivery.missed"))
+    with database.transaction(ALL_WORKSPACES) as tx:
+        tx.execute(update(store.message_sends).values(next_time=func.now()))
+        assert store.claim_send(tx, "log", lease_seconds=10, max_attempts=3)
+    record_many(service, request("delivery.missed"), request("delivery.missed"))
+    assert sorted(each.title for each in list_messages(service).messages) == [
+        "Decide: 2 posts missed their time",
+        "Decide: a post of @reel_air missed its time on TikTok",
+    ]

@@ -29,6 +29,9 @@ def test_a_published_post_is_told_with_its_account_and_its_link() -> None:
         ("delivery.rejected", "TikTok rejected a post of @reel_air"),
         ("delivery.failed", "Not published on TikTok: a post of @reel_air"),
         ("delivery.delayed", "Delayed on TikTok: a post of @reel_air"),
+        ("delivery.missed", "Decide: a post of @reel_air missed its time on TikTok"),
+        ("delivery.stalled", "No progress on TikTok: a post of @reel_air"),
+        ("incident.opened", "TikTok is failing: nothing is sent to it"),
         ("account.authorization_lost", "Connect @reel_air to TikTok again"),
     ],
 )
@@ -44,9 +47,43 @@ def test_a_message_without_any_attribute_still_reads_well() -> None:
     assert draft.body == "TikTok shows the video.\nAccount: 00000000-0000-0000-0000-000000000003"
 
 
-@pytest.mark.parametrize("type_", ["post.created", "delivery.claimed", "delivery.retrying", "moon.landed"])
+@pytest.mark.parametrize(
+    "type_",
+    ["post.created", "delivery.claimed", "delivery.retrying", "delivery.held", "delivery.moved", "moon.landed"],
+)
 def test_other_activity_is_told_to_nobody(type_: str) -> None:
     assert not is_told(facts(type=type_))
+
+
+@pytest.mark.parametrize(
+    ("type_", "attributes", "told"),
+    [
+        ("delivery.uncertain", {}, False),
+        ("delivery.uncertain", {"needs_person": "true"}, True),
+        ("delivery.dropped", {"reason": "TOO_LATE"}, True),
+        ("delivery.dropped", {"reason": "DROPPED"}, False),
+        ("hold.placed", {}, True),
+        ("hold.placed", {"cause": "PAUSE"}, True),
+        ("hold.placed", {"cause": "ACCOUNT"}, False),
+        ("hold.lifted", {"cause": "INCIDENT"}, False),
+        ("incident.opened", {}, True),
+        ("outage.ended", {}, True),
+    ],
+)
+def test_people_are_told_what_they_must_end_and_what_they_have_not_done_themselves(
+    type_: str, attributes: dict[str, str], told: bool
+) -> None:
+    assert is_told(facts(type=type_, attributes=attributes)) is told
+
+
+def test_a_message_for_many_says_how_many_shows_the_first_and_where_the_others_are() -> None:
+    first = facts(type="delivery.missed", summary="It is 7 h late.", attributes={"reason": "TOO_LATE"})
+    assert message_of(first, count=12) == Draft(
+        Severity.PROBLEM,
+        "Decide: 12 posts missed their time",
+        "The first of 12:\nIt is 7 h late.\nReason: TOO_LATE\nPost: 00000000-0000-0000-0000-000000000007\n"
+        "`reelroute posts waiting` lists them.",
+    )
 
 
 def test_an_account_is_named_as_it_was_when_it_was_connected() -> None:

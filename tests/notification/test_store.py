@@ -12,7 +12,7 @@ from sqlalchemy.exc import ProgrammingError
 from kit.db import ALL_WORKSPACES, Database
 from kit.paging import Page
 from services.notification import store, worker
-from services.notification.domain import ClaimedSend, RequestIdReused, Send, SendState
+from services.notification.domain import ClaimedSend, Send, SendState
 from tests.notification.receivers import OTHER_WORKSPACE, WORKSPACE, add_message, facts
 
 
@@ -55,18 +55,18 @@ def test_every_table_with_a_workspace_shows_only_the_workspace_of_the_transactio
 
 def test_a_row_cannot_be_written_into_another_workspace(database: Database) -> None:
     with pytest.raises(ProgrammingError, match="row-level security"), database.transaction(OTHER_WORKSPACE) as tx:
-        store.insert_activity(tx, facts())
+        store.keep_activities(tx, [facts()])
 
 
 def test_an_activity_is_kept_once_however_many_report_it_at_once(database: Database) -> None:
     reported = facts("request-1")
-    kept: list[tuple[UUID, bool]] = []
+    kept: list[tuple[UUID, bool] | None] = []
     start = threading.Barrier(8)
 
     def report() -> None:
         start.wait()
         with database.transaction(WORKSPACE) as tx:
-            kept.append(store.insert_activity(tx, reported))
+            kept.extend(store.keep_activities(tx, [reported]))
 
     reporters = [threading.Thread(target=report) for _ in range(8)]
     for reporter in reporters:
@@ -74,18 +74,21 @@ def test_an_activity_is_kept_once_however_many_report_it_at_once(database: Datab
     for reporter in reporters:
         reporter.join()
     assert len(kept) == 8
-    assert len({activity_id for activity_id, _ in kept}) == 1
-    assert Counter(is_new for _, is_new in kept) == {True: 1, False: 7}
+    known = [each for each in kept if each]
+    assert len({activity_id for activity_id, _ in known}) == 1
+    assert Counter(is_new for _, is_new in known) == {True: 1, False: 7}
 
 
 def test_a_request_id_is_refused_for_another_activity_and_free_in_another_workspace(database: Database) -> None:
     with database.transaction(WORKSPACE) as tx:
-        store.insert_activity(tx, facts("request-1"))
-        with pytest.raises(RequestIdReused):
-            store.insert_activity(tx, facts("request-1", summary="Something else."))
+        (kept,) = store.keep_activities(tx, [facts("request-1")])
+        assert store.keep_activities(tx, [facts("request-1", summary="Something else.")]) == [None]
+        assert kept
+        assert store.keep_activities(tx, [facts("request-1")]) == [(kept[0], False)]
     with database.transaction(OTHER_WORKSPACE) as tx:
-        _, is_new = store.insert_activity(tx, facts("request-1", workspace_id=OTHER_WORKSPACE))
-    assert is_new
+        (other,) = store.keep_activities(tx, [facts("request-1", workspace_id=OTHER_WORKSPACE)])
+    assert other
+    assert other[1]
 
 
 def test_every_send_is_claimed_by_exactly_one_of_many_senders(database: Database) -> None:
@@ -187,7 +190,8 @@ def test_old_activities_go_with_their_messages_and_younger_ones_stay(database: D
 def test_activities_of_one_moment_are_paged_without_gap_or_repeat(database: Database) -> None:
     moment = datetime(2026, 1, 2, tzinfo=UTC)
     with database.transaction(WORKSPACE) as tx:
-        ids = [store.insert_activity(tx, facts(activity_time=moment, post_id=uuid4()))[0] for _ in range(5)]
+        reported = [facts(activity_time=moment, post_id=uuid4()) for _ in range(5)]
+        ids = [each[0] for each in store.keep_activities(tx, reported) if each]
         for oldest_first in (True, False):
             seen: list[UUID] = []
             page = Page(2, None)

@@ -22,13 +22,13 @@ from kit.listen import Listener
 from kit.rpc_status import from_rpc_error
 from services.scheduler import store
 from services.scheduler.api import SchedulerApi
-from services.scheduler.domain import RetryPolicy
+from services.scheduler.domain import Policy
 from services.scheduler.waiting import DueBell
 from tests.local.support import wait_until
 from tests.services import served
 
 WORKSPACE, OTHER = str(uuid4()), str(uuid4())
-POLICY = RetryPolicy(max_attempts=3, first_seconds=10, longest_seconds=60)
+POLICY = Policy(max_attempts=3, first_seconds=10, longest_seconds=60)
 TIMEOUT = 30
 
 
@@ -95,12 +95,25 @@ class Stage:
     def post_in(self, state: str) -> pb.Post:
         """A post whose only delivery was brought to a state by its own RPCs."""
         post = self.create()
-        if state == "CANCELED":
-            return self.cancel(post)
-        if state != "SCHEDULED":
+        match state:
+            case "CANCELED":
+                return self.cancel(post)
+            case "HELD":
+                self.place("POST", post.post_id)
+            case "MISSED":
+                self.late_by(post, hours=7)
+        if state in ("HELD", "MISSED"):
+            self.due_now()
+            assert self.claim() == []
+        elif state != "SCHEDULED":
             self.due_now()
             claimed = self.claim_one()
         match state:
+            case "UNCERTAIN":
+                assert self.send(report_of(claimed, pb.Uncertain(message="No answer came."))) == []
+            case "REMOVED":
+                self.report(claimed, PUBLISHED)
+                assert self.send(report_of(claimed, pb.Removed(remove_time=PUBLISHED.publish_time))) == []
             case "CONFIRMING":
                 self.report(claimed, ACCEPTED)
             case "PUBLISHED":
@@ -116,8 +129,70 @@ class Stage:
     def activities(self) -> list[notification_pb2.RecordActivityRequest]:
         """What the activity feed will be told, in order."""
         with self.database.transaction(ALL_WORKSPACES) as tx:
-            rows = tx.execute(text("SELECT request FROM outbox WHERE target = 'notification' ORDER BY position"))
-            return [notification_pb2.RecordActivityRequest.FromString(bytes(row.request)) for row in rows]
+            rows = tx.execute(
+                text("SELECT method, request FROM outbox WHERE target = 'notification' ORDER BY position")
+            )
+            told: list[notification_pb2.RecordActivityRequest] = []
+            for row in rows:
+                if row.method.endswith("RecordActivities"):
+                    told += notification_pb2.RecordActivitiesRequest.FromString(bytes(row.request)).activities
+                else:
+                    told.append(notification_pb2.RecordActivityRequest.FromString(bytes(row.request)))
+            return told
+
+    def kinds(self) -> list[str]:
+        """Of the activities."""
+        return [activity.type for activity in self.activities()]
+
+    def send(self, *reports: pb.DeliveryReport) -> list[pb.ReportRefusal]:
+        """Reports as publishers send them."""
+        answer = self.stub.ReportDeliveries(pb.ReportDeliveriesRequest(reports=reports), timeout=TIMEOUT)
+        return list(answer.refusals)
+
+    def authorize(self, *held: pb.ClaimedDelivery) -> list[str]:
+        """Asks for grants."""
+        request = pb.AuthorizeDeliveriesRequest(
+            deliveries=[held_of(each) for each in held], lease_duration=Duration(seconds=30)
+        )
+        answer = self.stub.AuthorizeDeliveries(request, timeout=TIMEOUT)
+        return [pb.Authorization.Name(each).removeprefix("AUTHORIZATION_") for each in answer.authorizations]
+
+    def place(self, scope: str, target: str = "", cause: str = "PAUSE", workspace: str = WORKSPACE) -> pb.Hold:
+        """Places a hold."""
+        request = pb.PlaceHoldRequest(
+            workspace_id="" if scope in ("EVERYTHING", "PLATFORM") else workspace,
+            scope=pb.HoldScope.Value(f"HOLD_SCOPE_{scope}"),
+            target=target,
+            cause=pb.HoldCause.Value(f"HOLD_CAUSE_{cause}"),
+        )
+        return self.stub.PlaceHold(request, timeout=TIMEOUT).hold
+
+    def lift(self, hold: pb.Hold, action: str = "BY_RULE") -> int:
+        """Lifts a hold; the number of deliveries that it kept back."""
+        request = pb.LiftHoldRequest(
+            workspace_id=hold.workspace_id,
+            hold_id=hold.hold_id,
+            due_action=pb.DueAction.Value(f"DUE_ACTION_{action}"),
+        )
+        return self.stub.LiftHold(request, timeout=TIMEOUT).held_deliveries
+
+    def decide(self, decision: str, *delivery_ids: str, workspace: str = WORKSPACE) -> list[pb.DecisionResult]:
+        """Decides deliveries."""
+        request = pb.DecideDeliveriesRequest(
+            workspace_id=workspace, delivery_ids=delivery_ids, decision=pb.Decision.Value(f"DECISION_{decision}")
+        )
+        return list(self.stub.DecideDeliveries(request, timeout=TIMEOUT).results)
+
+    def late_by(self, post: pb.Post, **late: float) -> None:
+        """A post was to go out so long ago."""
+        with self.database.transaction(ALL_WORKSPACES) as tx:
+            tx.execute(
+                text(
+                    "UPDATE deliveries SET due_time = now() - CAST(:late AS interval),"
+                    " schedule_time = now() - CAST(:late AS interval) WHERE post_id = :post"
+                ),
+                {"post": post.post_id, "late": timedelta(**late)},
+            )
 
 
 @contextmanager
@@ -157,6 +232,21 @@ def claim_request(batch: int = 100, lead: int = 0, wait: int = 0) -> pb.ClaimDue
         lead_time=Duration(seconds=lead),
         wait_duration=Duration(seconds=wait),
     )
+
+
+def held_of(claimed: pb.ClaimedDelivery) -> pb.HeldDelivery:
+    return pb.HeldDelivery(workspace_id=claimed.workspace_id, delivery_id=claimed.delivery_id, attempt=claimed.attempt)
+
+
+def report_of(
+    claimed: pb.ClaimedDelivery,
+    outcome: pb.Accepted | pb.Published | pb.Failure | pb.Uncertain | pb.Removed | pb.Released,
+) -> pb.DeliveryReport:
+    report = pb.DeliveryReport(
+        workspace_id=claimed.workspace_id, delivery_id=claimed.delivery_id, attempt=claimed.attempt
+    )
+    getattr(report, type(outcome).__name__.lower()).CopyFrom(outcome)
+    return report
 
 
 def fail_request(workspace_id: str, delivery_id: str, attempt: int, failure: pb.Failure) -> pb.FailDeliveryRequest:

@@ -220,7 +220,21 @@ def test_an_edit_with_an_old_etag_is_refused(stage: Stage) -> None:
     assert stage.get(post) == edited
 
 
-@pytest.mark.parametrize("state", ["CLAIMED", "CONFIRMING", "PUBLISHED", "REJECTED", "FAILED", "CANCELED"])
+@pytest.mark.parametrize(
+    "state",
+    [
+        "CLAIMED",
+        "CONFIRMING",
+        "UNCERTAIN",
+        "HELD",
+        "MISSED",
+        "PUBLISHED",
+        "REMOVED",
+        "REJECTED",
+        "FAILED",
+        "CANCELED",
+    ],
+)
 def test_a_post_that_has_begun_or_is_over_cannot_be_edited(stage: Stage, state: str) -> None:
     post = stage.post_in(state)
     with refused() as refusals:
@@ -235,7 +249,7 @@ def test_a_post_that_has_begun_or_is_over_cannot_be_edited(stage: Stage, state: 
     [
         (draft_of(), "account_ids", "update_mask[0]"),
         (draft_of(), "state", "update_mask[0]"),
-        (pb.PostDraft(media=[]), "media", "media"),
+        (pb.PostDraft(channel="Air"), "channel", "channel"),
         (pb.PostDraft(local_time="2020-01-01T00:00"), "local_time", "local_time"),
         (pb.PostDraft(time_zone="CET"), "time_zone", "time_zone"),
         (pb.PostDraft(caption="x" * 10_001), "caption", "caption"),

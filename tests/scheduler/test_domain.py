@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -8,26 +9,23 @@ from hypothesis import strategies as st
 
 from kit.errors import InvalidArgument
 from services.scheduler import domain
-from services.scheduler.domain import AmbiguousTime, DeliveryState, Failure, FailureKind, RetryPolicy
+from services.scheduler.domain import AmbiguousTime, DeliveryState
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 
 
-def delivery(state: DeliveryState, attempt: int = 1) -> domain.Delivery:
+def delivery(state: DeliveryState, attempt: int = 1, **fields: Any) -> domain.Delivery:
     return domain.Delivery(
         delivery_id=uuid4(),
         post_id=UUID(int=1),
         account_id=uuid4(),
         state=state,
+        schedule_time=NOW,
         due_time=NOW,
         attempt=attempt,
-        platform_post_id="",
-        url="",
-        visibility=None,
-        publish_time=None,
-        failure_reason="",
-        failure_message="",
         update_time=NOW,
+        workspace_id=UUID(int=2),
+        **fields,
     )
 
 
@@ -105,7 +103,10 @@ def test_whatever_is_accepted_shows_that_time_on_a_wall_clock_there(
     assert schedule.instant.astimezone(ZoneInfo(time_zone)).replace(tzinfo=None) == local
 
 
-@pytest.mark.parametrize("state", [state for state in DeliveryState if state is not DeliveryState.SCHEDULED])
+EDITABLE = {DeliveryState.SCHEDULED, DeliveryState.CLAIMED}
+
+
+@pytest.mark.parametrize("state", [state for state in DeliveryState if state not in EDITABLE])
 def test_only_a_post_of_which_nothing_has_begun_can_be_edited(state: DeliveryState) -> None:
     domain.check_editable(post(delivery(DeliveryState.SCHEDULED)), "r3")
     with pytest.raises(domain.PostNotEditable):
@@ -117,91 +118,72 @@ def test_an_edit_of_an_old_version_is_refused() -> None:
         domain.check_editable(post(delivery(DeliveryState.SCHEDULED)), "r2")
 
 
-@pytest.mark.parametrize("state", [DeliveryState.CLAIMED, DeliveryState.CONFIRMING])
-def test_a_post_on_its_way_out_cannot_be_canceled(state: DeliveryState) -> None:
+ON_ITS_WAY = [
+    delivery(DeliveryState.CLAIMED, commit_time=NOW),
+    delivery(DeliveryState.CLAIMED, crash_count=1),  # its publisher went away: it may have been let go
+    delivery(DeliveryState.CONFIRMING),
+    delivery(DeliveryState.UNCERTAIN),
+]
+
+
+@pytest.mark.parametrize("begun", ON_ITS_WAY, ids=["let go", "crashed", "confirming", "uncertain"])
+def test_a_post_on_its_way_out_can_be_neither_canceled_nor_edited(begun: domain.Delivery) -> None:
     with pytest.raises(domain.DeliveryInProgress):
-        domain.deliveries_to_cancel(post(delivery(DeliveryState.SCHEDULED), delivery(state)))
+        domain.deliveries_to_cancel(post(delivery(DeliveryState.SCHEDULED), begun))
+    with pytest.raises(domain.PostNotEditable):
+        domain.check_editable(post(begun), "")
 
 
-def test_a_cancel_ends_what_has_not_begun_and_leaves_what_is_over() -> None:
-    waiting, published = delivery(DeliveryState.SCHEDULED), delivery(DeliveryState.PUBLISHED)
-    assert domain.deliveries_to_cancel(post(waiting, published)) == [waiting.delivery_id]
+def test_what_is_claimed_ahead_of_its_time_can_be_canceled_and_edited() -> None:
+    ahead = delivery(DeliveryState.CLAIMED)
+    domain.check_editable(post(ahead), "")
+    assert domain.deliveries_to_cancel(post(ahead)) == [ahead.delivery_id]
 
 
-POLICY = RetryPolicy(max_attempts=3, first_seconds=10, longest_seconds=15)
+def test_a_cancel_ends_what_has_not_left_and_leaves_what_is_over() -> None:
+    waiting = [delivery(state) for state in (DeliveryState.SCHEDULED, DeliveryState.HELD, DeliveryState.MISSED)]
+    over = [delivery(state) for state in domain.FINISHED]
+    assert domain.deliveries_to_cancel(post(*waiting, *over)) == [each.delivery_id for each in waiting]
 
 
-def failed(kind: FailureKind, retry_time: datetime | None = None) -> Failure:
-    return Failure(kind, "REASON", "Message.", retry_time)
-
-
-@pytest.mark.parametrize(
-    ("attempt", "chance", "wait"),
-    [
-        (1, 0.0, 5),  # 10 s, half of it for certain
-        (1, 0.5, 7.5),  # and half of the rest by chance
-        (2, 0.0, 7.5),  # 20 s, but no more than 15
-    ],
-)
-def test_a_transient_failure_waits_longer_each_time(attempt: int, chance: float, wait: float) -> None:
-    state, due = domain.after_failure(failed(FailureKind.TRANSIENT), attempt, POLICY, NOW, chance)
-    assert (state, due) == (DeliveryState.SCHEDULED, NOW + timedelta(seconds=wait))
-
-
-def test_the_platforms_own_wait_is_obeyed_when_it_is_longer() -> None:
-    later = NOW + timedelta(hours=1)
-    assert domain.after_failure(failed(FailureKind.RATE_LIMITED, later), 1, POLICY, NOW)[1] == later
+ACCOUNT = "0198c0de-0000-7000-8000-00000000abcd"
 
 
 @pytest.mark.parametrize(
-    ("kind", "attempt", "state"),
+    ("scope", "mine", "target", "field"),
     [
-        (FailureKind.TRANSIENT, 3, DeliveryState.FAILED),  # the last try
-        (FailureKind.ACCOUNT, 1, DeliveryState.FAILED),
-        (FailureKind.PERMANENT, 1, DeliveryState.FAILED),
-        (FailureKind.OUTCOME_UNKNOWN, 1, DeliveryState.FAILED),  # never tried again: it may be out there
-        (FailureKind.REJECTED, 1, DeliveryState.REJECTED),
+        ("EVERYTHING", True, "", "workspace_id"),
+        ("EVERYTHING", False, "tiktok", "target"),
+        ("PLATFORM", True, "tiktok", "workspace_id"),
+        ("PLATFORM", False, "", "target"),
+        ("PLATFORM", False, "TikTok", "target"),
+        ("WORKSPACE", False, "", "workspace_id"),
+        ("WORKSPACE", True, "air", "target"),
+        ("CHANNEL", True, "", "target"),
+        ("ACCOUNT", True, "air", "target"),
+        ("ACCOUNT", True, ACCOUNT.upper(), "target"),
+        ("POST", False, ACCOUNT, "workspace_id"),
     ],
 )
-def test_what_cannot_work_later_is_final(kind: FailureKind, attempt: int, state: DeliveryState) -> None:
-    assert domain.after_failure(failed(kind), attempt, POLICY, NOW) == (state, None)
-
-
-def test_a_report_of_an_older_attempt_is_refused_in_every_state() -> None:
-    for state in DeliveryState:
-        with pytest.raises(domain.LeaseLost):
-            domain.takes_report(delivery(state, attempt=2), 1, DeliveryState.PUBLISHED)
+def test_a_hold_whose_parts_do_not_fit_is_refused_by_its_field(scope: str, mine: bool, target: str, field: str) -> None:
+    with pytest.raises(domain.HoldInvalid) as refusal:
+        domain.check_hold(UUID(int=1) if mine else None, domain.HoldScope(scope), target)
+    assert refusal.value.violations[0].field == field
 
 
 @pytest.mark.parametrize(
-    ("state", "reported", "changes"),
+    ("scope", "mine", "target"),
     [
-        (DeliveryState.CLAIMED, DeliveryState.CONFIRMING, True),
-        (DeliveryState.CLAIMED, DeliveryState.PUBLISHED, True),
-        (DeliveryState.CONFIRMING, DeliveryState.CONFIRMING, False),  # the same report again
-        (DeliveryState.CONFIRMING, DeliveryState.PUBLISHED, True),
-        (DeliveryState.PUBLISHED, DeliveryState.PUBLISHED, False),
-        (DeliveryState.PUBLISHED, DeliveryState.CONFIRMING, False),  # an earlier report again
-        (DeliveryState.SCHEDULED, DeliveryState.SCHEDULED, False),  # the failure was already taken
+        ("EVERYTHING", False, ""),
+        ("PLATFORM", False, "tiktok"),
+        ("WORKSPACE", True, ""),
+        ("CHANNEL", True, "air"),
+        ("ACCOUNT", True, ACCOUNT),
+        ("POST", True, ACCOUNT),
     ],
 )
-def test_a_report_of_the_holding_attempt_moves_a_delivery_only_forward(
-    state: DeliveryState, reported: DeliveryState, changes: bool
-) -> None:
-    assert domain.takes_report(delivery(state), 1, reported) is changes
-
-
-@pytest.mark.parametrize(
-    ("state", "reported"),
-    [
-        (DeliveryState.PUBLISHED, DeliveryState.FAILED),
-        (DeliveryState.FAILED, DeliveryState.PUBLISHED),
-        (DeliveryState.SCHEDULED, DeliveryState.PUBLISHED),  # it failed and waits: only another attempt may say more
-    ],
-)
-def test_an_attempt_that_has_ended_cannot_say_otherwise(state: DeliveryState, reported: DeliveryState) -> None:
-    with pytest.raises(domain.LeaseLost):
-        domain.takes_report(delivery(state), 1, reported)
+def test_a_hold_that_fits_is_taken(scope: str, mine: bool, target: str) -> None:
+    domain.check_hold(UUID(int=1) if mine else None, domain.HoldScope(scope), target)
 
 
 def test_an_account_comes_once_however_it_is_written() -> None:
@@ -209,10 +191,3 @@ def test_an_account_comes_once_however_it_is_written() -> None:
     with pytest.raises(domain.AccountRepeated) as refusal:
         domain.distinct_accounts([UUID(account), UUID(int=1), UUID(account.upper())])
     assert refusal.value.violations[0].field == "account_ids[2]"
-
-
-@pytest.mark.parametrize(("wait", "kind"), [(60, "delivery.retrying"), (24 * 3600, "delivery.delayed")])
-def test_a_long_wait_is_told_as_a_delay_with_its_date(wait: int, kind: str) -> None:
-    due = NOW + timedelta(seconds=wait)
-    told = domain.told_failure(failed(FailureKind.RATE_LIMITED, due), 1, DeliveryState.SCHEDULED, due, NOW)
-    assert told == (kind, f"Attempt 1 failed: Message. Next attempt at {due:%Y-%m-%d %H:%M:%S} UTC.")

@@ -1,17 +1,18 @@
 import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from kit.db import ALL_WORKSPACES, Database
-from services.scheduler import store
-from services.scheduler.domain import Claimed, Draft, Schedule
+from services.scheduler import dispatch, dispatch_store, store, tables
+from services.scheduler.domain import Claimed, Draft, Policy, Schedule
 
 WORKSPACE = UUID(int=1)
 
@@ -29,7 +30,9 @@ def plan(database: Database, count: int, *, due_in: float = -1, workspace: UUID 
 
 def claim(database: Database, batch: int = 100, lease: float = 30, lead: float = 0) -> list[Claimed]:
     with database.transaction(ALL_WORKSPACES) as tx:
-        return store.claim(tx, holder="test", batch=batch, lease_seconds=lease, lead_seconds=lead)
+        return dispatch.claim(
+            tx, Policy(), dispatch.Turns(), holder="test", batch=batch, lease_seconds=lease, lead_seconds=lead
+        )
 
 
 def test_the_tables_are_what_the_migrations_make(database: Database) -> None:
@@ -38,7 +41,7 @@ def test_the_tables_are_what_the_migrations_make(database: Database) -> None:
             connection,
             opts={"include_name": lambda name, kind, _: kind != "table" or name != "alembic_version"},
         )
-        assert compare_metadata(context, store.metadata) == []
+        assert compare_metadata(context, tables.metadata) == []
 
 
 def test_nothing_is_claimed_before_its_time_and_with_lead_time_a_little_before(database: Database) -> None:
@@ -73,36 +76,36 @@ def test_an_ended_lease_is_handed_out_again_under_a_higher_attempt(database: Dat
     assert (first.delivery_id, first.attempt, second.attempt) == (second.delivery_id, 1, 2)
 
 
-def test_a_late_worker_changes_nothing(database: Database) -> None:
-    plan(database, 1)
-    (first,) = claim(database, lease=0)
-    claim(database)
-    with database.transaction(WORKSPACE) as tx:
-        assert store.renew(tx, WORKSPACE, first.delivery_id, attempt=1, lease_seconds=30) is None
-        store.set_confirming(tx, WORKSPACE, first.delivery_id, attempt=1)
-        assert store.read_delivery(tx, WORKSPACE, first.delivery_id).attempt == 2
-        assert store.read_delivery(tx, WORKSPACE, first.delivery_id).state.value == "CLAIMED"
+PLANS: dict[str, tuple[TextClause, dict[str, Any], str]] = {
+    "expired": (dispatch_store._EXPIRED, {"batch": 100}, "deliveries_leased"),
+    "due": (dispatch_store._DUE, {"batch": 100, "lead": 0, "but": []}, "deliveries_due"),
+    "turns": (
+        dispatch_store._TURNS,
+        {"batch": 100, "lead": 0, "each": 6, "after": UUID(int=0), "probes": 1000},
+        "deliveries_due_by_workspace",
+    ),
+}
 
 
-def test_a_claim_asks_for_the_partial_index_and_not_for_the_table(database: Database) -> None:
+@pytest.mark.parametrize("name", PLANS)
+def test_a_claim_asks_for_partial_indexes_and_not_for_the_table(database: Database, name: str) -> None:
+    statement, parameters, index = PLANS[name]
     with database.transaction(ALL_WORKSPACES) as tx:
         # So few rows would be read whole; what matters is that the index can serve the claim.
         tx.execute(text("SET LOCAL enable_seqscan = off"))
-        statement = text("EXPLAIN " + store._CLAIM.text)
-        parameters = {"holder": "", "batch": 100, "lease": 30, "lead": 0}
-        lines = "\n".join(row[0] for row in tx.execute(statement, parameters))
-    assert "deliveries_due" in lines
-    assert "deliveries_leased" in lines
+        explained = text("EXPLAIN " + statement.text).bindparams(*statement._bindparams.values())
+        lines = "\n".join(row[0] for row in tx.execute(explained, parameters))
+    assert index in lines
     assert "Seq Scan" not in lines
     assert "Sort" not in lines
 
 
 def test_the_time_to_the_next_due_delivery_or_ended_lease_is_known(database: Database) -> None:
     with database.transaction(ALL_WORKSPACES) as tx:
-        assert store.seconds_until_due(tx, 0) is None
+        assert dispatch_store.seconds_until_due(tx, 0) is None
     plan(database, 1, due_in=100)
     with database.transaction(ALL_WORKSPACES) as tx:
-        assert store.seconds_until_due(tx, 40) == pytest.approx(60, abs=5)
+        assert dispatch_store.seconds_until_due(tx, 40) == pytest.approx(60, abs=5)
 
 
 def test_a_transaction_sees_only_its_workspace_and_nothing_without_one(database: Database) -> None:
@@ -129,6 +132,7 @@ def test_a_row_for_another_workspace_cannot_be_written(database: Database) -> No
         "state = 'FAILED'",  # without a reason
         "state = 'LOST'",  # unknown
         "state = 'CONFIRMING'",  # without an attempt
+        "state = 'HELD'",  # without a cause
     ],
 )
 def test_the_database_refuses_states_that_contradict_themselves(database: Database, change: str) -> None:

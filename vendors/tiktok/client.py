@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
 
-import httpx
+import yarl
 
+from kit.rate_limit import Limiter
 from kit.vendor_call import CallRecord, Inspection, StreamBody, VendorAnswer, VendorCall
 from kit.vendor_errors import VendorUnavailable
 from kit.vendor_http import VendorHttp
@@ -30,17 +31,22 @@ _UPLOAD_DOMAIN = ".tiktokapis.com"
 
 
 class TikTokClient:
-    """Calls TikTok for any number of users; holds connections and rate counters, no tokens."""
+    """Calls TikTok for any number of users; holds connections, no users' tokens.
+
+    Without a ``limiter`` TikTok's rates are kept by this process alone.
+    """
 
     def __init__(
         self,
         config: TikTokConfig,
         *,
         on_call: Callable[[CallRecord], None] | None = None,
+        limiter: Limiter | None = None,
         http: VendorHttp | None = None,
     ) -> None:
         self.config = config
-        self._http = http or VendorHttp(config.http_settings(), on_call=on_call)
+        self._http = http or VendorHttp(config.http_settings(), on_call=on_call, limiter=limiter)
+        self._application_rates = (("application", config.client_key),) if config.application_per_minute else ()
 
     async def __aenter__(self) -> Self:
         return self
@@ -250,7 +256,7 @@ class TikTokClient:
             json=body,
             repeatable=True,
             # Limits are per user token; a digest, so that no token lies about as a key.
-            rate=(operation, hashlib.sha256(access_token.encode()).hexdigest()),
+            rates=((operation, hashlib.sha256(access_token.encode()).hexdigest()), *self._application_rates),
             inspect=inspect_envelope,
             handle=handle,
         )
@@ -302,15 +308,17 @@ class TikTokClient:
         if not upload_url.isascii() or not upload_url.isprintable() or re.search(r"[\s\\#]", upload_url):
             raise refusal
         try:
-            url, base = httpx.URL(upload_url), httpx.URL(self.config.base_url)
-        except httpx.InvalidURL:
+            # Read by the same library that will connect to it.
+            url, base = yarl.URL(upload_url, encoded=True), yarl.URL(self.config.base_url)
+        except ValueError:
             raise refusal from None
-        if url.userinfo:
+        host = url.host or ""
+        if not host or "@" in url.raw_authority:
             raise refusal
-        if url.scheme == "https" and url.host.endswith(_UPLOAD_DOMAIN) and url.port in (None, 443):
+        if url.scheme == "https" and host.endswith(_UPLOAD_DOMAIN) and url.port == 443:
             return
-        of_tiktok = base.host.endswith(_UPLOAD_DOMAIN)
-        if of_tiktok or (url.scheme, url.host, url.port) != (base.scheme, base.host, base.port):
+        of_tiktok = (base.host or "").endswith(_UPLOAD_DOMAIN)
+        if of_tiktok or (url.scheme, host, url.port) != (base.scheme, base.host, base.port):
             raise refusal
 
 

@@ -27,7 +27,8 @@ class TikTokConfig(Settings):
     call_timeout_seconds: float = Field(default=30, gt=0)
     # One chunk: 64 MB take 512 s at 1 Mbit/s.
     chunk_timeout_seconds: float = Field(default=600, gt=0)
-    max_connections: int = Field(default=64, ge=1)
+    # Connections to TikTok at once: as many as deliveries are worked on, or these wait for each other.
+    max_connections: int = Field(default=500, ge=1)
     max_answer_bytes: int = Field(default=5 * 1024 * 1024, ge=1024)
     max_tries: int = Field(default=3, ge=1, le=3)
 
@@ -36,6 +37,10 @@ class TikTokConfig(Settings):
     video_init_per_minute: int = Field(default=6, ge=1)
     status_fetch_per_minute: int = Field(default=30, ge=1)
     display_per_minute: int = Field(default=600, ge=1)  # user/info and video/list, each
+    # Calls a minute of the whole app, whoever they are for. TikTok documents no such limit; 0: none is kept.
+    application_per_minute: int = Field(default=0, ge=0)
+    # A call that would wait longer for one of these rates is refused at once, and its delivery put off.
+    rate_wait_seconds: float = Field(default=5, ge=0)
 
     # Pieces in which a chunk goes to the socket; with it the memory of an upload is bounded.
     upload_piece_bytes: int = Field(default=256 * 1024, ge=1024)
@@ -58,11 +63,19 @@ class TikTokConfig(Settings):
             max_connections=self.max_connections,
             max_answer_bytes=self.max_answer_bytes,
             max_tries=self.max_tries,
-            rates={
-                "creator_info": Rate(self.creator_info_per_minute),
-                "video_init": Rate(self.video_init_per_minute),
-                "status_fetch": Rate(self.status_fetch_per_minute),
-                "user_info": Rate(self.display_per_minute),
-                "video_list": Rate(self.display_per_minute),
-            },
+            max_rate_wait=self.rate_wait_seconds,
+            rates=self.rates(),
         )
+
+    def rates(self) -> dict[str, Rate]:
+        """The limits by name."""
+        rates = {
+            "creator_info": Rate(self.creator_info_per_minute),
+            "video_init": Rate(self.video_init_per_minute),
+            "status_fetch": Rate(self.status_fetch_per_minute),
+            "user_info": Rate(self.display_per_minute),
+            "video_list": Rate(self.display_per_minute),
+        }
+        if self.application_per_minute:
+            rates["application"] = Rate(self.application_per_minute)
+        return rates

@@ -38,9 +38,31 @@ POST_DRAFT: dict[str, Any] = {
     "time_zone": "Europe/Berlin",
     "options": _OPTIONS,
     "ref": "Q1-003",
+    "lateness": {"max_lateness_seconds": 3600, "late_action": "NEXT_SLOT"},
 }
 POST_PATCH: dict[str, Any] = {"local_time": "2027-01-05T09:30", "time_zone": "Europe/Berlin"}
 POST_BATCH: dict[str, Any] = {"posts": [POST_DRAFT], "validate_only": True}
+DELIVERY: dict[str, Any] = {
+    "delivery_id": DELIVERY_ID,
+    "post_id": POST_ID,
+    "account_id": ACCOUNT_ID,
+    "platform": "TIKTOK",
+    "state": "SCHEDULED",
+    "schedule_time": _DUE,
+    "due_time": _DUE,
+    "attempt": 0,
+    "failed_attempts": 0,
+    "hold_cause": None,
+    "needs_person": False,
+    "platform_post_id": "",
+    "url": "",
+    "visibility": None,
+    "publish_time": None,
+    "remove_time": None,
+    "failure_reason": "",
+    "failure_message": "",
+    "update_time": _CREATED,
+}
 POST: dict[str, Any] = {
     "post_id": POST_ID,
     "channel": "water",
@@ -51,22 +73,8 @@ POST: dict[str, Any] = {
     "time_zone": "Europe/Berlin",
     "schedule_time": _DUE,
     "options": _OPTIONS,
-    "deliveries": [
-        {
-            "delivery_id": DELIVERY_ID,
-            "account_id": ACCOUNT_ID,
-            "state": "SCHEDULED",
-            "due_time": _DUE,
-            "attempt": 0,
-            "platform_post_id": "",
-            "url": "",
-            "visibility": None,
-            "publish_time": None,
-            "failure_reason": "",
-            "failure_message": "",
-            "update_time": _CREATED,
-        }
-    ],
+    "lateness": None,
+    "deliveries": [DELIVERY],
     "etag": "3f9a1c2b",
     "create_time": _CREATED,
     "update_time": _CREATED,
@@ -103,6 +111,7 @@ PUBLICATION: dict[str, Any] = {
     "handle": "v_pub_file~v2-1.7400000000000000001",
     "platform_post_id": "7400000000000000002",
     "url": "https://www.tiktok.com/@emberfold.water/video/7400000000000000002",
+    "needs_person": False,
     "publish_epoch": 1,
     "create_time": _DUE,
     "update_time": "2027-01-04T17:00:41Z",
@@ -123,6 +132,53 @@ PUBLICATION: dict[str, Any] = {
             ],
         }
     ],
+}
+DECISION: dict[str, Any] = {"delivery_ids": [DELIVERY_ID], "decision": "NEXT_SLOT"}
+DECISION_ANSWER: dict[str, Any] = {
+    "results": [
+        {
+            "delivery_id": DELIVERY_ID,
+            "delivery": DELIVERY | {"schedule_time": "2027-01-05T17:00:00Z", "due_time": "2027-01-05T17:00:00Z"},
+            "refusal": None,
+        }
+    ]
+}
+SETTLEMENT: dict[str, Any] = {
+    "is_published": True,
+    "url": "https://www.tiktok.com/@emberfold.water/video/7400000000000000002",
+}
+HOLD_DRAFT: dict[str, Any] = {"scope": "CHANNEL", "target": "water", "reason": "The product is recalled."}
+HOLD_LIFT: dict[str, Any] = {"scope": "CHANNEL", "target": "water", "cause": "PAUSE", "due_action": "BY_RULE"}
+HOLD: dict[str, Any] = {
+    "hold_id": "0199a9c2-0d1e-7f2a-8b3c-4d5e6f7a8b11",
+    "scope": "CHANNEL",
+    "target": "water",
+    "cause": "PAUSE",
+    "reason": "The product is recalled.",
+    "create_time": _CREATED,
+    "held_deliveries": 3,
+}
+HOLD_LIFTED: dict[str, Any] = {"held_deliveries": 3}
+CHANNEL_RULES: dict[str, Any] = {
+    "channel": "water",
+    "lateness": {"max_lateness_seconds": 7200, "late_action": "ASK"},
+    "max_attempts": 10,
+    "max_age_seconds": None,
+}
+OUTAGE: dict[str, Any] = {
+    "outage_id": "0199a9c2-1e2f-7a3b-8c4d-5e6f7a8b9c12",
+    "start_time": "2027-01-04T16:10:00Z",
+    "end_time": "2027-01-04T17:25:00Z",
+    "deliveries": 4,
+}
+INCIDENT: dict[str, Any] = {
+    "incident_id": "0199a9c2-2f3a-7b4c-8d5e-6f7a8b9c0d13",
+    "platform": "TIKTOK",
+    "start_time": "2027-01-04T16:10:00Z",
+    "end_time": None,
+    "cause": "TikTok answered with HTTP status 503.",
+    "probes": 4,
+    "next_probe_time": "2027-01-04T16:12:30Z",
 }
 MEDIA_ASSET: dict[str, Any] = {
     "media_asset_id": MEDIA_ASSET_ID,

@@ -53,6 +53,31 @@ Text = Annotated[str, AfterValidator(_storable)]
 Name = Annotated[Text, Field(min_length=1, max_length=100)]
 
 
+def _uuid(text: str) -> str:
+    found = canonical_id(text)
+    if found is None:
+        raise PydanticCustomError("id", "Ids are UUIDs.")
+    return found
+
+
+# An id that must have the form of one, in its usual form.
+IdText = Annotated[Text, AfterValidator(_uuid), Field(json_schema_extra={"format": "uuid"})]
+
+
+def each_once(ids: list[str], noun: str) -> list[str]:
+    """The ids, when none comes twice, perhaps in another spelling."""
+    seen: dict[str, int] = {}
+    for index, text in enumerate(ids):
+        first = seen.setdefault(canonical_id(text) or text, index)
+        if first != index:
+            raise PydanticCustomError(
+                "repeated",
+                "The {noun} at index {index} is the one at index {first} again. Name each once.",
+                {"noun": noun, "index": index, "first": first},
+            )
+    return ids
+
+
 def matching(pattern: str, sentence: str) -> AfterValidator:
     """A validator for text of a certain form; the sentence says which."""
     compiled = re.compile(pattern)

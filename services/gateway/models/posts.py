@@ -1,4 +1,4 @@
-"""Posts: drafts that come in, posts and publications that go out."""
+"""Posts: drafts that come in, posts that go out."""
 
 from __future__ import annotations
 
@@ -7,31 +7,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, PlainValidator, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
-from reelroute.publisher.v1 import publisher_pb2
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
 from services.gateway.models import examples
-from services.gateway.models.fields import (
-    AnswerModel,
-    RequestModel,
-    Text,
-    canonical_id,
-    instant_of,
-    matching,
-    shown,
-    word_of,
-    words_of,
-)
+from services.gateway.models.channels import Channel, Lateness
+from services.gateway.models.deliveries import Delivery
+from services.gateway.models.fields import AnswerModel, RequestModel, Text, each_once, instant_of, matching, shown
+from services.gateway.models.problems import Refusal
 
-StateWord = Literal["SCHEDULED", "CLAIMED", "CONFIRMING", "PUBLISHED", "REJECTED", "FAILED", "CANCELED"]
 AmbiguousTimeWord = Literal["EARLIER", "LATER"]
 PrivacyLevel = Literal["PUBLIC_TO_EVERYONE", "MUTUAL_FOLLOW_FRIENDS", "FOLLOWER_OF_CREATOR", "SELF_ONLY"]
 
-Channel = Annotated[
-    Text,
-    Field(max_length=64, description="The content strategy that it belongs to: `air`. Empty for none."),
-    matching(r"([a-z0-9][a-z0-9_-]*)?", "Use lower-case letters, digits, - and _; begin with a letter or digit."),
-]
 AccountIds = Annotated[
     list[Text], Field(min_length=1, max_length=50, description="One delivery for each account; each once.")
 ]
@@ -59,6 +45,10 @@ AmbiguousTime = Annotated[
         description="Which of two equal wall-clock times is meant when the clock goes back; without it such a time"
         " is refused."
     ),
+]
+OwnLateness = Annotated[
+    Lateness | None,
+    Field(description="Until when it still goes out when it is late. Null: as its channel's rules say."),
 ]
 
 
@@ -114,20 +104,12 @@ class PostDraft(RequestModel):
     ambiguous_time: AmbiguousTime = None
     options: PostOptions = PostOptions()
     ref: Text = Field(default="", max_length=100, description="Your own key for it, kept for people.")
+    lateness: OwnLateness = None
 
     @field_validator("account_ids")
     @classmethod
     def _each_once(cls, ids: list[str]) -> list[str]:
-        seen: dict[str, int] = {}
-        for index, text in enumerate(ids):
-            first = seen.setdefault(canonical_id(text) or text, index)
-            if first != index:
-                raise PydanticCustomError(
-                    "repeated",
-                    "The account at index {index} is the one at index {first} again. Name each once.",
-                    {"index": index, "first": first},
-                )
-        return ids
+        return each_once(ids, "account")
 
 
 class PostPatch(RequestModel):
@@ -143,6 +125,7 @@ class PostPatch(RequestModel):
     time_zone: TimeZone = Field(default_factory=str)
     ambiguous_time: AmbiguousTime = None
     options: PostOptions = Field(default_factory=PostOptions)
+    lateness: OwnLateness = None
 
     @model_validator(mode="after")
     def _not_empty(self) -> PostPatch:
@@ -186,44 +169,6 @@ class PostMedia(AnswerModel):
     mime_type: str
 
 
-class Delivery(AnswerModel):
-    """One post for one account."""
-
-    delivery_id: str | None = Field(description="Null in the answer to `validate_only`.")
-    account_id: str
-    state: str = Field(json_schema_extra={"enum": words_of(pb.DeliveryState, "DELIVERY_STATE_")})
-    due_time: datetime | None = Field(description="When it may go out next: later after a failed attempt.")
-    attempt: int = Field(description="Attempts so far.")
-    platform_post_id: str = Field(description="The platform's id; empty before, and where the platform gives none.")
-    url: str = Field(description="Where people see it; empty where unknown.")
-    visibility: str | None = Field(
-        description="Who sees it; null before it is published.",
-        json_schema_extra={"enum": [*words_of(pb.Visibility, "VISIBILITY_"), None]},
-    )
-    publish_time: datetime | None
-    failure_reason: str = Field(description="Of the last failed attempt, UPPER_SNAKE; empty after success.")
-    failure_message: str
-    update_time: datetime | None
-
-    @classmethod
-    def of(cls, delivery: pb.Delivery) -> Delivery:
-        """From the scheduler."""
-        return cls(
-            delivery_id=delivery.delivery_id or None,
-            account_id=delivery.account_id,
-            state=word_of(pb.DeliveryState, "DELIVERY_STATE_", delivery.state) or "UNKNOWN_0",
-            due_time=instant_of(delivery, "due_time"),
-            attempt=delivery.attempt,
-            platform_post_id=delivery.platform_post_id,
-            url=delivery.url,
-            visibility=word_of(pb.Visibility, "VISIBILITY_", delivery.visibility),
-            publish_time=instant_of(delivery, "publish_time"),
-            failure_reason=delivery.failure_reason,
-            failure_message=delivery.failure_message,
-            update_time=instant_of(delivery, "update_time"),
-        )
-
-
 class Post(AnswerModel):
     """A post as it is kept."""
 
@@ -238,6 +183,7 @@ class Post(AnswerModel):
     time_zone: str
     schedule_time: datetime | None = Field(description="The instant that `local_time` in `time_zone` means.")
     options: PostOptions
+    lateness: Lateness | None = Field(description="Null: as its channel's rules say.")
     deliveries: list[Delivery]
     etag: str = Field(description="Changes with every edit. Send it as `If-Match` to change this version only.")
     create_time: datetime | None
@@ -259,6 +205,7 @@ class Post(AnswerModel):
             time_zone=post.time_zone,
             schedule_time=instant_of(post, "schedule_time"),
             options=PostOptions.of(post.options),
+            lateness=Lateness.of(post.lateness) if post.HasField("lateness") else None,
             deliveries=[Delivery.of(each) for each in post.deliveries],
             etag=post.etag,
             create_time=instant_of(post, "create_time"),
@@ -292,22 +239,6 @@ class SavedPost(Post):
     warnings: list[Warned]
 
 
-class RefusedField(AnswerModel):
-    """One field of a draft that is at fault."""
-
-    field: str
-    description: str
-    reason: str
-
-
-class Refusal(AnswerModel):
-    """Why a draft of a batch was not taken; as the problem that it would have got alone."""
-
-    reason: str = Field(description="UPPER_SNAKE.")
-    message: str
-    field_violations: list[RefusedField]
-
-
 class BatchResult(AnswerModel):
     """What became of one draft: a post, or a refusal."""
 
@@ -324,83 +255,3 @@ class PostBatchAnswer(AnswerModel):
     model_config = shown(examples.POST_BATCH_ANSWER)
 
     results: list[BatchResult]
-
-
-class AttemptEntry(AnswerModel):
-    """One line of the attempt log."""
-
-    entry_time: datetime | None
-    step: str | None = Field(description="The ledger's step when the line was written.")
-    message: str
-    vendor_log_id: str = Field(description="The platform's id of the call, for its support; may be empty.")
-
-
-class Attempt(AnswerModel):
-    """One try at a delivery."""
-
-    attempt: int
-    holder: str = Field(description="Host and process that made it.")
-    start_time: datetime | None
-    end_time: datetime | None = Field(description="Null while it runs, or when its process died.")
-    outcome: str = Field(description="Empty while it runs.")
-    entries: list[AttemptEntry]
-
-
-_STEPS = publisher_pb2.PublicationStep
-_STEP_PREFIX = "PUBLICATION_STEP_"
-
-
-class Publication(AnswerModel):
-    """The ledger of one delivery: its steps, attempts and evidence."""
-
-    model_config = shown(examples.PUBLICATION)
-
-    publication_id: str
-    delivery_id: str
-    post_id: str
-    account_id: str
-    step: str | None = Field(json_schema_extra={"enum": [*words_of(_STEPS, _STEP_PREFIX), None]})
-    handle: str = Field(description="The platform's handle (TikTok: publish_id); empty before it gave one.")
-    platform_post_id: str
-    url: str
-    publish_epoch: int
-    create_time: datetime | None
-    update_time: datetime | None
-    attempts: list[Attempt] = Field(description="Oldest first.")
-
-    @classmethod
-    def of(cls, publication: publisher_pb2.Publication) -> Publication:
-        """From the publisher."""
-        return cls(
-            publication_id=publication.publication_id,
-            delivery_id=publication.delivery_id,
-            post_id=publication.post_id,
-            account_id=publication.account_id,
-            step=word_of(_STEPS, _STEP_PREFIX, publication.step),
-            handle=publication.handle,
-            platform_post_id=publication.platform_post_id,
-            url=publication.url,
-            publish_epoch=publication.publish_epoch,
-            create_time=instant_of(publication, "create_time"),
-            update_time=instant_of(publication, "update_time"),
-            attempts=[_attempt(each) for each in publication.attempts],
-        )
-
-
-def _attempt(attempt: publisher_pb2.Attempt) -> Attempt:
-    return Attempt(
-        attempt=attempt.attempt,
-        holder=attempt.holder,
-        start_time=instant_of(attempt, "start_time"),
-        end_time=instant_of(attempt, "end_time"),
-        outcome=attempt.outcome,
-        entries=[
-            AttemptEntry(
-                entry_time=instant_of(each, "entry_time"),
-                step=word_of(_STEPS, _STEP_PREFIX, each.step),
-                message=each.message,
-                vendor_log_id=each.vendor_log_id,
-            )
-            for each in attempt.entries
-        ],
-    )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from reelroute.scheduler.v1 import scheduler_pb2
 
-from services.gateway.errors import TITLES
+from services.gateway.errors import TITLES, in_rest_words
+from services.gateway.models.fields import AnswerModel
 
 
 class FieldViolation(BaseModel):
@@ -52,6 +54,34 @@ class Problem(BaseModel):
     retry_after: int | None = Field(
         default=None, description="Seconds after which the same request may work. Only with 429 and 503."
     )
+
+
+class RefusedField(AnswerModel):
+    """One field of a draft that is at fault."""
+
+    field: str
+    description: str
+    reason: str
+
+
+class Refusal(AnswerModel):
+    """Why one of a batch was not taken; as the problem that it would have got alone."""
+
+    reason: str = Field(description="UPPER_SNAKE.")
+    message: str
+    field_violations: list[RefusedField]
+
+    @classmethod
+    def of(cls, refusal: scheduler_pb2.DraftRefusal) -> Refusal:
+        """From the scheduler."""
+        return cls(
+            reason=refusal.reason,
+            message=refusal.message,
+            field_violations=[
+                RefusedField(field=in_rest_words(each.field), description=each.description, reason=refusal.reason)
+                for each in refusal.field_violations
+            ],
+        )
 
 
 _ALWAYS = (401, 403, 408, 422, 429, 500, 503, 504)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
-from reelroute.publisher.v1 import publisher_pb2
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
 from kit.errors import Conflict
 from services.gateway.checks import Checked, Plan, check
 from services.gateway.clients import Clients
-from services.gateway.errors import EtagNotCurrent, PostRefused, RequestInvalid, in_rest_words, invalid, violations_of
+from services.gateway.errors import EtagNotCurrent, PostRefused, RequestInvalid, invalid, violations_of
+from services.gateway.models.deliveries import StateWord
 from services.gateway.models.fields import Instant, Text, canonical_id
 from services.gateway.models.posts import (
     BatchResult,
@@ -23,13 +23,9 @@ from services.gateway.models.posts import (
     PostList,
     PostOptions,
     PostPatch,
-    Publication,
-    Refusal,
-    RefusedField,
     SavedPost,
-    StateWord,
 )
-from services.gateway.models.problems import problems
+from services.gateway.models.problems import Refusal, RefusedField, problems
 from services.gateway.route import ApiRoute
 from services.gateway.routes.depends import Caller_, Clients_, Id, PageSize, PageToken, RequestId
 
@@ -158,6 +154,7 @@ async def update_post(
             ambiguous_time=_ambiguous(patch.ambiguous_time),
             media=checked.media_to_proto(),
             options=patch.options.to_proto(),
+            lateness=patch.lateness.to_proto() if patch.lateness else None,
         ),
     )
     try:
@@ -178,13 +175,6 @@ async def cancel_post(post_id: Id, caller: Caller_, clients: Clients_, _request_
     """
     request = pb.CancelPostRequest(workspace_id=caller.workspace_id, post_id=str(post_id))
     return Post.of((await clients.call(clients.scheduler.CancelPost, request)).post)
-
-
-@router.get("/v1/deliveries/{delivery_id:id}/publication", responses=problems(404))
-async def get_publication(delivery_id: Id, caller: Caller_, clients: Clients_) -> Publication:
-    """Reads the ledger of a delivery: its steps, attempts and evidence. 404 before a publisher has begun it."""
-    request = publisher_pb2.GetPublicationRequest(workspace_id=caller.workspace_id, delivery_id=str(delivery_id))
-    return Publication.of((await clients.call(clients.publisher.GetPublication, request)).publication)
 
 
 async def _read(clients: Clients, workspace_id: str, post_id: str) -> pb.Post:
@@ -217,6 +207,8 @@ def _draft_to_proto(draft: PostDraft, checked: Checked) -> pb.PostDraft:
         ambiguous_time=_ambiguous(draft.ambiguous_time),
         options=draft.options.to_proto(),
         ref=draft.ref,
+        platforms=checked.platforms,
+        lateness=draft.lateness.to_proto() if draft.lateness else None,
     )
 
 
@@ -239,15 +231,7 @@ def _result(
 def _scheduled(index: int, ref: str, checked: Checked, result: pb.BatchCreateResult) -> BatchResult:
     if result.WhichOneof("result") == "post":
         return _result(index, ref, checked, post=Post.of(result.post))
-    refusal = Refusal(
-        reason=result.refusal.reason,
-        message=result.refusal.message,
-        field_violations=[
-            RefusedField(field=in_rest_words(each.field), description=each.description, reason=result.refusal.reason)
-            for each in result.refusal.field_violations
-        ],
-    )
-    return _result(index, ref, checked, refusal=refusal)
+    return _result(index, ref, checked, refusal=Refusal.of(result.refusal))
 
 
 def _refusal(error: PostRefused | RequestInvalid) -> Refusal:

@@ -1,0 +1,71 @@
+"""What adapters share: problems of drafts, what a vendor's errors mean for an attempt, and calls with a token."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from kit.vendor_errors import (
+    AccountRemedy,
+    VendorAccountProblem,
+    VendorError,
+    VendorQuotaReached,
+    VendorRateLimited,
+    VendorUnavailable,
+    VendorUncertain,
+)
+from services.publisher.domain import AttemptFailed, Failure, FailureKind
+from services.publisher.platforms.base import Tokens
+
+Answered = TypeVar("Answered")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a post cannot be published as it stands. `field` is a path in the draft."""
+
+    field: str
+    reason: str
+    message: str
+    blocking: bool = True
+
+
+def failure_of(error: VendorError) -> Failure:
+    """What a failed call means for the attempt. Nothing was published by it. The reason begins with the platform."""
+    reason = f"{error.vendor}_{error.code or f'http_{error.status}'}".upper()
+    message = " ".join(part for part in (error.message, error.advice) if part)
+    now = datetime.now(UTC)
+    match error:
+        case VendorUnavailable(retry_after_seconds=wait):
+            return Failure(FailureKind.TRANSIENT, reason, message, now + timedelta(seconds=wait) if wait else None)
+        case VendorUncertain():
+            return Failure(FailureKind.TRANSIENT, reason, message)
+        case VendorRateLimited(retry_after_seconds=wait) | VendorQuotaReached(retry_after_seconds=wait):
+            return Failure(FailureKind.RATE_LIMITED, reason, message, now + timedelta(seconds=wait))
+        case VendorAccountProblem():
+            return Failure(FailureKind.ACCOUNT, reason, message)
+        case _:
+            return Failure(FailureKind.PERMANENT, reason, message)
+
+
+async def with_token(tokens: Tokens, call: Callable[[str], Awaitable[Answered]]) -> Answered:
+    """Makes a call that does nothing when it is refused; when the token is refused once, with a fresh one.
+
+    Raises AttemptFailed for a VendorError; VendorUncertain comes through.
+    """
+    token = await tokens.access()
+    try:
+        return await call(token)
+    except VendorUncertain:
+        raise
+    except VendorError as error:
+        if not isinstance(error, VendorAccountProblem) or error.remedy is not AccountRemedy.REFRESH:
+            raise AttemptFailed(failure_of(error), error.log_id or "") from None
+    try:
+        return await call(await tokens.fresh(token))
+    except VendorUncertain:
+        raise
+    except VendorError as error:
+        raise AttemptFailed(failure_of(error), error.log_id or "") from None
