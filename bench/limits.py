@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg2
@@ -12,13 +13,14 @@ import psycopg2
 from bench import harness, target
 from bench.harness import BenchmarkFailed, Cost, Processes
 from bench.loops import DATABASE_TABLES, HttpPlan
+from vendors.bulletin.config import BulletinConfig
 
-# What the publisher's client has open at once; see kit.vendor_http.
-CONNECTIONS = 64
+# What the publisher's client has open at once.
+CONNECTIONS = BulletinConfig().max_connections
 _BATCHES = (1, 100, 500)
 
 
-def run(jobs: int, answers: list[float]) -> dict[str, list[dict[str, Any]]]:
+def run(jobs: int, answers: Sequence[float]) -> dict[str, list[dict[str, Any]]]:
     """Prints both tables and writes limits.json."""
     claims = [database(jobs, batch, workers) for batch in _BATCHES for workers in (1, 2)]
     harness.table(

@@ -125,6 +125,7 @@ def drain(jobs: int, answer_seconds: float, publishers: int) -> dict[str, Any]:
     return {
         "who": name(publishers),
         "publishers": publishers,
+        "record": "attempt, steps, result",
         "jobs": jobs,
         "answer_ms": round(answer_seconds * 1000),
         "seconds": round(seconds, 2),
