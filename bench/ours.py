@@ -54,7 +54,7 @@ post AS (
     SELECT post_id, workspace_id, 'bench', 'job ' || n, '[]', due AT TIME ZONE 'UTC', 'UTC', 0, due, '{}', '' FROM job)
 INSERT INTO scheduler.deliveries (delivery_id, workspace_id, post_id, account_id, platform, channel, state,
     schedule_time, due_time)
-SELECT gen_random_uuid(), workspace_id, post_id, account_id, 'BULLETIN', 'bench', 'SCHEDULED', due, due
+SELECT gen_random_uuid(), workspace_id, post_id, account_id, 'bulletin', 'bench', 'SCHEDULED', due, due
 FROM job ORDER BY n
 """
 _RECORDED = """

@@ -60,18 +60,33 @@ Found when a post is created. Blocking ones refuse it (422) and stand in `field_
 `warnings`, and the delivery fails unless something changes first. "…" stands for what varies.
 """
 
-_FAILURES = """## Why a delivery failed
+_FAILURES = """## Why a delivery is not out
 
-`failure_reason` of a delivery. What becomes of it follows from the kind:
+`failure_reason` of a delivery; `failure_message` says the same for people, and what comes next. Those of its own state:
+
+| reason | state | what follows |
+|---|---|---|
+| `HELD_PAUSE` | HELD | it goes on when the pause is lifted |
+| `HELD_ACCOUNT` | HELD | it goes on when its account is connected again |
+| `HELD_INCIDENT` | HELD | it goes on when the platform works again |
+| `WORKER_CRASHED` | HELD | [a person decides](runbook.md#a-delivery-was-set-aside-held-with-the-cause-crashes) |
+| `TOO_LATE` | MISSED, CANCELED or SCHEDULED | as its [lateness rule](architecture.md#the-life-of-a-delivery) says |
+| `ASKED` | MISSED | whoever lifted a hold wants a decision for each |
+| `MOVED` | SCHEDULED | it goes out at its next slot, by a decision |
+| `DROPPED` | CANCELED | nothing, by a decision |
+| `OUTCOME_UNKNOWN` | UNCERTAIN | the platform is asked; [else a person looks](runbook.md#a-delivery-is-uncertain) |
+
+When an attempt failed, what follows depends on the kind of its failure:
 
 | kind | what follows |
 |---|---|
-| `TRANSIENT` | tried again after a growing wait; FAILED after the last attempt |
-| `RATE_LIMITED` | tried again when the platform allows; FAILED after the last attempt |
-| `ACCOUNT` | FAILED; connect the account again, then create the post again |
+| `TRANSIENT` | tried again after a growing wait; FAILED after the last try |
+| `RATE_LIMITED` | waits as long as the platform says; that is no try |
+| `ACCOUNT` | HELD until the account is connected again; that is no try |
+| `PLATFORM` | HELD until the platform works again; that is no try |
 | `PERMANENT` | FAILED; the message says what to change |
 | `REJECTED` | REJECTED: the platform looked at it and said no |
-| `OUTCOME_UNKNOWN` | FAILED and never tried again; [a person looks](runbook.md) |
+| `OUTCOME_UNKNOWN` | UNCERTAIN, and never tried again unasked |
 
 Besides the reasons below there are `ACCOUNT_NOT_FOUND`, those of [a draft's problems](#problems-of-a-draft), and
 `TIKTOK_` with one of TikTok's codes or, when TikTok gave none, with what happened to the call
@@ -89,7 +104,7 @@ _NEXT = {
     Kind.RATE_LIMITED: "tried again after `Retry-After`, else after a minute",
     Kind.QUOTA: "tried again a day later",
     Kind.REFRESH: "token refreshed once, then tried again",
-    Kind.RECONNECT: "FAILED; the owner connects the account again",
+    Kind.RECONNECT: "HELD; the owner connects the account again",
     Kind.REJECTED: "FAILED",
 }
 

@@ -66,16 +66,25 @@ def service_database(admin_url: str, service: str) -> Iterator[Database]:
 
 
 @contextlib.contextmanager
-def served(*servicers: tuple[Callable[..., None], object]) -> Iterator[grpc.Channel]:
-    """A server with our interceptor on a free port, and a channel to it that carries the service token."""
+def serving(*servicers: tuple[Callable[..., None], object]) -> Iterator[str]:
+    """A server with our interceptor on a free port; yields its address."""
     server = rpc_server.build_server(SERVICE_TOKEN, threads=16)
     for add, servicer in servicers:
         add(servicer, server)
     port = rpc_server.listen(server, "127.0.0.1:0")
     server.start()
-    channel = rpc.channel(f"127.0.0.1:{port}", SERVICE_TOKEN)
     try:
-        yield channel
+        yield f"127.0.0.1:{port}"
     finally:
-        channel.close()
         server.stop(0).wait(5)
+
+
+@contextlib.contextmanager
+def served(*servicers: tuple[Callable[..., None], object]) -> Iterator[grpc.Channel]:
+    """A server with our interceptor on a free port, and a channel to it that carries the service token."""
+    with serving(*servicers) as address:
+        channel = rpc.channel(address, SERVICE_TOKEN)
+        try:
+            yield channel
+        finally:
+            channel.close()

@@ -23,6 +23,7 @@ OF_NO_WORKSPACE = {
     "alembic_version",
     "publisher.incidents",
     "publisher.publish_epochs",
+    "publisher.rate_buckets",
     "scheduler.claim_clock",
     "scheduler.outages",
 }

@@ -18,6 +18,11 @@ CHANNELS = ("air", "water", "fire", "earth")
 VIDEO = ROOT / "demo" / "media" / "vertical_demo_6s.mp4"
 _REDIRECT_URI = "http://127.0.0.1:8765/callback"
 _PATIENCE_SECONDS = 90.0
+# Activities with which a delivery is over, or waits for something that the demo does not wait for.
+_ENDS = {
+    f"delivery.{event}"
+    for event in ("published", "rejected", "failed", "dropped", "held", "missed", "parked", "uncertain")
+}
 _POLL_SECONDS = 0.1
 
 
@@ -42,7 +47,7 @@ def run(stack: Stack, say: Callable[[str], None]) -> None:
             say(f"  {moment:%H:%M:%S.%f}"[:-3] + f"  {activity['type']:<26} {activity['summary']}")
         delivery = _answer(api.get(f"/v1/posts/{post['post_id']}"))["deliveries"][0]
         if delivery["state"] != "PUBLISHED":
-            raise DemoFailed(f"The demo post ended as {delivery['state']}: {delivery['failure_message']}")
+            raise DemoFailed(f"The demo post is {delivery['state']}: {delivery['failure_message']}")
         say(f"published as {delivery['platform_post_id']}: {delivery['url']}")
 
 
@@ -88,7 +93,7 @@ def _schedule(api: httpx.Client, account_id: str, media_asset_id: str) -> dict[s
 
 
 def _life(api: httpx.Client, post_id: str) -> Iterator[dict[str, Any]]:
-    """The activities of a post as they come, until it is over."""
+    """The activities of a post as they come, until it is over or held back."""
     told: set[str] = set()
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < deadline:
@@ -97,7 +102,7 @@ def _life(api: httpx.Client, post_id: str) -> Iterator[dict[str, Any]]:
             if activity["activity_id"] not in told:
                 told.add(activity["activity_id"])
                 yield activity
-                if activity["type"] in ("delivery.published", "delivery.rejected", "delivery.failed"):
+                if activity["type"] in _ENDS:
                     return
         time.sleep(_POLL_SECONDS)
     raise DemoFailed(f"The demo post was not over after {_PATIENCE_SECONDS:.0f} s. The logs have the cause.")

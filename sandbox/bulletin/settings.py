@@ -28,6 +28,6 @@ class BulletinSettings(BaseModel):
     """Posts of one account; 0: no limit."""
     posts_per_second: Count = 0
     """Posts of all accounts together; 0: no limit."""
-    kept_posts: Annotated[int, Field(ge=1000, le=100_000_000)] = 1_000_000
+    kept_posts: Annotated[int, Field(ge=1, le=100_000_000)] = 1_000_000
     """Older posts are forgotten."""
     outage: Outage = "off"

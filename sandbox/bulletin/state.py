@@ -35,7 +35,7 @@ CREATE INDEX IF NOT EXISTS bulletin_post_account ON bulletin_post (account, id);
 
 _CODE_SECONDS = 600.0
 # Old posts are forgotten so many at a time.
-_FORGOTTEN_AT_ONCE = 1000
+_FORGOTTEN_AT_ONCE = 100
 _SEEDED = {"night.owl": "Night Owl News", "harbour.desk": "Harbour Desk", "slow.kettle": "Slow Kettle"}
 
 

@@ -148,7 +148,7 @@ class RetryPolicy:
 
 
 # How long a message of a gathered kind waits for more of its kind, seconds.
-GATHER_SECONDS = 10
+GATHER_SECONDS = 5
 _WAITING = "`reelroute posts waiting` lists them."
 _FEED = "`GET /v1/activities` lists them."
 

@@ -235,6 +235,7 @@ class Attempt:
                 self._held.at("announcing it to the platform")
                 handle = await self._called(work.account, adapter.begin(work))
                 await self._store(self._ledger.handle_stored(self._state, handle))
+                message = ""  # it is recorded
         if adapter.traits.has_handle and asyncio.get_running_loop().time() < self._held.due_at:
             await self._stage(adapter, work)
         await self._wait_until(self._held.due_at - _AUTHORIZE_AHEAD_SECONDS)

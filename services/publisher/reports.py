@@ -80,7 +80,7 @@ def account_hold(workspace_id: UUID, account_id: UUID, reason: str) -> Notice:
         cause=pb.HOLD_CAUSE_ACCOUNT,
         reason=reason[:500],
     )
-    return _to_scheduler("PlaceHold", request, account_id)
+    return _to_scheduler("PlaceHold", request, account_id, workspace_id)
 
 
 def account_free(workspace_id: UUID, account_id: UUID) -> Notice:
@@ -92,7 +92,7 @@ def account_free(workspace_id: UUID, account_id: UUID) -> Notice:
         cause=pb.HOLD_CAUSE_ACCOUNT,
         due_action=pb.DUE_ACTION_BY_RULE,
     )
-    return _to_scheduler("LiftHold", request, account_id)
+    return _to_scheduler("LiftHold", request, account_id, workspace_id)
 
 
 def platform_hold(platform: Platform, reason: str) -> Notice:
@@ -150,5 +150,8 @@ def _failure(failure: Failure) -> pb.Failure:
     )
 
 
-def _to_scheduler(method: str, request: Message, aggregate_id: UUID | None = None) -> Notice:
-    return Notice(INSTALLATION, aggregate_id or new_id(), "scheduler", f"{_SCHEDULER}/{method}", request)
+def _to_scheduler(
+    method: str, request: Message, aggregate_id: UUID | None = None, workspace_id: UUID = INSTALLATION
+) -> Notice:
+    """A call; with the workspace of the transaction that writes it, where that is one."""
+    return Notice(workspace_id, aggregate_id or new_id(), "scheduler", f"{_SCHEDULER}/{method}", request)

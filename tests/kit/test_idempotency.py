@@ -11,8 +11,9 @@ from sqlalchemy import Connection, text
 
 from kit.db import ALL_WORKSPACES, Database
 from kit.idempotency import KEEP_HOURS, RequestIdReused, forget, once
-from services.scheduler import store, tables
+from services.scheduler import store
 from services.scheduler.domain import Draft, Schedule
+from services.scheduler.tables import requests
 from tests.services import service_database
 
 WORKSPACE, OTHER = UUID(int=1), UUID(int=2)
@@ -34,7 +35,7 @@ def create(
     with database.transaction(workspace) as tx:
         answer = once(
             tx,
-            tables.requests,
+            requests,
             workspace_id=workspace,
             request_id=request_id,
             request=request,
@@ -93,7 +94,7 @@ def test_old_answers_are_forgotten_and_young_ones_kept(database: Database) -> No
             text("UPDATE requests SET create_time = now() - make_interval(hours => :hours) WHERE request_id = 'old'"),
             {"hours": KEEP_HOURS + 1},
         )
-    assert forget(database, tables.requests) == 1
-    assert forget(database, tables.requests) == 0
+    assert forget(database, requests) == 1
+    assert forget(database, requests) == 0
     with database.transaction(ALL_WORKSPACES) as tx:
         assert tx.execute(text("SELECT request_id FROM requests")).scalars().all() == ["young"]

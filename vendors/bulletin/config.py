@@ -20,7 +20,7 @@ class BulletinConfig(Settings):
     connect_timeout_seconds: float = Field(default=5, gt=0)
     read_timeout_seconds: float = Field(default=10, gt=0)
     # Whole call with its retries, unless the caller says otherwise.
-    call_timeout_seconds: float = Field(default=15, gt=0)
+    call_timeout_seconds: float = Field(default=10, gt=0)
     max_connections: int = Field(default=128, ge=1)
     max_answer_bytes: int = Field(default=5 * 1024 * 1024, ge=1024)
     max_tries: int = Field(default=3, ge=1, le=3)

@@ -126,11 +126,11 @@ class BulletinAdapter:
             page = await self._page(tokens, first, page.next)
         else:
             if found is None:
-                return Unsettled("The account has posted more since than can be looked through.")
+                return Unsettled("The account has posted more since than can be looked through.", is_final=True)
         if found is not None:
             return Found(Taken(found.id, _verdict(found)))
         if page.complete_since > first:
-            return Unsettled("Bulletin no longer has all posts of that time.")
+            return Unsettled("Bulletin no longer has all posts of that time.", is_final=True)
         if asked < search.sent_before + timedelta(seconds=grace):
             return Unsettled("Bulletin does not list the post, and may still do so in a moment.")
         return Absent()

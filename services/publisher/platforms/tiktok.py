@@ -13,14 +13,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
 from kit.vendor_errors import (
-    AccountRemedy,
-    VendorAccountProblem,
     VendorError,
-    VendorQuotaReached,
-    VendorRateLimited,
     VendorRejected,
     VendorUnavailable,
     VendorUncertain,
@@ -46,13 +41,11 @@ from services.publisher.platforms.base import (
     UploadEnded,
     Work,
 )
-from services.publisher.platforms.common import Problem
+from services.publisher.platforms.common import Problem, failure_of, with_token
 from vendors.tiktok import models
 from vendors.tiktok.chunks import ChunkSpan, plan_chunks
 from vendors.tiktok.client import TikTokClient
 from vendors.tiktok.errors import UploadGone, fail_reason_error
-
-Answered = TypeVar("Answered")
 
 CAPTION_UNITS = 2200  # UTF-16 units, as TikTok counts them
 # The upload must end within the hour for which TikTok takes bytes; what is left is a margin for clocks.
@@ -165,7 +158,7 @@ class TikTokAdapter:
             raise AttemptFailed(
                 Failure(FailureKind.PERMANENT, problems[0].reason, " ".join(problem.message for problem in problems))
             )
-        creator = await self._with_token(work.tokens, self._client.creator_info)
+        creator = await with_token(work.tokens, self._client.creator_info)
         level = str(work.options["privacy_level"])
         if level not in creator.privacy_level_options:
             raise AttemptFailed(
@@ -203,9 +196,7 @@ class TikTokAdapter:
         )
         size = work.media[0].size_bytes
         asked = datetime.now(UTC)
-        upload = await self._with_token(
-            work.tokens, lambda token: self._client.video_init(token, post, plan_chunks(size))
-        )
+        upload = await with_token(work.tokens, lambda token: self._client.video_init(token, post, plan_chunks(size)))
         return domain.Handle(upload.publish_id, upload.upload_url, asked + HANDLE_LIFE, size)
 
     async def stage(
@@ -294,7 +285,7 @@ class TikTokAdapter:
     async def ask(self, account: domain.Account, options: domain.Options, handle: str, tokens: Tokens) -> Answer:
         """status/fetch by publish_id."""
         try:
-            status = await self._with_token(
+            status = await with_token(
                 tokens, lambda token: self._client.status_fetch(token, handle, timeout_seconds=_ASK_SECONDS)
             )
         except AttemptFailed as error:
@@ -333,28 +324,13 @@ class TikTokAdapter:
         return Unsettled("TikTok does not list the post; it may be in moderation, or was never sent.")
 
     async def _page(self, tokens: Tokens, cursor: int | None) -> models.VideoPage:
-        return await self._with_token(
+        return await with_token(
             tokens, lambda token: self._client.video_list(token, cursor=cursor, timeout_seconds=_ASK_SECONDS)
         )
 
     async def probe(self, account: domain.Account, tokens: Tokens) -> None:
         """creator_info: a read of the API that publishes."""
-        await self._with_token(tokens, lambda token: self._client.creator_info(token, timeout_seconds=_ASK_SECONDS))
-
-    async def _with_token(self, tokens: Tokens, call: Callable[[str], Awaitable[Answered]]) -> Answered:
-        """Makes a repeatable call; when the token is refused once, with a fresh one."""
-        token = await tokens.access()
-        try:
-            return await call(token)
-        except VendorAccountProblem as problem:
-            if problem.remedy is not AccountRemedy.REFRESH:
-                raise AttemptFailed(failure_of(problem), problem.log_id or "") from None
-        except VendorError as error:
-            raise AttemptFailed(failure_of(error), error.log_id or "") from None
-        try:
-            return await call(await tokens.fresh(token))
-        except VendorError as error:
-            raise AttemptFailed(failure_of(error), error.log_id or "") from None
+        await with_token(tokens, lambda token: self._client.creator_info(token, timeout_seconds=_ASK_SECONDS))
 
 
 class _LastChunk:
@@ -378,24 +354,6 @@ class _LastChunk:
             self._left -= len(piece)
             self.is_out = self._left <= 0
             yield piece
-
-
-def failure_of(error: VendorError) -> Failure:
-    """What a failed call means for the attempt. Nothing was published by it."""
-    reason = f"TIKTOK_{(error.code or f'http_{error.status}').upper()}"
-    message = " ".join(part for part in (error.message, error.advice) if part)
-    now = datetime.now(UTC)
-    match error:
-        case VendorUnavailable(retry_after_seconds=wait):
-            return Failure(FailureKind.TRANSIENT, reason, message, now + timedelta(seconds=wait) if wait else None)
-        case VendorUncertain():
-            return Failure(FailureKind.TRANSIENT, reason, message)
-        case VendorRateLimited(retry_after_seconds=wait) | VendorQuotaReached(retry_after_seconds=wait):
-            return Failure(FailureKind.RATE_LIMITED, reason, message, now + timedelta(seconds=wait))
-        case VendorAccountProblem():
-            return Failure(FailureKind.ACCOUNT, reason, message)
-        case _:
-            return Failure(FailureKind.PERMANENT, reason, message)
 
 
 def _rejection(fail_reason: str | None) -> Failure:

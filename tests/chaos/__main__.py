@@ -1,0 +1,77 @@
+"""`make chaos`: kills at every message and at random moments; build/chaos.json has the outcome.
+
+    make chaos                      the matrix of kill points, then seeds 1 to 1,000
+    make chaos SEEDS="17 40-60"     these seeds only
+    make chaos SEEDS=matrix         the matrix only
+
+The exit status is 1 when anything was lost, doubled, reported wrongly or not told; each fault is printed with the
+post's story.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.chaos import matrix, seeds
+from tests.chaos.campaign import Campaign
+from tests.chaos.installation import installation
+
+_OUTPUT = Path("build/chaos.json")
+_ALL_SEEDS = "1-1000"
+
+
+def run_matrix() -> dict[str, Any]:
+    """A kill at every message of a post's way."""
+    with installation() as running:
+        campaign = Campaign(running)
+        found = matrix.points(running)
+        missed = []
+        for number, point in enumerate(found):
+            has_come = matrix.strike(running, campaign, point, number)
+            print(f"{number + 1}/{len(found)} {point}{'' if has_come else ': did not come'}", flush=True)
+            if not has_come:
+                missed.append(str(point))
+        campaign.finish()
+        return {"points": len(found), "did_not_come": missed, **_outcome(campaign)}
+
+
+def run_seeds(numbers: list[int]) -> dict[str, Any]:
+    """Kills at random moments."""
+    with installation() as running:
+        campaign = Campaign(running)
+        for number in numbers:
+            planned = seeds.plan(number)
+            print(planned, flush=True)
+            seeds.strike(running, campaign, planned)
+        campaign.finish()
+        return {"seeds": len(numbers), **_outcome(campaign)}
+
+
+def _outcome(campaign: Campaign) -> dict[str, Any]:
+    for disaster, faults in campaign.faults.items():
+        print(f"FAULT of {disaster}", *faults, sep="\n", flush=True)
+    return {"posts": campaign.posts, "states": dict(campaign.states), "faults": campaign.faults}
+
+
+def main(wish: str) -> int:
+    """Runs what is wished for, and writes build/chaos.json; 1 when there was a fault."""
+    results: dict[str, Any] = {}
+    for name, is_wanted, work in (
+        ("matrix", wish in ("", "matrix"), run_matrix),
+        ("seeds", wish != "matrix", lambda: run_seeds([*seeds.kept(), *seeds.numbers(wish or _ALL_SEEDS)])),
+    ):
+        if is_wanted:
+            started = time.monotonic()
+            results[name] = {**work(), "seconds": round(time.monotonic() - started)}
+            print(name, json.dumps({**results[name], "faults": len(results[name]["faults"])}), flush=True)
+    _OUTPUT.parent.mkdir(parents=True, exist_ok=True)
+    _OUTPUT.write_text(json.dumps(results, indent=1) + "\n")
+    return int(any(result["faults"] for result in results.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(" ".join(sys.argv[1:])))

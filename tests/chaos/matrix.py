@@ -1,0 +1,96 @@
+"""R1: a kill at every message of a post's way, on either side of it, before and after the other side has done it.
+
+Which messages there are is not written down: a first post shows them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tests.chaos import checker
+from tests.chaos.campaign import Campaign
+from tests.chaos.installation import Installation, soon
+from tests.chaos.wires import Moment, Phase, Reaction, Rule, passes
+
+Key = tuple[str, str, Phase, str]
+# Of messages that come again and again, so many are points of their own.
+_MOST_OF_A_KIND = 4
+# A moment that does not come (its message was sent by another way this time) is not waited for any longer.
+_MOMENT_SECONDS = 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The n-th message of a kind, and which of its two ends dies there."""
+
+    client: str
+    server: str
+    phase: Phase
+    what: str
+    number: int
+    kills_server: bool
+
+    def __str__(self) -> str:
+        victim = self.server if self.kills_server else self.client
+        return f"{victim} dies when {self.client} → {self.server} {self.what} #{self.number} is {self.phase.value}"
+
+
+def points(running: Installation) -> list[Point]:
+    """Every point of the way of one post, as it goes when nothing breaks."""
+    seen: list[Moment] = []
+
+    def watch(moment: Moment) -> Reaction:
+        seen.append(moment)
+        return Reaction.PASS
+
+    (handle, *_) = running.accounts
+    running.wires.rule = watch
+    posts = running.plan([handle], soon(2))
+    (record,) = checker.settle(running, posts, 60)
+    running.wires.rule = passes
+    assert checker.judge(record) == [], checker.story(running, record)
+    return list(_points(Counter(moment.key for moment in seen)))
+
+
+def _points(found: Counter[Key]) -> Iterable[Point]:
+    for (client, server, phase, what), times in sorted(found.items(), key=str):
+        # Before its commit nothing of a transaction has happened, and reading changes nothing.
+        if server == "postgresql" and not what.startswith("COMMIT after"):
+            continue
+        for number in range(1, min(times, _MOST_OF_A_KIND) + 1):
+            for kills_server in (False, True):
+                yield Point(client, server, phase, what, number, kills_server)
+
+
+def kill_at(running: Installation, point: Point, done: threading.Event) -> Rule:
+    """The rule that kills at a point, once, and loses the message."""
+    seen = 0
+
+    def rule(moment: Moment) -> Reaction:
+        nonlocal seen
+        if done.is_set() or moment.key != (point.client, point.server, point.phase, point.what):
+            return Reaction.PASS
+        seen += 1
+        if seen < point.number:
+            return Reaction.PASS
+        running.kill(moment.server if point.kills_server else moment.client)
+        done.set()
+        return Reaction.CUT
+
+    return rule
+
+
+def strike(running: Installation, campaign: Campaign, point: Point, number: int) -> bool:
+    """One post, and the kill; False when its moment did not come."""
+    handles = list(running.accounts)
+    done = threading.Event()
+    running.wires.rule = kill_at(running, point, done)
+    campaign.add(str(point), running.plan([handles[number % len(handles)]], soon(1)))
+    has_come = done.wait(_MOMENT_SECONDS)
+    running.wires.rule = passes
+    running.wait_ready()
+    campaign.look()
+    return has_come
