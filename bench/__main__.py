@@ -1,4 +1,4 @@
-"""`python -m bench [WHAT …]`: limits, drain, lateness, claim; without a name all, one after the other, and a summary."""
+"""`python -m bench [WHAT …]`: limits, drain, lateness, claim; all of them if none is named. Then a summary."""
 
 from __future__ import annotations
 
@@ -78,7 +78,9 @@ def _summary(results: dict[str, Any]) -> list[dict[str, Any]]:
             for row in results.get("limits", {}).get("http", [])
             if (row["client"], row["answer_ms"], row["processes"]) == ("kit", answer, best["publishers"])
         ]
-        lines += [_line(f"  share of the raw rate of our HTTP client ({rate:,}/s)", best["per_second"] / rate) for rate in raw]
+        lines += [
+            _line(f"  share of the raw rate of our HTTP client ({rate:,}/s)", best["per_second"] / rate) for rate in raw
+        ]
         for part in ("scheduler", "publisher"):
             memory = max(used for name, used in best["peak_rss_mb"].items() if name.startswith(part))
             lines.append(_line(f"  peak memory of the {part}, MB", memory))

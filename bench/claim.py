@@ -114,9 +114,7 @@ def _fill(cursor: psycopg2.extensions.cursor, waiting: int) -> int:
 def _claim(database: Database, turns: dispatch.Turns) -> float:
     started = time.perf_counter()
     with database.transaction(ALL_WORKSPACES) as tx:
-        claimed = dispatch.claim(
-            tx, Policy(), turns, holder="bench", batch=_BATCH, lease_seconds=600, lead_seconds=0
-        )
+        claimed = dispatch.claim(tx, Policy(), turns, holder="bench", batch=_BATCH, lease_seconds=600, lead_seconds=0)
     milliseconds = (time.perf_counter() - started) * 1000
     if len(claimed) != _BATCH:
         raise BenchmarkFailed(f"{len(claimed)} deliveries were handed out, {_BATCH} were expected")

@@ -27,10 +27,7 @@ def run(jobs: int, answers: Sequence[float]) -> dict[str, list[dict[str, Any]]]:
         f"limit: claim and complete {jobs:,} jobs, database alone", claims, ["batch", "processes", "per_second"]
     )
     posts = [
-        http(jobs, client, workers, answer)
-        for answer in answers
-        for client in ("kit", "aiohttp")
-        for workers in (1, 2)
+        http(jobs, client, workers, answer) for answer in answers for client in ("kit", "aiohttp") for workers in (1, 2)
     ]
     harness.table(
         f"limit: {jobs:,} posts, HTTP alone; kit is the client that the publisher calls with",
