@@ -13,6 +13,7 @@ import psycopg2
 from bench import harness, target
 from bench.harness import BenchmarkFailed, Cost, Processes
 from bench.loops import DATABASE_TABLES, HttpPlan
+from deploy.local.postgres import EmbeddedPostgres
 from vendors.bulletin.config import BulletinConfig
 
 # What the publisher's client has open at once.
@@ -82,7 +83,7 @@ def http(posts: int, client: str, workers: int, answer_seconds: float) -> dict[s
 
 
 def _timed(
-    processes: Processes, names: list[str], postgres: harness.EmbeddedPostgres | None, jobs: int
+    processes: Processes, names: list[str], postgres: EmbeddedPostgres | None, jobs: int
 ) -> tuple[float, dict[str, Any]]:
     processes.wait_for_word(*names)
     start = time.monotonic()
