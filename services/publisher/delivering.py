@@ -124,7 +124,8 @@ class Attempt:
         # Whether this attempt's committing call may have left; and whether an earlier attempt's may.
         self.has_sent = False
         self._in_doubt = False
-        self.is_released = False
+        # Until it runs, it may be canceled without a trace.
+        self.is_released = True
 
     @property
     def claim(self) -> Claim:
@@ -137,6 +138,7 @@ class Attempt:
         Whatever happens, the ledger says how far it came. After an unexpected error the attempt has failed for now when
         nothing was sent; else its lease runs out.
         """
+        self.is_released = False
         structlog.contextvars.bind_contextvars(
             workspace_id=str(self.claim.workspace_id),
             delivery_id=str(self.claim.delivery_id),

@@ -90,6 +90,8 @@ class Next(enum.Enum):
     REPORT = "report what is known"
 
 
+# The reason of FailureKind.ACCOUNT when the platform no longer accepts our authorisation.
+AUTHORIZATION_LOST = "AUTHORIZATION_LOST"
 # What failed in these ways may be tried again; nothing was published.
 FOR_NOW = (FailureKind.TRANSIENT, FailureKind.RATE_LIMITED, FailureKind.ACCOUNT, FailureKind.PLATFORM)
 # Steps at which nothing was sent that publishes.

@@ -15,7 +15,15 @@ from kit.activity import INSTALLATION, activities, activity_request
 from kit.db import new_id
 from kit.outbox import Notice
 from kit.timestamps import to_timestamp
-from services.publisher.domain import Failure, Platform, Publication, Step, uncertain_message
+from services.publisher.domain import (
+    AUTHORIZATION_LOST,
+    Failure,
+    FailureKind,
+    Platform,
+    Publication,
+    Step,
+    uncertain_message,
+)
 
 _SCHEDULER = "/reelroute.scheduler.v1.SchedulerService"
 _REPORTS_PER_CALL = 500  # ReportDeliveries takes 1,000
@@ -81,6 +89,18 @@ def account_hold(workspace_id: UUID, account_id: UUID, reason: str) -> Notice:
         reason=reason[:500],
     )
     return _to_scheduler("PlaceHold", request, account_id, workspace_id)
+
+
+def account_holds(failed: Sequence[tuple[Publication, Failure]]) -> list[Notice]:
+    """Holds on the accounts that cannot publish until their owner acts. A lost authorisation was told when it was
+    found, and by now its account may be connected again.
+    """
+    found = {
+        state.account_id: account_hold(state.workspace_id, state.account_id, failure.message)
+        for state, failure in failed
+        if failure.kind is FailureKind.ACCOUNT and failure.reason != AUTHORIZATION_LOST
+    }
+    return list(found.values())
 
 
 def account_free(workspace_id: UUID, account_id: UUID) -> Notice:

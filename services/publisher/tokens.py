@@ -25,7 +25,7 @@ from kit.db import Database
 from kit.vendor_errors import VendorAccountProblem, VendorError
 from services.publisher import account_store, reports, store
 from services.publisher.account_store import TokenPair
-from services.publisher.domain import Account, AccountState, AttemptFailed, Failure, FailureKind
+from services.publisher.domain import AUTHORIZATION_LOST, Account, AccountState, AttemptFailed, Failure, FailureKind
 from services.publisher.vault import Vault
 from vendors.tiktok.models import TokenGrant
 
@@ -170,14 +170,14 @@ class AccountTokens:
     async def _lose(self, used: TokenPair, problem: str, vendor_log_id: str = "") -> str:
         """Records the lost authorisation and raises AttemptFailed(ACCOUNT); the present token when it is not lost."""
         if await asyncio.to_thread(self._set_lost, used, problem):
-            raise AttemptFailed(Failure(FailureKind.ACCOUNT, "AUTHORIZATION_LOST", problem), vendor_log_id)
+            raise AttemptFailed(Failure(FailureKind.ACCOUNT, AUTHORIZATION_LOST, problem), vendor_log_id)
         return (await asyncio.to_thread(self._read)).access_token
 
     def _read(self) -> TokenPair:
         with self.database.transaction(self.account.workspace_id) as tx:
             account = account_store.read_account(tx, self.account.workspace_id, self.account.account_id)
             if account.state is AccountState.AUTHORIZATION_LOST:
-                raise AttemptFailed(Failure(FailureKind.ACCOUNT, "AUTHORIZATION_LOST", account.problem))
+                raise AttemptFailed(Failure(FailureKind.ACCOUNT, AUTHORIZATION_LOST, account.problem))
             return account_store.read_tokens(tx, self.vault, account)
 
     def _take_lease(self) -> datetime | None:

@@ -234,6 +234,7 @@ class Writer:
                         for report in reports.of(write.state, write.failure, write.doubt, now)
                     ]
                 ),
+                *reports.account_holds([(write.state, write.failure) for write in done if write.failure]),
                 *reports.to_feed(
                     [reports.step(write.state, kind, text, now) for write in done for kind, text in write.tells]
                 ),

@@ -12,27 +12,29 @@ from sqlalchemy import text
 from kit.db import ALL_WORKSPACES, Database
 
 
-def rows(database: Database, table: str) -> list[dict[str, Any]]:
+def rows(database: Database, table: str, **where: Any) -> list[dict[str, Any]]:
+    condition = " AND ".join(["true", *(f"{column} = :{column}" for column in where)])
+    statement = text(f"SELECT * FROM {table} WHERE {condition} ORDER BY 1, 2")
     with database.transaction(ALL_WORKSPACES) as tx:
-        return [dict(row) for row in tx.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2")).mappings()]
+        return [dict(row) for row in tx.execute(statement, where).mappings()]
 
 
 def everything(database: Database) -> list[list[dict[str, Any]]]:
     return [rows(database, table) for table in ("publications", "attempts", "attempt_entries", "outbox")]
 
 
-def reports(database: Database) -> list[scheduler_pb2.DeliveryReport]:
+def reports(database: Database, **where: Any) -> list[scheduler_pb2.DeliveryReport]:
     """What waits for the scheduler about deliveries, in the order of writing."""
     found: list[scheduler_pb2.DeliveryReport] = []
-    for row in rows(database, "outbox"):
+    for row in rows(database, "outbox", **where):
         if row["method"].endswith("/ReportDeliveries"):
             found += scheduler_pb2.ReportDeliveriesRequest.FromString(bytes(row["request"])).reports
     return found
 
 
-def outcomes(database: Database) -> list[tuple[str, int]]:
+def outcomes(database: Database, **where: Any) -> list[tuple[str, int]]:
     """The same as words: the outcome ("failure": its kind) and the attempt that it is told for."""
-    return [(_word(report), report.attempt) for report in reports(database)]
+    return [(_word(report), report.attempt) for report in reports(database, **where)]
 
 
 def _word(report: scheduler_pb2.DeliveryReport) -> str:

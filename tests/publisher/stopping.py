@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import functools
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from services.publisher import domain
 from services.publisher.ledger import Ledger
-from services.publisher.platforms.base import Adapter, Answer, Tokens, Work
+from services.publisher.platforms.base import Adapter, Taken, Work
 from services.publisher.worker import Worker
+from services.publisher.writer import Request, Result, Write, Writer
 
 
 class Stop:
-    """The place, such as "after handle_stored" or "before send"; it stops the first to come by."""
+    """The place, such as "after HANDLE" (a commit) or "before send" (a call); it stops the first to come by."""
 
     def __init__(self, place: str) -> None:
-        self.when, self.name = place.split()
+        self.place = place
         self.reached, self.wake = threading.Event(), threading.Event()
         self.worker: Worker | None = None
 
-    def passes(self, when: str, name: str) -> bool:
-        """Whether this is another place, or nobody stops here any more."""
-        return (when, name) != (self.when, self.name) or self.reached.is_set()
+    def is_here(self, place: str) -> bool:
+        """Whether this is the place, and nobody stopped here yet."""
+        return place == self.place and not self.reached.is_set()
 
     def stop_loop(self) -> None:
         """Called in the worker's loop: nothing runs there until it wakes."""
@@ -38,47 +38,69 @@ class Stop:
         assert self.wake.wait(60)
 
 
-class StoppingLedger(Ledger):
-    """A ledger in which one call, before or after its commit, stops the worker."""
+class StoppingWriter(Writer):
+    """A writer that stops the worker before or after the commit of a step."""
 
     def __init__(self, ledger: Ledger, stop: Stop) -> None:
         super().__init__(ledger.database, ledger.vault, "stopping/1")
-        for name in ("open", "prepared", "handle_stored", "committing", "accepted", "published"):
-            setattr(self, name, functools.partial(self._call, stop, name, getattr(self, name)))
+        self._stop = stop
 
-    @staticmethod
-    def _call(stop: Stop, name: str, inner: Callable[..., Any], *arguments: Any) -> Any:
-        if not stop.passes("before", name):
-            stop.stop_thread()
-        result = inner(*arguments)
-        if not stop.passes("after", name):
-            stop.stop_thread()
-        return result
+    def commit(self, requests: Sequence[Request], *, again: bool = False) -> list[Result]:
+        steps = [each.state.step.value for each in requests if isinstance(each, Write)]
+        if any(self._stop.is_here(f"before {step}") for step in steps):
+            self._stop.stop_thread()
+        results = super().commit(requests, again=again)
+        if any(self._stop.is_here(f"after {step}") for step in steps):
+            self._stop.stop_thread()
+        return results
+
+
+def stopping_ledger(ledger: Ledger, stop: Stop) -> Ledger:
+    """A ledger of its own for the worker that is to stop."""
+    own = Ledger(ledger.database, ledger.vault, "stopping/1")
+    own.writer = StoppingWriter(own, stop)
+    return own
 
 
 class StoppingAdapter:
-    """An adapter around whose publishing step the worker stops."""
+    """An adapter around whose steps the worker stops."""
 
     def __init__(self, inner: Adapter, stop: Stop) -> None:
         self._inner, self._stop = inner, stop
+        self.traits = inner.traits
+        self.prepare, self.stage, self.ask = inner.prepare, inner.stage, inner.ask
+        self.find, self.probe = inner.find, inner.probe
 
-    async def prepare(self, work: Work) -> str:
-        return await self._inner.prepare(work)
+    def _at(self, place: str) -> None:
+        if self._stop.is_here(place):
+            self._stop.stop_loop()
 
     async def begin(self, work: Work) -> domain.Handle:
         handle = await self._inner.begin(work)
-        if not self._stop.passes("after", "begin"):
-            self._stop.stop_loop()
+        self._at("after begin")
         return handle
 
     async def send(
-        self, work: Work, handle: domain.Handle, from_byte: int, on_stored: Callable[[int], Awaitable[None]]
-    ) -> None:
-        if not self._stop.passes("before", "send"):
-            self._stop.stop_loop()
-        await self._inner.send(work, handle, from_byte, on_stored)
-        if not self._stop.passes("after", "send"):
-            self._stop.stop_loop()
+        self,
+        work: Work,
+        handle: domain.Handle | None,
+        from_byte: int,
+        on_stored: Callable[[int], Awaitable[None]],
+        last_moment: Callable[[], None],
+    ) -> Taken:
+        self._at("before send")
+        taken = await self._inner.send(work, handle, from_byte, on_stored, self._watched(last_moment))
+        self._at("after send")
+        return taken
 
-    async def ask(self, account: domain.Account, options: domain.Options, handle: str, tokens: Tokens) -> Answer:
-        return await self._inner.ask(account, options, handle, tokens)
+    def _watched(self, last_moment: Callable[[], None]) -> Callable[[], None]:
+        def watched() -> None:
+            self._at("before the last moment")
+            last_moment()
+
+        return watched
+
+
+def wrapping(stop: Stop) -> Callable[[Adapter], Any]:
+    """Wraps an adapter."""
+    return lambda inner: StoppingAdapter(inner, stop)

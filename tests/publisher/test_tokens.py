@@ -17,10 +17,11 @@ from services.publisher import account_store
 from services.publisher.account_store import TokenPair
 from services.publisher.domain import Account, AccountState, AttemptFailed, FailureKind
 from services.publisher.ledger import Ledger
-from services.publisher.tokens import AccountTokens, Refreshes, TokenVendor, pair_of
+from services.publisher.tokens import AccountTokens, Tokens, TokenVendor, pair_of
 from services.publisher.vault import Vault
-from tests.publisher.stage import CREATOR, MASTER_KEY, WORKSPACE, Sandbox
-from tests.publisher.test_store import REFRESH, rows, save_account
+from tests.publisher.factories import REFRESH, WORKSPACE, save_account
+from tests.publisher.rows import activities, holds, rows
+from tests.publisher.stage import CREATOR, MASTER_KEY, Sandbox
 from vendors.tiktok.client import TikTokClient
 from vendors.tiktok.models import TokenGrant
 
@@ -64,10 +65,8 @@ def expire(ledger: Ledger) -> None:
         tx.execute(text("UPDATE accounts SET access_expire_time = now() + interval '4 minutes'"))
 
 
-def tokens_of(
-    ledger: Ledger, account: Account, vendor: TokenVendor, refreshes: Refreshes | None = None
-) -> AccountTokens:
-    return AccountTokens(ledger.database, ledger.vault, account, vendor, set() if refreshes is None else refreshes)
+def tokens_of(ledger: Ledger, account: Account, vendor: TokenVendor, shared: Tokens | None = None) -> AccountTokens:
+    return AccountTokens(ledger.database, ledger.vault, account, vendor, shared or Tokens())
 
 
 @pytest.fixture
@@ -144,9 +143,9 @@ async def test_a_definite_no_loses_the_authorisation_and_tells_once(ledger: Ledg
     assert present(ledger, account).state is AccountState.AUTHORIZATION_LOST
     assert "revoked" in present(ledger, account).problem
     assert len(vendor.refreshed_with) == 1
-    (told,) = rows(ledger.database, "outbox")
-    assert b"account.authorization_lost" in bytes(told["request"])  # type: ignore[call-overload]
-    assert b"planted" not in bytes(told["request"])  # type: ignore[call-overload]
+    assert [each.type for each in activities(ledger.database)] == ["account.authorization_lost"]
+    assert holds(ledger.database) == [("PlaceHold", str(account.account_id))]
+    assert "planted" not in str([bytes(row["request"]) for row in rows(ledger.database, "outbox")])
 
 
 async def test_r23_a_grant_without_a_refresh_token_keeps_the_stored_one(ledger: Ledger, account: Account) -> None:
@@ -157,14 +156,14 @@ async def test_r23_a_grant_without_a_refresh_token_keeps_the_stored_one(ledger: 
 
 
 async def test_a_refresh_goes_on_when_the_work_that_asked_for_it_is_canceled(ledger: Ledger, account: Account) -> None:
-    vendor, refreshes = FakeVendor(), Refreshes()
-    asking = asyncio.create_task(tokens_of(ledger, account, vendor, refreshes).access())
+    vendor, shared = FakeVendor(), Tokens()
+    asking = asyncio.create_task(tokens_of(ledger, account, vendor, shared).access())
     await vendor.asked.wait()
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
     vendor.let.set()
-    await asyncio.wait(refreshes)
+    await asyncio.wait(shared.refreshes)
     assert stored(ledger, account).refresh_token == "new-refresh"
 
 
@@ -173,7 +172,7 @@ async def test_new_tokens_are_kept_until_the_database_takes_them(
 ) -> None:
     real, faults = account_store.save_tokens, [OperationalError("", {}, Exception("the server went away"))] * 2
 
-    def save(*arguments: object) -> bool:
+    def save(*arguments: object) -> AccountState | None:
         if faults:
             raise faults.pop()
         return real(*arguments)  # type: ignore[arg-type]
@@ -213,6 +212,8 @@ async def test_a_refresh_that_succeeds_after_all_proves_the_authorisation(ledger
     vendor.let.set()
     assert await asking == "new-access"
     assert present(ledger, account).state is AccountState.CONNECTED
+    # What was held back for the loss goes on.
+    assert holds(ledger.database) == [("LiftHold", str(account.account_id))]
 
 
 async def test_the_lease_of_a_process_that_died_is_waited_for(ledger: Ledger, account: Account) -> None:
