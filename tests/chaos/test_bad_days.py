@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +15,8 @@ import grpc
 import pytest
 from reelroute.scheduler.v1 import scheduler_pb2
 
+from deploy.local.cluster import server_user
+from deploy.local.processes import identity
 from tests.chaos import checker
 from tests.chaos.installation import WORKSPACE, Installation, Planned, soon
 from tests.chaos.sized import sized, whole_only
@@ -215,21 +217,25 @@ def _change(
 
 @contextlib.contextmanager
 def full_disk(running: Installation) -> Iterator[None]:
-    """No file of the database may grow."""
-    assert running.postgres.pid is not None
-    processes = [running.postgres.pid, *_children(running.postgres.pid)]
-    for pid in processes:
-        with contextlib.suppress(ProcessLookupError):
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (8192, resource.RLIM_INFINITY))
+    """No file of the database may grow beyond its first page."""
+    _limit_files(running, "8192")
     try:
         yield
     finally:
-        for pid in {
-            *processes,
-            *([running.postgres.pid, *_children(running.postgres.pid)] if running.postgres.pid else []),
-        }:
-            with contextlib.suppress(ProcessLookupError):
-                resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        _limit_files(running, "unlimited")
+
+
+def _limit_files(running: Installation, size: str) -> None:
+    running.wait(lambda: running.postgres.pid, 30)
+    server = running.postgres.pid or 0
+    for pid in (server, *_children(server)):
+        # As PostgreSQL's own user: even root may need a right for the limits of others. Some end meanwhile.
+        subprocess.run(
+            ["prlimit", "--pid", str(pid), f"--fsize={size}:unlimited"],
+            capture_output=True,
+            check=False,
+            **identity(server_user()),
+        )
 
 
 def _children(pid: int) -> list[int]:
@@ -252,7 +258,7 @@ def read_only(running: Installation) -> Iterator[None]:
 
 
 def _set(running: Installation, name: str, value: str) -> None:
-    running.rows(f"SET default_transaction_read_only = off; ALTER SYSTEM SET {name} = {value}")
+    running.rows(f"ALTER SYSTEM SET {name} = {value}")
     running.rows("SELECT pg_reload_conf()")
 
 
