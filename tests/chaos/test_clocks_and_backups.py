@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ import pytest
 
 from tests.chaos import checker
 from tests.chaos.installation import Installation, Planned, installation, soon
-from tests.chaos.sized import sized, whole_only
+from tests.chaos.sized import whole_only
 from tests.chaos.test_bad_days import _children, claimed, sleep_until
 from tests.chaos.test_crash_points import assert_all_is_well
 
@@ -58,16 +59,26 @@ def wrong_clock(tmp_path: Path) -> Path:
     return library
 
 
+@whole_only
+@pytest.mark.timeout(240)
 def test_r32_processes_whose_clocks_are_ten_minutes_wrong_publish_nothing_early(wrong_clock: Path) -> None:
     def by(seconds: int) -> dict[str, str]:
         return {"LD_PRELOAD": str(wrong_clock), "CLOCK_OFFSET_SECONDS": str(seconds)}
 
     clocks = {"publisher-1": by(600), "publisher-2": by(-600), "scheduler-2": by(600)}
     with installation(own_environment=clocks, creators=4) as running:
-        posts = running.plan([*running.creators, *running.writers] * sized(2, 10), soon(3))
+        posts = running.plan([*running.creators, *running.writers] * 10, soon(3))
         checker.settle(running, posts, 60)
         assert_all_is_well(running, posts)
         assert lateness(running, posts)[0] >= 0
+        # The clocks are wrong indeed.
+        assert (_clock_of(running, "publisher-1") - datetime.now(UTC)).total_seconds() > 500
+
+
+def _clock_of(running: Installation, name: str) -> datetime:
+    """What time a process takes it for, by the last line of its log."""
+    lines = [line for line in (running.folder / f"{name}.log").read_text().splitlines() if '"timestamp"' in line]
+    return datetime.fromisoformat(json.loads(lines[-1])["timestamp"])
 
 
 def _frozen_server(running: Installation) -> list[int]:
@@ -88,6 +99,8 @@ def _signal(processes: Sequence[int], number: signal.Signals) -> None:
             os.kill(pid, number)
 
 
+@whole_only
+@pytest.mark.timeout(300)
 def test_r35_after_a_restore_from_an_older_backup_nothing_goes_out_again() -> None:
     with installation(creators=6) as running:
         data, backup = running.postgres.data_dir, running.folder / "backup"
