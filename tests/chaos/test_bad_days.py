@@ -92,6 +92,11 @@ def test_r8_what_has_become_too_late_meanwhile_waits_for_a_person(running: Insta
     assert_all_is_well(running, posts, state="MISSED")
 
 
+def _wait_for_another(running: Installation, name: str, pid: int | None) -> None:
+    """Returns when the process has left; it must within 25 seconds."""
+    running.wait(lambda: True if running.pid(name) != pid else None, 25)
+
+
 @pytest.mark.timeout(900)
 def test_r17_publishers_told_to_stop_under_load_leave_in_time_and_leave_nothing_behind(running: Installation) -> None:
     for number in range(sized(1, 30)):
@@ -102,7 +107,7 @@ def test_r17_publishers_told_to_stop_under_load_leave_in_time_and_leave_nothing_
         pid = running.pid(name)
         sleep_until(due)
         running.send(name, signal.SIGTERM)
-        running.wait(lambda before=pid, who=name: True if running.pid(who) != before else None, 25)
+        _wait_for_another(running, name, pid)
         # Its successor has a number of its own, so what stands here was left claimed.
         assert [row for row in running.rows(CLAIMED) if row["holder"] == f"{name}/{pid}"] == []
         assert_all_is_well(running, posts)

@@ -1,4 +1,4 @@
-"""R2: kill -9 of any process of the product; the post is published exactly once. tests/chaos kills more, and exactly."""
+"""R2: kill -9 of any process of the product; the post is published exactly once. tests/chaos kills at every message."""
 
 from __future__ import annotations
 
