@@ -86,6 +86,8 @@ class Record:
     @property
     def is_settled(self) -> bool:
         """Whether nothing more happens to it without a person, or for a while."""
+        if self.state == "HELD" and self.delivery["hold_cause"] == "INCIDENT":
+            return False  # the platform is probed, and the hold lifted
         return self.state not in _IN_WORK or bool(self.delivery["needs_person"]) or self._waits_long
 
     @property

@@ -60,7 +60,7 @@ def test_r6_a_database_that_is_killed_again_and_again_strands_nothing(running: I
 @pytest.mark.timeout(600)
 def test_r7_a_platform_that_was_away_gets_everything_when_it_is_back(running: Installation) -> None:
     due = soon(2)
-    posts = running.plan([*running.creators] * 30, due)
+    posts = running.plan([*running.creators] * 4, due)
     running.control("PATCH", "/tiktok/settings", {"outage": "reset"})
     try:
         sleep_until(due)
