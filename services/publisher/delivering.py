@@ -132,6 +132,11 @@ class Attempt:
         """What it works on."""
         return self._held.claim
 
+    @property
+    def waits(self) -> bool:
+        """Whether it has nothing to do before its time."""
+        return self._held.waits
+
     async def run(self) -> None:
         """Works on the claim until the platform has it, or the attempt has failed.
 
@@ -312,6 +317,8 @@ class Attempt:
                 text = _sending(self._state, self.claim, message)
                 await self._store(self._ledger.committing(self._state, self.claim, text))
             await self._wait_until(held.due_at)
+            if not held.has_grant:
+                continue
             held.at(f"publishing on {work.account.platform.value.capitalize()}")
             handle = _handle(self._state) if adapter.traits.has_handle else None
             try:
