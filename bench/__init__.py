@@ -1,1 +1,1 @@
-"""Measured comparisons. Each prints a table and writes JSON under build/bench/."""
+"""Measured comparisons (docs/benchmarks.md). Each prints a table and writes JSON under build/bench/."""

@@ -15,11 +15,12 @@ from bench import harness, target
 from bench.harness import BenchmarkFailed, Cost, Processes
 from bench.peers.plan import TABLE, Plan
 from deploy.local.settings import ROOT
+from vendors.bulletin.config import BulletinConfig
 
 PYTHON = ROOT / ".bench" / "bin" / "python"
 WORKERS = 2
 # As many calls at once in a worker as our publisher's client has connections.
-CONCURRENCY = 64
+CONCURRENCY = BulletinConfig().max_connections
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def drain(peer: Peer, jobs: int, answer_seconds: float, *, intent: bool) -> dict
 def lateness(peer: Peer, jobs: int, per_second: float) -> dict[str, Any]:
     """How late jobs at a steady rate reach the platform, milliseconds."""
     _, late = _run(peer, jobs, first_due=time.time() + 25, per_second=per_second)
-    return {"peer": peer.name, "early": sum(each < 0 for each in late), **harness.percentiles(late)}
+    return {"who": peer.name, "early": sum(each < 0 for each in late), **harness.percentiles(late)}
 
 
 def _run(
@@ -89,9 +90,9 @@ def _run(
             limit = 600 if not per_second else jobs / per_second + 120
             seconds = harness.seconds_until(is_over, processes, limit)
             figures = {
-                "peer": peer.name,
+                "who": peer.name,
                 "jobs": jobs,
-                "record": "intent + result" if intent else "result",
+                "record": "attempt, result" if intent else "result",
                 "answer_ms": round(answer_seconds * 1000),
                 "seconds": round(seconds, 2),
                 "per_second": round(jobs / seconds),

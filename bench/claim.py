@@ -1,127 +1,135 @@
-"""How long a claim takes while 10 thousand, 1 million and 10 million deliveries wait: `python -m bench.claim [ROWS…]`.
+"""How long a claim takes while 10 thousand, 1 million and 10 million deliveries wait and as many are over.
 
-On a durable PostgreSQL of its own, each size is filled with future deliveries of 200 workspaces, and some that are due;
-then batches of 100 are claimed with the scheduler's own query, and completed so that dead rows pile up as they do in
-life. Prints the times and writes build/bench/claim.json. Nothing is asserted.
+On a durable PostgreSQL of its own, each size is filled with future deliveries of 200 workspaces and 20,000 accounts,
+some that are due, and as many finished ones. Then the scheduler's own claim is called, in batches of 100. What it
+handed out is reported as published, and as much becomes due anew, so that rows come and go as they do in life.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
-import statistics
-import sys
-import tempfile
+import contextlib
 import time
-from pathlib import Path
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import create_engine, text
+import psycopg2
+import psycopg2.extensions
 
-from deploy.local.postgres import EmbeddedPostgres
+from bench import harness
+from bench.harness import BenchmarkFailed
+from deploy.local.stack import service_url
 from kit import migrations
 from kit.db import ALL_WORKSPACES, Database
-from services.scheduler import store
-from tests.services import login_url
+from services.scheduler import dispatch, dispatch_store
+from services.scheduler.dispatch_store import Publication
+from services.scheduler.domain import Claimed, Policy, Visibility
 
-SIZES = (10_000, 1_000_000, 10_000_000)
-BATCH = 100
-CLAIMS = 100
-_DELIVERIES_PER_POST = 50
-_OUTPUT = Path("build/bench/claim.json")
+_BATCH = 100
+_DUE = 500
+_WARM_UP = 20
+_PER_POST = 10
+_CHUNK = 100_000
 
+# A post for ten deliveries: a text to ten accounts.
 _POSTS = """
 INSERT INTO scheduler.posts (post_id, workspace_id, channel, caption, media, local_time, time_zone, fold,
     schedule_time, options, ref)
-SELECT md5('post' || n)::uuid, md5('workspace' || n % 200)::uuid, 'air', repeat('x', 200), '[]',
+SELECT md5('post' || n)::uuid, md5('workspace' || n %% 200)::uuid, 'air', repeat('x', 200), '[]',
     now()::timestamp, 'UTC', 0, now(), '{}', ''
-FROM generate_series(:first, :last) AS n
+FROM generate_series(%(first)s, %(last)s) AS n
 """
-# The last row of each post is due, until there are enough for the claims to be measured.
-_DELIVERIES = """
-INSERT INTO scheduler.deliveries (delivery_id, workspace_id, post_id, account_id, state, due_time)
-SELECT gen_random_uuid(), md5('workspace' || n % 200)::uuid, md5('post' || n)::uuid, gen_random_uuid(), 'SCHEDULED',
-    CASE WHEN k = 1 AND n <= :due THEN now() - interval '1 hour' + n * interval '1 millisecond'
-         ELSE now() + interval '1 day' + random() * interval '90 days' END
-FROM generate_series(:first, :last) AS n, generate_series(1, :each) AS k
+# The first delivery of each of the first posts is due; all others lie up to three months ahead.
+_WAITING = """
+INSERT INTO scheduler.deliveries (delivery_id, workspace_id, post_id, account_id, platform, channel, state,
+    schedule_time, due_time)
+SELECT gen_random_uuid(), md5('workspace' || n %% 200)::uuid, md5('post' || n)::uuid,
+    md5('account' || n %% 2000 || '/' || k)::uuid, 'TIKTOK', 'air', 'SCHEDULED', at, at
+FROM generate_series(%(first)s, %(last)s) AS n, generate_series(1, %(each)s) AS k,
+    LATERAL (SELECT CASE WHEN k = 1 AND n <= %(due)s THEN now() - interval '1 minute' + n * interval '1 microsecond'
+        ELSE now() + interval '1 day' + random() * interval '90 days' END AS at) AS instant
 """
-_COMPLETE = """
-UPDATE deliveries SET state = 'PUBLISHED', lease_expire_time = NULL, visibility = 'PUBLIC', publish_time = now()
-WHERE delivery_id = ANY(:ids)
+_OVER = """
+INSERT INTO scheduler.finished_deliveries (delivery_id, workspace_id, post_id, account_id, platform, state,
+    schedule_time, due_time, attempt, failed_attempts, platform_post_id, url, visibility, publish_time)
+SELECT gen_random_uuid(), md5('workspace' || n %% 200)::uuid, md5('past' || n)::uuid,
+    md5('account' || n %% 2000 || '/' || k)::uuid, 'TIKTOK', 'PUBLISHED', at, at, 1, 0, n::text,
+    'https://example.com/' || n, 'PUBLIC', at
+FROM generate_series(%(first)s, %(last)s) AS n, generate_series(1, %(each)s) AS k,
+    LATERAL (SELECT now() - random() * interval '365 days' AS at) AS instant
 """
 
 
-def measure(rows: int) -> dict[str, float]:
+def run(sizes: Sequence[int], claims: int) -> dict[str, Any]:
+    """Prints a table and writes claim.json."""
+    rows = [measure(size, claims) for size in sizes]
+    harness.table(f"claim of {_BATCH} deliveries, {claims} times", rows, ["waiting", "p50_ms", "p95_ms", "p99_ms"])
+    ratio = round(rows[-1]["p50_ms"] / rows[0]["p50_ms"], 2)
+    print(f"  p50 at {sizes[-1]:,} : {sizes[0]:,} = {ratio}")
+    results = {"rows": rows, "ratio": ratio}
+    harness.write("claim", results)
+    return results
+
+
+def measure(waiting: int, claims: int) -> dict[str, Any]:
     """Fills a fresh server and claims from it; times in milliseconds."""
-    folder = Path(tempfile.mkdtemp(prefix="reelroute-bench-"))
-    folder.chmod(0o755)
-    try:
-        with EmbeddedPostgres(folder / "data") as postgres:
-            url = login_url(postgres.admin_url, "scheduler")
-            migrations.prepare("scheduler", postgres.admin_url, url)
-            seconds = _fill(postgres.admin_url, rows)
-            database = Database(url, "scheduler")
-            times = [_claim(database) for _ in range(CLAIMS)]
+    with (
+        harness.folder() as folder,
+        harness.server(folder) as postgres,
+        contextlib.closing(psycopg2.connect(postgres.admin_url)) as connection,
+    ):
+        url = service_url(postgres.admin_url, "scheduler", "bench")
+        migrations.prepare("scheduler", postgres.admin_url, url)
+        connection.autocommit = True
+        cursor = connection.cursor()
+        posts = _fill(cursor, waiting)
+        database, turns, times = Database(url, "scheduler"), dispatch.Turns(), []
+        try:
+            for number in range(_WARM_UP + claims):
+                times.append(_claim(database, turns))
+                first = posts + 1 + number * _BATCH
+                span = {"first": first, "last": first + _BATCH - 1, "each": 1, "due": first + _BATCH}
+                cursor.execute(_POSTS, span)
+                cursor.execute(_WAITING, span)
+        finally:
             database.close()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    times.sort()
-    return {
-        "rows": rows,
-        "fill_seconds": round(seconds),
-        "p50_ms": round(statistics.median(times), 2),
-        "p95_ms": round(times[int(len(times) * 0.95)], 2),
-        "max_ms": round(times[-1], 2),
-    }
+    return {"waiting": waiting, "claims": claims, **harness.percentiles(times[_WARM_UP:])}
 
 
-def _fill(admin_url: str, rows: int) -> float:
-    started = time.monotonic()
-    engine = create_engine(admin_url.replace("postgresql://", "postgresql+psycopg2://", 1))
-    # Enough due rows for every claim, a warm-up and a remainder, whatever the size.
-    due = BATCH * (CLAIMS + 10)
-    each = 1 if rows <= due else _DELIVERIES_PER_POST
-    posts = max(rows // each, due)
-    with engine.begin() as connection:
-        for first in range(1, posts + 1, 20_000):
-            span = {"first": first, "last": min(first + 19_999, posts)}
-            connection.execute(text(_POSTS), span)
-            connection.execute(text(_DELIVERIES), {**span, "due": due, "each": each})
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("VACUUM (ANALYZE) scheduler.posts, scheduler.deliveries"))
-        connection.execute(text("CHECKPOINT"))
-    engine.dispose()
-    return time.monotonic() - started
+def _fill(cursor: psycopg2.extensions.cursor, waiting: int) -> int:
+    """Returns how many posts there are."""
+    posts, chunk = waiting // _PER_POST, _CHUNK // _PER_POST
+    # What is measured is committed durably; what is only filled in need not wait for the disk.
+    cursor.execute("SET synchronous_commit = off")
+    for first in range(1, posts + 1, chunk):
+        span = {"first": first, "last": min(first + chunk - 1, posts), "each": _PER_POST, "due": _DUE}
+        for statement in (_POSTS, _WAITING, _OVER):
+            cursor.execute(statement, span)
+    cursor.execute("SET synchronous_commit = on")
+    cursor.execute("VACUUM (ANALYZE) scheduler.posts, scheduler.deliveries, scheduler.finished_deliveries")
+    cursor.execute("CHECKPOINT")
+    return posts
 
 
-def _claim(database: Database) -> float:
+def _claim(database: Database, turns: dispatch.Turns) -> float:
     started = time.perf_counter()
     with database.transaction(ALL_WORKSPACES) as tx:
-        claimed = store.claim(tx, holder="bench", batch=BATCH, lease_seconds=600, lead_seconds=0)
+        claimed = dispatch.claim(tx, Policy(), turns, holder="bench", batch=_BATCH, lease_seconds=600, lead_seconds=0)
     milliseconds = (time.perf_counter() - started) * 1000
-    if len(claimed) != BATCH:
-        raise RuntimeError(f"{len(claimed)} deliveries were due, {BATCH} were expected")
+    if len(claimed) != _BATCH:
+        raise BenchmarkFailed(f"{len(claimed)} deliveries were handed out, {_BATCH} were expected")
     with database.transaction(ALL_WORKSPACES) as tx:
-        tx.execute(text(_COMPLETE), {"ids": [delivery.delivery_id for delivery in claimed]})
+        dispatch_store.publish(tx, [_published(each) for each in claimed])
     return milliseconds
 
 
-def main(sizes: list[int]) -> int:
-    """Prints a line for each size."""
-    results = []
-    print(f"claim of {BATCH} deliveries while so many wait")
-    print(f"  {'rows':>12}{'p50 ms':>10}{'p95 ms':>10}{'max ms':>10}{'filled in s':>13}")
-    for rows in sizes:
-        figures = measure(rows)
-        results.append(figures)
-        print(
-            f"  {figures['rows']:>12,}{figures['p50_ms']:>10}{figures['p95_ms']:>10}{figures['max_ms']:>10}"
-            f"{figures['fill_seconds']:>13}",
-            flush=True,
-        )
-    _OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    _OUTPUT.write_text(json.dumps(results, indent=1) + "\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main([int(size) for size in sys.argv[1:]] or list(SIZES)))
+def _published(each: Claimed) -> Publication:
+    return Publication(
+        each.delivery_id,
+        each.workspace_id,
+        each.attempt,
+        "1",
+        "https://example.com/1",
+        Visibility.PUBLIC,
+        datetime.now(UTC),
+    )

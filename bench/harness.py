@@ -59,7 +59,7 @@ def new_database(postgres: EmbeddedPostgres, name: str) -> str:
 
 
 class Processes:
-    """Programs that run for a benchmark, in the checkout; stopped when the block ends. Their output goes to a log each."""
+    """Programs that run for a benchmark; stopped when the block ends. What they write goes to a log each."""
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
@@ -207,7 +207,10 @@ def table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str])
     cells = [[_cell(row.get(column)) for column in columns] for row in rows]
     widths = [max(len(column), *(len(row[at]) for row in cells)) for at, column in enumerate(columns)]
     for row in [list(columns), *cells]:
-        print("  " + "  ".join(c.rjust(w) if at else c.ljust(w) for at, (c, w) in enumerate(zip(row, widths, strict=True))))
+        print(
+            "  "
+            + "  ".join(c.rjust(w) if at else c.ljust(w) for at, (c, w) in enumerate(zip(row, widths, strict=True)))
+        )
     sys.stdout.flush()
 
 
@@ -229,7 +232,9 @@ def write(name: str, results: object) -> None:
 def surroundings() -> dict[str, Any]:
     """The machine, and how busy it is with other work."""
     cpuinfo = Path("/proc/cpuinfo")
-    models = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")] if cpuinfo.exists() else []
+    models = (
+        [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")] if cpuinfo.exists() else []
+    )
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "cores": os.cpu_count(),

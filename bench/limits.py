@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg2
@@ -12,23 +13,22 @@ import psycopg2
 from bench import harness, target
 from bench.harness import BenchmarkFailed, Cost, Processes
 from bench.loops import DATABASE_TABLES, HttpPlan
+from deploy.local.postgres import EmbeddedPostgres
+from vendors.bulletin.config import BulletinConfig
 
-# What the publisher's client has open at once; see kit.vendor_http.
-CONNECTIONS = 64
+# What the publisher's client has open at once.
+CONNECTIONS = BulletinConfig().max_connections
 _BATCHES = (1, 100, 500)
 
 
-def run(jobs: int, answers: list[float]) -> dict[str, list[dict[str, Any]]]:
+def run(jobs: int, answers: Sequence[float]) -> dict[str, list[dict[str, Any]]]:
     """Prints both tables and writes limits.json."""
     claims = [database(jobs, batch, workers) for batch in _BATCHES for workers in (1, 2)]
     harness.table(
         f"limit: claim and complete {jobs:,} jobs, database alone", claims, ["batch", "processes", "per_second"]
     )
     posts = [
-        http(jobs, client, workers, answer)
-        for answer in answers
-        for client in ("kit", "aiohttp")
-        for workers in (1, 2)
+        http(jobs, client, workers, answer) for answer in answers for client in ("kit", "aiohttp") for workers in (1, 2)
     ]
     harness.table(
         f"limit: {jobs:,} posts, HTTP alone; kit is the client that the publisher calls with",
@@ -83,7 +83,7 @@ def http(posts: int, client: str, workers: int, answer_seconds: float) -> dict[s
 
 
 def _timed(
-    processes: Processes, names: list[str], postgres: harness.EmbeddedPostgres | None, jobs: int
+    processes: Processes, names: list[str], postgres: EmbeddedPostgres | None, jobs: int
 ) -> tuple[float, dict[str, Any]]:
     processes.wait_for_word(*names)
     start = time.monotonic()

@@ -74,9 +74,7 @@ class Installation:
 
     def fill(self, jobs: int, first_due: float, per_second: float) -> None:
         """Puts jobs in, which lie there like those of days. Raises BenchmarkFailed when that took too long."""
-        self.cursor.execute(
-            _FILL, {"jobs": jobs, "first": first_due, "rate": per_second, "accounts": ACCOUNTS}
-        )
+        self.cursor.execute(_FILL, {"jobs": jobs, "first": first_due, "rate": per_second, "accounts": ACCOUNTS})
         self.cursor.execute("SELECT pg_notify('scheduler_due', '')")
         self.cursor.execute("VACUUM (ANALYZE) scheduler.deliveries, scheduler.posts")
         self.cursor.execute("CHECKPOINT")
@@ -125,6 +123,7 @@ def drain(jobs: int, answer_seconds: float, publishers: int) -> dict[str, Any]:
     return {
         "who": name(publishers),
         "publishers": publishers,
+        "record": "attempt, steps, result",
         "jobs": jobs,
         "answer_ms": round(answer_seconds * 1000),
         "seconds": round(seconds, 2),
@@ -154,9 +153,7 @@ def name(publishers: int) -> str:
 
 
 @contextmanager
-def installation(
-    publishers: int, answer_seconds: float, environment: Mapping[str, str]
-) -> Iterator[Installation]:
+def installation(publishers: int, answer_seconds: float, environment: Mapping[str, str]) -> Iterator[Installation]:
     """The services on a fresh server, with accounts that are connected to a fresh platform."""
     with (
         harness.folder() as folder,

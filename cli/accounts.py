@@ -56,8 +56,23 @@ def connect_tiktok(
 
     The app at TikTok must have http://127.0.0.1:PORT/callback among its redirect addresses.
     """
+    _connect("TIKTOK", port, browser=browser, as_json=as_json)
+
+
+# Not in the menus: the sandbox's own platform, for rehearsals.
+@connect_app.command("bulletin", hidden=True)
+def connect_bulletin(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Listens here for the redirect.")] = 8765,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the browser.")] = True,
+    as_json: options.AsJson = False,
+) -> None:
+    """Connects an account of Bulletin, the sandbox's own platform, where the installation has it."""
+    _connect("BULLETIN", port, browser=browser, as_json=as_json)
+
+
+def _connect(platform: str, port: int, *, browser: bool, as_json: bool) -> None:
     with failures(as_json=as_json), options.api() as api, Listener(port) as listener:
-        start = api.post("/v1/connections", {"platform": "TIKTOK", "redirect_uri": listener.redirect_uri})
+        start = api.post("/v1/connections", {"platform": platform, "redirect_uri": listener.redirect_uri})
         display.note("Open this address in the browser of the account's owner, on this machine:")
         display.note(display.printable(start["consent_url"]))
         # The address comes from the gateway: only a web page is opened by itself.

@@ -61,9 +61,9 @@ def pause(
         if as_json:
             display.document(hold)
             return
-        display.say(display.printable(f"Paused: {_subject(hold)}. Nothing more of it goes out."))
-        resume_target = f" {target}" if target else ""
-        display.note(display.printable(f"Go on with: reelroute resume {scope.value}{resume_target}"))
+        subject = display.printable(f"{scope.value} {target}".strip())
+        display.say(f"Paused: {subject}. Nothing more of it goes out.")
+        display.note(f"Go on with: reelroute resume {subject}")
 
 
 def resume(
@@ -125,10 +125,6 @@ def _named(api: Api, scope: Scope, target: str) -> Json:
     if scope is Scope.ACCOUNT:
         target = options.account_id(api, target)
     return {"scope": options.word(scope), "target": target}
-
-
-def _subject(hold: Json) -> str:
-    return f"{hold['scope'].lower()} {hold['target']}".strip()
 
 
 def _choose(refused: Refused, *, as_json: bool) -> Due:

@@ -22,6 +22,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from kit.config import ServiceSettings
+from vendors.bulletin.config import BulletinConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "configuration.md"
@@ -52,6 +53,9 @@ _MEANINGS = {
     "TikTokConfig.video_init_per_minute": "As above, for the start of an upload.",
     "TikTokConfig.display_per_minute": "As above, for a profile's data and for its videos, each.",
     "TikTokConfig.status_fetch_per_minute": "As above, for the question for a verdict.",
+    "BulletinConfig.base_url": "The sandbox's address; `make run` sets it. Without it there is no Bulletin.",
+    "BulletinConfig.max_connections": "Connections to Bulletin at once.",
+    "BulletinSettings.outage": "`error`: everything is 503; `reset`: connections are reset.",
     "GatewayConfig.upload_seconds": "A whole upload.",
     "ContentConfig.media_parallel_uploads": "Files that may come in at once, half of them for one workspace.",
     "ContentConfig.media_parallel_downloads": "Files that may go out at once. A publisher reads one per delivery.",
@@ -89,7 +93,6 @@ _MEANINGS = {
     "*.read_timeout_seconds": "Silence after the request was sent.",
     "*.max_answer_bytes": "An answer larger than this is refused unread.",
     "*.max_tries": "Tries of a call that may be repeated.",
-    "BulletinConfig.max_connections": "Connections to Bulletin at once.",
     "*.log_level": "`DEBUG`, `INFO`, `WARNING` or `ERROR`.",
 }
 # What a default is where its value depends on the machine.
@@ -168,6 +171,7 @@ def render() -> str:
     for kind in classes():
         title = kind.__module__.split(".")[-2].replace("tiktok", "TikTok")
         where = " (read by the publisher)" if kind.__module__.startswith("vendors.") else ""
+        where = ", the sandbox's own platform" + where if kind is BulletinConfig else where
         parts += [f"## {title[0].upper()}{title[1:]}{where}\n", _table(kind, str(kind.model_config["env_prefix"]))]
     parts.append("## Elsewhere\n")
     parts.append(_rows((each.name, each.default, each.meaning) for each in OTHERS))

@@ -90,7 +90,8 @@ When an attempt failed, what follows depends on the kind of its failure:
 
 Besides the reasons below there are `ACCOUNT_NOT_FOUND`, those of [a draft's problems](#problems-of-a-draft), and
 `TIKTOK_` with one of TikTok's codes or, when TikTok gave none, with what happened to the call
-(`TIKTOK_CONNECT_FAILED`, `TIKTOK_TIMED_OUT`, `TIKTOK_UPLOAD_REFUSED`, …).
+(`TIKTOK_CONNECT_FAILED`, `TIKTOK_TIMED_OUT`, `TIKTOK_UPLOAD_REFUSED`, …). `BULLETIN_…` comes from
+[the sandbox's own platform](sandbox.md#bulletin).
 """
 
 _TIKTOK = """## TikTok's codes

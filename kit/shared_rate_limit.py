@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import structlog
 from prometheus_client import Counter, Histogram
-from sqlalchemy import Column, DateTime, Double, Integer, MetaData, Row, Table, Text, text
+from sqlalchemy import BigInteger, Column, DateTime, Double, Integer, MetaData, Row, Table, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -43,53 +43,57 @@ _LONGEST_USE_SECONDS = 10.0
 _AWAY_SECONDS = 0.5
 _SWEEP_FLOOR = 1_000  # buckets in memory; below this many, idle ones cost too little to look for
 
-# `granted` and `tokens` of the proposed row are what is asked for and what the bucket holds. The moment is read inside
-# of the update, when the row is locked: an earlier one would let tokens come back too early. Tokens are counted by
-# sixtieths of the window, rounded up.
+# Of the proposed row `granted` is what is asked for. The moment is read inside of the update, when the row is locked:
+# an earlier one would let tokens come back too early. Tokens are counted by sixtieths of the window, rounded up; the
+# arrays are in order, and hold only what has not come back, so nothing has to be added up.
 _TAKE = text("""
     INSERT INTO rate_buckets AS bucket
-        (bucket, tokens, window_seconds, use_seconds, granted, pause_end_time, taken_until, taken_counts)
+        (bucket, tokens, window_seconds, use_seconds, granted, pause_end_time, returned, taken_until, taken_totals)
     SELECT asked.bucket, asked.tokens, asked.window_seconds, asked.use_seconds, least(asked.wanted, asked.tokens),
-           clock_timestamp() + make_interval(secs => asked.pause_seconds),
-           ARRAY[clock_timestamp() + make_interval(secs => asked.use_seconds)], ARRAY[least(asked.wanted, asked.tokens)]
+           clock_timestamp() + make_interval(secs => asked.pause_seconds), 0,
+           ARRAY[clock_timestamp() + make_interval(secs => asked.use_seconds)],
+           ARRAY[CAST(least(asked.wanted, asked.tokens) AS bigint)]
     FROM unnest(CAST(:buckets AS text[]), CAST(:tokens AS int[]), CAST(:windows AS float8[]), CAST(:uses AS float8[]),
                 CAST(:wanted AS int[]), CAST(:pauses AS float8[]))
          AS asked (bucket, tokens, window_seconds, use_seconds, wanted, pause_seconds)
     ON CONFLICT (bucket) DO UPDATE SET
-        (tokens, window_seconds, use_seconds, pause_end_time, granted, taken_until, taken_counts) = (
+        (tokens, window_seconds, use_seconds, pause_end_time, granted, returned, taken_until, taken_totals) = (
         SELECT excluded.tokens, excluded.window_seconds, excluded.use_seconds,
-               greatest(bucket.pause_end_time, excluded.pause_end_time),
-               given.count, kept.until || given.until, kept.counts || given.count
+               greatest(bucket.pause_end_time, excluded.pause_end_time), given.count, sums.returned,
+               CASE given.count WHEN 0 THEN bucket.taken_until[place.gone + 1 : place.last]
+                    ELSE bucket.taken_until[place.gone + 1 : given.place - 1] || given.until END,
+               CASE given.count WHEN 0 THEN bucket.taken_totals[place.gone + 1 : place.last]
+                    ELSE bucket.taken_totals[place.gone + 1 : given.place - 1] || sums.total + given.count END
         FROM (SELECT clock_timestamp() AS now, make_interval(secs => excluded.window_seconds) AS length) AS moment,
-             LATERAL (
-                 SELECT coalesce(array_agg(slice.until ORDER BY slice.until), '{}') AS until,
-                        coalesce(array_agg(slice.count ORDER BY slice.until), '{}') AS counts,
-                        coalesce(sum(slice.count), 0) AS used
-                 FROM (SELECT taken.until, CAST(sum(taken.count) AS int) AS count
-                       FROM unnest(bucket.taken_until, bucket.taken_counts) AS taken (until, count)
-                       WHERE taken.count > 0 AND taken.until > moment.now - moment.length
-                       GROUP BY taken.until) AS slice
-             ) AS kept,
-             LATERAL (
-                 SELECT CASE WHEN bucket.pause_end_time > moment.now THEN 0
-                             ELSE CAST(greatest(0, least(excluded.granted, excluded.tokens - kept.used)) AS int)
-                        END AS count,
-                        date_bin(moment.length / 60, moment.now + make_interval(secs => excluded.use_seconds),
-                                 'epoch') + moment.length / 60 AS until
-             ) AS given
+             LATERAL (SELECT width_bucket(moment.now - moment.length, bucket.taken_until) AS gone,
+                             cardinality(bucket.taken_until) AS last) AS place,
+             LATERAL (SELECT coalesce(bucket.taken_totals[place.gone], bucket.returned) AS returned,
+                             coalesce(bucket.taken_totals[place.last], bucket.returned) AS total) AS sums,
+             LATERAL (SELECT greatest(
+                                 bucket.taken_until[place.last],
+                                 date_bin(moment.length / 60, moment.now + make_interval(secs => excluded.use_seconds),
+                                          'epoch') + moment.length / 60
+                             ) AS until) AS slice,
+             LATERAL (SELECT CASE WHEN bucket.pause_end_time > moment.now THEN 0
+                                  ELSE CAST(greatest(0, least(
+                                      excluded.granted, excluded.tokens - (sums.total - sums.returned)
+                                  )) AS int) END AS count,
+                             slice.until AS until,
+                             CASE WHEN slice.until = bucket.taken_until[place.last] THEN place.last
+                                  ELSE place.last + 1 END AS place) AS given
         )
     RETURNING bucket, granted,
               CAST(extract(epoch FROM greatest(
                   pause_end_time,
-                  CASE WHEN (SELECT sum(count) FROM unnest(taken_counts) AS taken (count)) >= tokens
+                  CASE WHEN taken_totals[cardinality(taken_totals)] - returned >= tokens
                        THEN taken_until[1] + make_interval(secs => window_seconds) END
               ) - clock_timestamp()) AS float8) AS wait_seconds
 """)
 _FORGET = text("""
     DELETE FROM rate_buckets WHERE bucket IN (
         SELECT bucket FROM rate_buckets
-        WHERE pause_end_time < now()
-          AND taken_until[cardinality(taken_until)] + make_interval(secs => window_seconds) < now()
+        WHERE greatest(pause_end_time,
+                       taken_until[cardinality(taken_until)] + make_interval(secs => window_seconds)) < now()
         LIMIT 10000 FOR UPDATE SKIP LOCKED
     )
 """)
@@ -109,9 +113,11 @@ def rate_buckets_table(metadata: MetaData) -> Table:
         Column("granted", Integer, nullable=False),
         # No token before it: the vendor asked for a pause.
         Column("pause_end_time", DateTime(timezone=True), nullable=False),
-        # Until when tokens may be used, and how many; they come back a window later.
+        # How many tokens were taken and came back, ever.
+        Column("returned", BigInteger, nullable=False),
+        # Until when the others may be used (they come back a window later), and how many were taken by then, ever.
         Column("taken_until", ARRAY(DateTime(timezone=True)), nullable=False),
-        Column("taken_counts", ARRAY(Integer), nullable=False),
+        Column("taken_totals", ARRAY(BigInteger), nullable=False),
     )
 
 

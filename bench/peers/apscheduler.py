@@ -28,9 +28,7 @@ async def fill(plan: Plan) -> None:
         scheduler = _scheduler(plan, worker)
         scheduler.start(paused=True)
         for number in range(worker, plan.jobs, plan.workers):
-            scheduler.add_job(
-                publish, "date", run_date=plan.due_time(number), args=[number], misfire_grace_time=None
-            )
+            scheduler.add_job(publish, "date", run_date=plan.due_time(number), args=[number], misfire_grace_time=None)
         scheduler.shutdown()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -73,7 +73,9 @@ async def told_to_go() -> None:
     await asyncio.to_thread(sys.stdin.readline)
 
 
-def main(fill: Callable[[Plan], Awaitable[None]], work: Callable[[Plan], Coroutine[None, None, None]]) -> None:
+def main(
+    fill: Callable[[Plan], Coroutine[None, None, None]], work: Callable[[Plan], Coroutine[None, None, None]]
+) -> None:
     """The program of a peer."""
     plan = Plan(**json.loads(sys.argv[2]))
     uvloop.run({"fill": fill, "work": work}[sys.argv[1]](plan))

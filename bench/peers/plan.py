@@ -24,8 +24,8 @@ CREATE TABLE results (
 class Plan:
     """What is asked of a peer. Job n of `jobs` is due at `first_due` (Unix time) + n / `per_second`; 0: all at once.
 
-    `worker` of `workers` is this process. `intent`: the attempt is recorded before its call leaves, as ours is; else one
-    row after the call records all.
+    `worker` of `workers` is this process. `intent`: the attempt is recorded before its call leaves, as ours is; else
+    one row after the call records all.
     """
 
     database_url: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,10 @@ class DemoFailed(LocalError):
 
 
 def run(stack: Stack, say: Callable[[str], None]) -> None:
-    """Connects the four accounts where they are missing, publishes one video, says what happens. Raises DemoFailed."""
+    """Connects the four accounts where they are missing, publishes one video, pauses another, says what happens.
+
+    Raises DemoFailed.
+    """
     headers = {"Authorization": f"Bearer {stack.api_key_file.read_text().strip()}"}
     with (
         httpx.Client(base_url=stack.gateway_url, headers=headers, timeout=30, trust_env=False) as api,
@@ -40,15 +43,30 @@ def run(stack: Stack, say: Callable[[str], None]) -> None:
         accounts = connect_accounts(api, sandbox, say)
         media = _upload(api, VIDEO)
         say(f"uploaded {media['file_name']}: {media['width']}x{media['height']}, {media['size_bytes']:,} bytes")
-        post = _schedule(api, accounts["emberfold.air"], media["media_asset_id"])
-        say(f"scheduled for {post['local_time']} {post['time_zone']}, two seconds ahead; its life:")
-        for activity in _life(api, post["post_id"]):
-            moment = datetime.fromisoformat(activity["activity_time"]).astimezone()
-            say(f"  {moment:%H:%M:%S.%f}"[:-3] + f"  {activity['type']:<26} {activity['summary']}")
-        delivery = _answer(api.get(f"/v1/posts/{post['post_id']}"))["deliveries"][0]
-        if delivery["state"] != "PUBLISHED":
-            raise DemoFailed(f"The demo post is {delivery['state']}: {delivery['failure_message']}")
-        say(f"published as {delivery['platform_post_id']}: {delivery['url']}")
+        _publish(api, accounts["emberfold.air"], media["media_asset_id"], say)
+        _pause(api, accounts["emberfold.water"], media["media_asset_id"], say)
+
+
+def _publish(api: httpx.Client, account_id: str, media_asset_id: str, say: Callable[[str], None]) -> None:
+    post = _schedule(api, "air", account_id, media_asset_id)
+    say(f"scheduled for {post['local_time']} {post['time_zone']}, two seconds ahead; its life:")
+    _tell(_life(api, post["post_id"], {"delivery.published"}), say)
+    delivery = _answer(api.get(f"/v1/posts/{post['post_id']}"))["deliveries"][0]
+    publication = _answer(api.get(f"/v1/deliveries/{delivery['delivery_id']}/publication"))
+    say("what was written down before each step, so that a crash doubles nothing:")
+    for entry in publication["attempts"][0]["entries"]:
+        say(f"  {_clock(entry['entry_time'])}  {entry['step']:<26} {entry['message']}")
+
+
+def _pause(api: httpx.Client, account_id: str, media_asset_id: str, say: Callable[[str], None]) -> None:
+    post = _schedule(api, "water", account_id, media_asset_id)
+    pause = {"scope": "POST", "target": post["post_id"]}
+    _answer(api.post("/v1/holds", json=pause | {"reason": "The demo shows what a pause does."}))
+    say("paused another post before its time, and went on when it was over; its life:")
+    told: set[str] = set()
+    _tell(_life(api, post["post_id"], {"delivery.held"}, told), say)
+    _answer(api.post("/v1/holds:lift", json=pause | {"due_action": "BY_RULE"}))
+    _tell(_life(api, post["post_id"], {"delivery.published"}, told), say)
 
 
 def connect_accounts(api: httpx.Client, sandbox: httpx.Client, say: Callable[[str], None]) -> dict[str, str]:
@@ -74,13 +92,13 @@ def _upload(api: httpx.Client, path: Path) -> dict[str, Any]:
         return _answer(api.post("/v1/media", files={"file": (path.name, file, "video/mp4")}))
 
 
-def _schedule(api: httpx.Client, account_id: str, media_asset_id: str) -> dict[str, Any]:
+def _schedule(api: httpx.Client, channel: str, account_id: str, media_asset_id: str) -> dict[str, Any]:
     due = (datetime.now(UTC) + timedelta(seconds=2.5)).replace(microsecond=0)
     return _answer(
         api.post(
             "/v1/posts",
             json={
-                "channel": "air",
+                "channel": channel,
                 "account_ids": [account_id],
                 "caption": f"First light on the new shelf. {due:%Y-%m-%d %H:%M:%S} #emberfold",
                 "media_asset_ids": [media_asset_id],
@@ -92,20 +110,34 @@ def _schedule(api: httpx.Client, account_id: str, media_asset_id: str) -> dict[s
     )
 
 
-def _life(api: httpx.Client, post_id: str) -> Iterator[dict[str, Any]]:
-    """The activities of a post as they come, until it is over or held back."""
-    told: set[str] = set()
+def _life(api: httpx.Client, post_id: str, wanted: Set[str], told: set[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The activities of a post as they come, without those in `told`, until one of the kinds that are wanted.
+
+    Raises DemoFailed when the post ends otherwise, or does not get there.
+    """
+    seen = set() if told is None else told
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < deadline:
         query = {"post_id": post_id, "order": "oldest_first", "page_size": "200"}
         for activity in _answer(api.get("/v1/activities", params=query))["activities"]:
-            if activity["activity_id"] not in told:
-                told.add(activity["activity_id"])
+            if activity["activity_id"] not in seen:
+                seen.add(activity["activity_id"])
                 yield activity
-                if activity["type"] in _ENDS:
+                if activity["type"] in wanted:
                     return
+                if activity["type"] in _ENDS:
+                    raise DemoFailed(f"The demo post did not go out: {activity['summary']}")
         time.sleep(_POLL_SECONDS)
     raise DemoFailed(f"The demo post was not over after {_PATIENCE_SECONDS:.0f} s. The logs have the cause.")
+
+
+def _tell(activities: Iterator[dict[str, Any]], say: Callable[[str], None]) -> None:
+    for activity in activities:
+        say(f"  {_clock(activity['activity_time'])}  {activity['type']:<26} {activity['summary']}")
+
+
+def _clock(instant: str) -> str:
+    return f"{datetime.fromisoformat(instant).astimezone():%H:%M:%S.%f}"[:-3]
 
 
 def _answer(response: httpx.Response) -> dict[str, Any]:

@@ -76,6 +76,7 @@ def start(
             "REELROUTE_TIKTOK_AUTHORIZE_URL": f"{sandbox_url}/v2/auth/authorize/",
             "REELROUTE_TIKTOK_CLIENT_KEY": "sandbox-client-key",
             "REELROUTE_TIKTOK_CLIENT_SECRET": "sandbox-client-secret",
+            "REELROUTE_BULLETIN_BASE_URL": sandbox_url,
         }
         supervisor.start(
             _child(

@@ -212,7 +212,7 @@ _KINDS = {
     "incident.closed": _Kind(Severity.INFO, "{platform} works again"),
     "outage.ended": _Kind(Severity.PROBLEM, "An outage made posts late"),
 }
-_PLATFORM_NAMES = {"tiktok": "TikTok", "youtube": "YouTube", "linkedin": "LinkedIn"}
+_PLATFORM_NAMES = {"tiktok": "TikTok", "bulletin": "Bulletin", "youtube": "YouTube", "linkedin": "LinkedIn"}
 
 
 def is_told(facts: Facts) -> bool:
@@ -253,7 +253,7 @@ def message_of(facts: Facts, account: Mapping[str, str] = MappingProxyType({}), 
     if facts.post_id:
         lines.append(f"Post: {facts.post_id}")
     elif facts.account_id:
-        lines.append(f"Account: {facts.account_id}")
+        lines.append(f"Account: {f'@{handle}, ' if handle else ''}{facts.account_id}")
     if count > 1:
         lines = [f"The first of {count}:", *lines, kind.where]
     return Draft(

@@ -25,16 +25,20 @@ _ALL_SEEDS = "1-1000"
 
 
 def run_matrix() -> dict[str, Any]:
-    """A kill at every message of a post's way."""
+    """A kill at every message of a post's way, on a platform with a handle and on one without."""
     with installation() as running:
         campaign = Campaign(running)
-        found = matrix.points(running)
+        found = [
+            (point, handles[number % len(handles)])
+            for handles in (running.creators, running.writers)
+            for number, point in enumerate(matrix.points(running, handles[0]))
+        ]
         missed = []
-        for number, point in enumerate(found):
-            has_come = matrix.strike(running, campaign, point, number)
-            print(f"{number + 1}/{len(found)} {point}{'' if has_come else ': did not come'}", flush=True)
+        for number, (point, handle) in enumerate(found):
+            has_come = matrix.strike(running, campaign, point, handle)
+            print(f"{number + 1}/{len(found)} {handle}: {point}{'' if has_come else ': did not come'}", flush=True)
             if not has_come:
-                missed.append(str(point))
+                missed.append(f"{handle}: {point}")
         campaign.finish()
         return {"points": len(found), "did_not_come": missed, **_outcome(campaign)}
 

@@ -59,7 +59,7 @@ class Campaign:
         records = {record.planned: record for record in checker.read(self.running, everything)}
         for disaster, posts in list(self._open.items()):
             mine = [records[post] for post in posts]
-            wrong = {record.planned: checker.judge(record) for record in mine}
+            wrong = {record.planned: _wrong(record) for record in mine}
             if any(wrong.values()) and not is_over:
                 continue
             self.states.update(record.state for record in mine)
@@ -68,3 +68,9 @@ class Campaign:
                     told = "\n".join([*wrong[record.planned], checker.story(self.running, record)])
                     self.faults.setdefault(disaster, []).append(told)
             del self._open[disaster]
+
+
+def _wrong(record: checker.Record) -> list[str]:
+    # No disaster here is the post's own fault, so none of them ends one.
+    refused = [f"refused: {record.delivery['failure_message']}"] if record.state in ("FAILED", "REJECTED") else []
+    return [*checker.judge(record), *refused]

@@ -91,6 +91,16 @@ class Installation:
     accounts: dict[str, str] = field(default_factory=dict)
     media: content_pb2.MediaAsset = field(default_factory=content_pb2.MediaAsset)
 
+    @property
+    def creators(self) -> list[str]:
+        """Accounts on TikTok, which gives a handle first."""
+        return [handle for handle in self.accounts if handle.startswith("creator.")]
+
+    @property
+    def writers(self) -> list[str]:
+        """Accounts on Bulletin, which publishes in one call and knows no key for it."""
+        return [handle for handle in self.accounts if handle.startswith("writer.")]
+
     def replicas(self, service: str) -> list[str]:
         """Names of the service's processes."""
         return [name for name in self.addresses if name.partition("-")[0] == service]
@@ -108,12 +118,11 @@ class Installation:
     def plan(
         self, handles: Sequence[str], due: datetime, *, lateness: scheduler_pb2.Lateness | None = None
     ) -> list[Planned]:
-        """Schedules a post for each handle at a full second; asks until it is answered, as any client would."""
-        request = scheduler_pb2.BatchCreatePostsRequest(
-            workspace_id=str(WORKSPACE),
-            request_id=str(uuid.uuid4()),
-            posts=[self._draft(handle, due, lateness) for handle in handles],
-        )
+        """Schedules a post for each handle at a full second; asks until it is answered, as any client would.
+
+        When the answer took so long that the time was over, the posts are for a later one.
+        """
+        request = self._batch(handles, due, lateness)
         for name in itertools.islice(itertools.cycle(self.replicas("scheduler")), 60):
             with self.scheduler(name) as scheduler:
                 try:
@@ -121,26 +130,35 @@ class Installation:
                 except grpc.RpcError:
                     time.sleep(0.2)
                     continue
-            assert all(result.HasField("post") for result in answer.results), str(answer)
-            return [_planned(result.post) for result in answer.results]
+            if all(result.HasField("post") for result in answer.results):
+                return [_planned(result.post) for result in answer.results]
+            assert {result.refusal.reason for result in answer.results} == {"SCHEDULE_TIME_IN_PAST"}, str(answer)
+            request = self._batch(handles, soon(1), lateness)
         raise AssertionError("no scheduler took the posts")
 
+    def _batch(
+        self, handles: Sequence[str], due: datetime, lateness: scheduler_pb2.Lateness | None
+    ) -> scheduler_pb2.BatchCreatePostsRequest:
+        return scheduler_pb2.BatchCreatePostsRequest(
+            workspace_id=str(WORKSPACE),
+            request_id=str(uuid.uuid4()),
+            posts=[self._draft(handle, due, lateness) for handle in handles],
+        )
+
     def _draft(self, handle: str, due: datetime, lateness: scheduler_pb2.Lateness | None) -> scheduler_pb2.PostDraft:
-        asset = self.media
-        return scheduler_pb2.PostDraft(
+        draft = scheduler_pb2.PostDraft(
             account_ids=[self.accounts[handle]],
-            platforms=["tiktok"],
+            platforms=["bulletin" if handle in self.writers else "tiktok"],
             caption=f"{uuid.uuid4()} #emberfold",
-            media=[
-                scheduler_pb2.PostMedia(
-                    media_asset_id=asset.media_asset_id, sha256=asset.sha256, mime_type=asset.mime_type
-                )
-            ],
             local_time=f"{due:%Y-%m-%dT%H:%M:%S}",
             time_zone="UTC",
-            options=scheduler_pb2.PostOptions(tiktok=scheduler_pb2.TikTokOptions(privacy_level="PUBLIC_TO_EVERYONE")),
             lateness=lateness,
         )
+        if handle not in self.writers:
+            asset = self.media
+            draft.media.add(media_asset_id=asset.media_asset_id, sha256=asset.sha256, mime_type=asset.mime_type)
+            draft.options.tiktok.privacy_level = "PUBLIC_TO_EVERYONE"
+        return draft
 
     def rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
         """What the database has, by its superuser and past the wires. Waits for a server that is just starting."""
@@ -207,6 +225,8 @@ class Installation:
         found: dict[str, int] = {}
         for row in self.control("GET", "/tiktok/effects"):
             found[row["caption"]] = found.get(row["caption"], 0) + row["effects"]
+        for row in self.control("GET", "/bulletin/effects?limit=10000"):
+            found[row["text"]] = found.get(row["text"], 0) + row["effects"]
         return found
 
     def wait(self, look: Callable[[], Found | None], seconds: float, story: Callable[[], object] = str) -> Found:
@@ -344,6 +364,8 @@ class _Starter:
                     "REELROUTE_NOTIFICATION_ADDRESS": self._wire(name, "notification"),
                     "REELROUTE_SCHEDULER_ADDRESS": self._wire(name, "scheduler"),
                     "REELROUTE_CONTENT_ADDRESS": self._addresses["content"],
+                    "REELROUTE_BULLETIN_BASE_URL": self._platform,
+                    "REELROUTE_BULLETIN_AUTHORIZE_URL": f"{sandbox_url}/bulletin/authorize",
                     "REELROUTE_TIKTOK_BASE_URL": self._platform,
                     "REELROUTE_TIKTOK_AUTHORIZE_URL": f"{sandbox_url}/v2/auth/authorize/",
                     "REELROUTE_TIKTOK_CLIENT_KEY": "sandbox-client-key",
@@ -379,18 +401,26 @@ def _furnish(running: Installation, creators: int) -> None:
             handle = f"creator.{number}"
             running.control("POST", "/tiktok/creators", {"username": handle})
             running.accounts[handle] = _connect(running, publisher, handle)
+        writers = [f"writer.{number}" for number in range(creators // 2)]
+        running.control("POST", "/bulletin/accounts", {"accounts": writers})
+        for handle in writers:
+            running.accounts[handle] = _connect(running, publisher, handle)
     with contextlib.closing(running.channel("content")) as channel:
         running.media = _upload(content_pb2_grpc.ContentServiceStub(channel), demo.VIDEO)
 
 
 def _connect(running: Installation, publisher: publisher_pb2_grpc.PublisherServiceStub, handle: str) -> str:
+    is_writer = handle.startswith("writer.")
     start = publisher.StartConnection(
         publisher_pb2.StartConnectionRequest(
-            workspace_id=str(WORKSPACE), platform=publisher_pb2.PLATFORM_TIKTOK, redirect_uri=_CALLBACK
+            workspace_id=str(WORKSPACE),
+            platform=publisher_pb2.PLATFORM_BULLETIN if is_writer else publisher_pb2.PLATFORM_TIKTOK,
+            redirect_uri=_CALLBACK,
         ),
         timeout=10,
     )
-    consent = running.control("POST", "/tiktok/consents", {"authorize_url": start.consent_url, "creator": handle})
+    page = {"authorize_url": start.consent_url, "account" if is_writer else "creator": handle}
+    consent = running.control("POST", f"/{'bulletin' if is_writer else 'tiktok'}/consents", page)
     code = httpx.URL(consent["redirect_url"]).params["code"]
     finish = publisher.FinishConnection(
         publisher_pb2.FinishConnectionRequest(workspace_id=str(WORKSPACE), state=start.state, code=code), timeout=20

@@ -38,15 +38,14 @@ class Point:
         return f"{victim} dies when {self.client} → {self.server} {self.what} #{self.number} is {self.phase.value}"
 
 
-def points(running: Installation) -> list[Point]:
-    """Every point of the way of one post, as it goes when nothing breaks."""
+def points(running: Installation, handle: str) -> list[Point]:
+    """Every point of the way of one post of this account, as it goes when nothing breaks."""
     seen: list[Moment] = []
 
     def watch(moment: Moment) -> Reaction:
         seen.append(moment)
         return Reaction.PASS
 
-    (handle, *_) = running.accounts
     running.wires.rule = watch
     posts = running.plan([handle], soon(2))
     (record,) = checker.settle(running, posts, 60)
@@ -83,12 +82,11 @@ def kill_at(running: Installation, point: Point, done: threading.Event) -> Rule:
     return rule
 
 
-def strike(running: Installation, campaign: Campaign, point: Point, number: int) -> bool:
-    """One post, and the kill; False when its moment did not come."""
-    handles = list(running.accounts)
+def strike(running: Installation, campaign: Campaign, point: Point, handle: str) -> bool:
+    """One post of this account, and the kill; False when its moment did not come."""
     done = threading.Event()
     running.wires.rule = kill_at(running, point, done)
-    campaign.add(str(point), running.plan([handles[number % len(handles)]], soon(1)))
+    campaign.add(f"{handle}: {point}", running.plan([handle], soon(1)))
     has_come = done.wait(_MOMENT_SECONDS)
     running.wires.rule = passes
     running.wait_ready()

@@ -39,6 +39,11 @@ _FAULTS: tuple[dict[str, Any], ...] = (
     {"endpoint": "tiktok.status_fetch", "mode": "error", "code": "internal_error"},
     {"endpoint": "tiktok.status_fetch", "mode": "rate_limit"},
     {"endpoint": "tiktok.status_fetch", "mode": "reset"},
+    {"endpoint": "bulletin.create", "mode": "lost_reply"},
+    {"endpoint": "bulletin.create", "mode": "reset"},
+    {"endpoint": "bulletin.create", "mode": "rate_limit"},
+    {"endpoint": "bulletin.create", "mode": "late_error", "status": 500},
+    {"endpoint": "bulletin.list", "mode": "error", "status": 503},
 )
 # Seconds before and after the due time over which kills are spread.
 _FROM, _UNTIL = -1.2, 1.3
@@ -97,10 +102,10 @@ def strike(running: Installation, campaign: Campaign, planned: Plan) -> None:
     for fault in planned.faults:
         running.fault(**fault)
     handles = random.Random(planned.seed).sample(list(running.accounts), planned.posts)
-    due = soon(1.0)
-    campaign.add(str(planned), running.plan(handles, due))
+    posts = running.plan(handles, soon(1.0))
+    campaign.add(str(planned), posts)
     running.wires.rule = lossy(planned.seed, planned.lost_answers)
-    time.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds() + planned.moment))
+    time.sleep(max(0.0, (posts[0].due - datetime.now(UTC)).total_seconds() + planned.moment))
     for victim in planned.victims:
         running.kill(victim)
     campaign.look()

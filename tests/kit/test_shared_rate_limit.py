@@ -117,6 +117,29 @@ async def test_a_busy_process_takes_ahead(database: Database) -> None:
     assert statements() - before < 500
 
 
+async def test_what_was_taken_ahead_is_not_used_after_its_time(database: Database) -> None:
+    later = 0.0
+    limits = SharedRateLimiter(database, "vendor", {"init": Rate(1_000_000, 1)}, clock=lambda: time.monotonic() + later)
+    while await limits.take(USER, max_wait_seconds=10) > 0:
+        pass  # until it has some at hand
+    before, later = statements(), 60
+    await limits.take(USER, max_wait_seconds=10)
+    assert statements() == before + 1
+
+
+async def test_tokens_count_from_the_moment_at_which_the_row_was_had_not_asked_for(database: Database) -> None:
+    await limiter(database, window=0.6).take(USER, max_wait_seconds=0)
+    await asyncio.sleep(0.1)  # so that the next token is counted for itself
+    with database.transaction(ALL_WORKSPACES) as tx:
+        tx.execute(text("SELECT 1 FROM rate_buckets FOR UPDATE"))
+        taking = asyncio.create_task(limiter(database, window=0.6).take(USER, max_wait_seconds=10))
+        await asyncio.sleep(0.3)  # it waits for the row meanwhile
+        had = tx.scalar(text("SELECT clock_timestamp()"))
+    await taking
+    with database.transaction(ALL_WORKSPACES) as tx:
+        assert tx.scalar(text("SELECT taken_until[2] FROM rate_buckets")) > had
+
+
 async def test_who_waits_for_one_bucket_takes_nothing_of_the_others(database: Database) -> None:
     limits = limiter(database, tokens=1, app=3)
     await limits.take(USER, APP, max_wait_seconds=0)

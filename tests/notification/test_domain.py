@@ -47,6 +47,12 @@ def test_a_message_without_any_attribute_still_reads_well() -> None:
     assert draft.body == "TikTok shows the video.\nAccount: 00000000-0000-0000-0000-000000000003"
 
 
+def test_a_message_about_an_account_names_it() -> None:
+    paused = facts(type="hold.placed", post_id=None, account_id=UUID(int=3), attributes={"cause": "PAUSE"})
+    body = message_of(paused, {"platform": "tiktok", "handle": "emberfold.air"}).body
+    assert body.splitlines()[-1] == "Account: @emberfold.air, 00000000-0000-0000-0000-000000000003"
+
+
 @pytest.mark.parametrize(
     "type_",
     ["post.created", "delivery.claimed", "delivery.retrying", "delivery.held", "delivery.moved", "moon.landed"],

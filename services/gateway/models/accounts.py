@@ -19,7 +19,8 @@ class ConnectionStart(RequestModel):
 
     model_config = shown(examples.CONNECTION_START)
 
-    platform: PlatformWord
+    # Bulletin is the sandbox's own platform: it is taken where it is configured, and left out of the page.
+    platform: PlatformWord = Field(json_schema_extra={"enum": ["TIKTOK"]})
     redirect_uri: Text = Field(
         min_length=1,
         max_length=512,

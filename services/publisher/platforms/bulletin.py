@@ -46,8 +46,9 @@ def check(caption: str, media: Sequence[MediaFile]) -> list[Problem]:
         text = f"Bulletin takes up to {TEXT_CHARACTERS} characters. Shorten the text."
         problems.append(Problem("caption", "CAPTION_TOO_LONG", text))
     if media:
-        text = "Bulletin publishes a text alone. Make a post without media for it."
-        problems.append(Problem("media", "MEDIA_NOT_TAKEN", text))
+        problems.append(
+            Problem("media", "MEDIA_NOT_TAKEN", "Bulletin publishes a text alone. Make a post without media for it.")
+        )
     return problems
 
 

@@ -17,8 +17,9 @@ def upgrade() -> None:
         sa.Column("use_seconds", sa.Double, nullable=False),
         sa.Column("granted", sa.Integer, nullable=False),
         sa.Column("pause_end_time", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("returned", sa.BigInteger, nullable=False),
         sa.Column("taken_until", ARRAY(sa.DateTime(timezone=True)), nullable=False),
-        sa.Column("taken_counts", ARRAY(sa.Integer), nullable=False),
+        sa.Column("taken_totals", ARRAY(sa.BigInteger), nullable=False),
     )
     # Every take writes its row anew: room on the page, and a vacuum that comes before the dead rows are many.
     op.execute(
