@@ -425,7 +425,12 @@ async def test_r17_a_canceled_attempt_that_may_have_sent_is_uncertain_and_asked_
 ) -> None:
     scene = Scene.of(ledger, ScriptedPlatform(traits=traits))
     attempt = scene.attempt()
-    scene.platform.points.at = lambda name: running.cancel() if name == "after it is sent" else None  # type: ignore[method-assign]
+
+    def cancel_after_sending(name: str) -> None:
+        if name == "after it is sent":
+            running.cancel()
+
+    scene.platform.points.at = cancel_after_sending  # type: ignore[method-assign]
     running = asyncio.create_task(attempt.run())
     await running
     # The answer was there already with a handle that is asked about at once; else nobody heard it.
