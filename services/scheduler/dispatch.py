@@ -70,6 +70,10 @@ class Report:
     outcome: Outcome
 
 
+# How soon a suspect is looked at again while another one is being tried.
+_SUSPECT_WAIT_SECONDS = 1.0
+
+
 @dataclass(slots=True)
 class Turns:
     """Where a process stands in the turns of the workspaces. `crowded`: the last claim found all that it could take."""
@@ -91,7 +95,7 @@ def claim(
     """Hands out at most `batch` deliveries that are due, or whose lease ended, across workspaces; oldest due first."""
     if not hold_store.may_claim(tx):
         return []
-    picked = _pick(tx, turns, batch, lead_seconds)
+    picked = _pick(tx, turns, policy, holder, batch, lead_seconds)
     if not picked:
         return []
     now = store.database_time(tx)
@@ -103,8 +107,8 @@ def claim(
     return sorted(claimed, key=lambda each: each.due_time)
 
 
-def _pick(tx: Connection, turns: Turns, batch: int, lead_seconds: float) -> list[Picked]:
-    picked = dispatch_store.pick_expired(tx, batch)
+def _pick(tx: Connection, turns: Turns, policy: Policy, holder: str, batch: int, lead_seconds: float) -> list[Picked]:
+    picked = _one_suspect(tx, policy, holder, dispatch_store.pick_expired(tx, batch))
     room = batch - len(picked)
     if turns.crowded and room:
         # Whoever has much due does not keep the others waiting: first some of every workspace, then the oldest.
@@ -118,6 +122,23 @@ def _pick(tx: Connection, turns: Turns, batch: int, lead_seconds: float) -> list
         room -= len(due)
     turns.crowded = not room
     return picked
+
+
+def _one_suspect(tx: Connection, policy: Policy, holder: str, expired: Sequence[Picked]) -> list[Picked]:
+    """Without those that must wait for their turn.
+
+    A process that dies takes along everything that it holds, and only one of that may be the cause. So before anything
+    is set aside it is tried once more with no other suspect beside it: whoever is innocent gets through.
+    """
+    last_chance = policy.max_crashes - 2
+    suspects = [each for each in expired if each.delivery.crash_count == last_chance]
+    if not suspects:
+        return list(expired)
+    is_busy = dispatch_store.has_suspect(tx, holder, last_chance + 1)
+    waiting = {each.delivery.delivery_id for each in (suspects if is_busy else suspects[1:])}
+    if waiting:
+        dispatch_store.postpone(tx, list(waiting), _SUSPECT_WAIT_SECONDS)
+    return [each for each in expired if each.delivery.delivery_id not in waiting]
 
 
 def _fates(tx: Connection, picked: Sequence[Picked], policy: Policy, now: datetime) -> dict[UUID, Fate]:

@@ -82,6 +82,27 @@ def pick_expired(tx: Connection, batch: int) -> list[Picked]:
     return _with_posts(tx, tx.execute(_EXPIRED, {"batch": batch}).mappings().all(), expired=True)
 
 
+_IS_SUSPECTED = text(
+    "SELECT EXISTS (SELECT 1 FROM deliveries WHERE state = 'CLAIMED' AND holder = :holder"
+    " AND lease_expire_time > now() AND crash_count >= :crashes)"
+)
+
+
+def has_suspect(tx: Connection, holder: str, crashes: int) -> bool:
+    """Whether the process works on something whose handling has already ended so many processes."""
+    return bool(tx.execute(_IS_SUSPECTED, {"holder": holder, "crashes": crashes}).scalar_one())
+
+
+_POSTPONE = text(
+    "UPDATE deliveries SET lease_expire_time = now() + make_interval(secs => :seconds) WHERE delivery_id = ANY(:ids)"
+).bindparams(bindparam("ids", type_=_IDS))
+
+
+def postpone(tx: Connection, delivery_ids: Sequence[UUID], seconds: float) -> None:
+    """Expired claims that are not handed out yet: they are looked at again after so many seconds."""
+    tx.execute(_POSTPONE, {"ids": list(delivery_ids), "seconds": seconds})
+
+
 def pick_due(tx: Connection, batch: int, lead_seconds: float, but: Sequence[UUID] = ()) -> list[Picked]:
     """What is due within the lead, oldest first."""
     rows = tx.execute(_DUE, {"batch": batch, "lead": lead_seconds, "but": list(but)}).mappings().all()
