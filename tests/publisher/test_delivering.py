@@ -597,7 +597,7 @@ async def test_r35_what_was_due_before_the_restore_and_has_no_record_is_looked_f
 ) -> None:
     scene = Scene.of(ledger, ScriptedPlatform(traits=ONE_CALL))
     scene.platform.posts.append(("post-0", "Fries"))
-    scene.claim = dataclasses.replace(scene.claim, due_time=datetime.now(UTC) - timedelta(minutes=10))
+    scene.claim = dataclasses.replace(scene.claim, planned_time=datetime.now(UTC) - timedelta(minutes=10))
     scene.restore()
     await scene.deliver()
     assert scene.step == "UNCERTAIN"
@@ -610,7 +610,7 @@ async def test_r35_what_was_due_before_the_restore_and_has_no_record_is_looked_f
 @pytest.mark.parametrize("by_a_person", [True, False])
 async def test_r35_what_is_proven_not_to_be_out_goes_out_after_all(ledger: Ledger, by_a_person: bool) -> None:
     scene = Scene.of(ledger, ScriptedPlatform(traits=ONE_CALL))
-    scene.claim = dataclasses.replace(scene.claim, due_time=datetime.now(UTC) - timedelta(minutes=10))
+    scene.claim = dataclasses.replace(scene.claim, planned_time=datetime.now(UTC) - timedelta(minutes=10))
     scene.restore()
     await scene.deliver()
     if by_a_person:
