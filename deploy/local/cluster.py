@@ -50,7 +50,7 @@ def prepare(data_dir: Path, *, durable: bool) -> Cluster:
     interrupted is begun anew. `durable=False` skips flushing the new files to disk.
     Raises PostgresError.
     """
-    run_as = _user()
+    run_as = server_user()
     _check_reachable(data_dir.parent, run_as)
     programs = _wheel_folder() / "bin" if run_as is None else _public_copy(data_dir.parent) / "bin"
     password_file = data_dir.with_name(data_dir.name + ".password")
@@ -67,7 +67,8 @@ def prepare(data_dir: Path, *, durable: bool) -> Cluster:
     return cluster
 
 
-def _user() -> pwd.struct_passwd | None:
+def server_user() -> pwd.struct_passwd | None:
+    """Whom a server that we start runs as; None: as us. Raises PostgresError."""
     if os.geteuid() != 0:
         return None
     try:

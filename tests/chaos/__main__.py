@@ -1,8 +1,9 @@
 """`make chaos`: kills at every message and at random moments; build/chaos.json has the outcome.
 
-    make chaos                      the matrix of kill points, then seeds 1 to 1,000
+    make chaos                      the matrix of kill points, seeds 1 to 1,000, then the scenarios
     make chaos SEEDS="17 40-60"     these seeds only
     make chaos SEEDS=matrix         the matrix only
+    make chaos SEEDS=scenarios      the tests of this folder in their whole size only
 
 The exit status is 1 when anything was lost, doubled, reported wrongly or not told; each fault is printed with the
 post's story.
@@ -11,6 +12,8 @@ post's story.
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -19,6 +22,7 @@ from typing import Any
 from tests.chaos import matrix, seeds
 from tests.chaos.campaign import Campaign
 from tests.chaos.installation import installation
+from tests.chaos.sized import WHOLE_VARIABLE
 
 _OUTPUT = Path("build/chaos.json")
 _ALL_SEEDS = "1-1000"
@@ -43,8 +47,9 @@ def run_matrix() -> dict[str, Any]:
         return {"points": len(found), "did_not_come": missed, **_outcome(campaign)}
 
 
-def run_seeds(numbers: list[int]) -> dict[str, Any]:
-    """Kills at random moments."""
+def run_seeds(wish: str) -> dict[str, Any]:
+    """Kills at random moments: those that once found a fault, then those that are wished for."""
+    numbers = [*seeds.kept(), *seeds.numbers(wish)]
     with installation() as running:
         campaign = Campaign(running)
         for number in numbers:
@@ -53,6 +58,16 @@ def run_seeds(numbers: list[int]) -> dict[str, Any]:
             seeds.strike(running, campaign, planned)
         campaign.finish()
         return {"seeds": len(numbers), **_outcome(campaign)}
+
+
+def run_scenarios() -> dict[str, Any]:
+    """The tests beside this file, in their whole size."""
+    tests = subprocess.run(
+        [sys.executable, "-m", "pytest", "-s", "--durations=0", "--durations-min=1", str(Path(__file__).parent)],
+        env={**os.environ, WHOLE_VARIABLE: "whole"},
+        check=False,
+    )
+    return {"faults": {"scenarios": ["see above"]} if tests.returncode else {}}
 
 
 def _outcome(campaign: Campaign) -> dict[str, Any]:
@@ -66,7 +81,12 @@ def main(wish: str) -> int:
     results: dict[str, Any] = {}
     for name, is_wanted, work in (
         ("matrix", wish in ("", "matrix"), run_matrix),
-        ("seeds", wish != "matrix", lambda: run_seeds([*seeds.kept(), *seeds.numbers(wish or _ALL_SEEDS)])),
+        (
+            "seeds",
+            wish not in ("matrix", "scenarios"),
+            lambda: run_seeds([*seeds.kept(), *seeds.numbers(wish or _ALL_SEEDS)]),
+        ),
+        ("scenarios", wish in ("", "scenarios"), run_scenarios),
     ):
         if is_wanted:
             started = time.monotonic()

@@ -62,7 +62,7 @@ class Campaign:
             wrong = {record.planned: _wrong(record) for record in mine}
             if any(wrong.values()) and not is_over:
                 continue
-            self.states.update(record.state for record in mine)
+            self.states.update(f"{record.state} {record.delivery.get('hold_cause', '')}".strip() for record in mine)
             for record in mine:
                 if wrong[record.planned]:
                     told = "\n".join([*wrong[record.planned], checker.story(self.running, record)])

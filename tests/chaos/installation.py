@@ -122,7 +122,7 @@ class Installation:
 
         When the answer took so long that the time was over, the posts are for a later one.
         """
-        request = self._batch(handles, due, lateness)
+        request = self.batch(handles, due, lateness)
         for name in itertools.islice(itertools.cycle(self.replicas("scheduler")), 60):
             with self.scheduler(name) as scheduler:
                 try:
@@ -133,12 +133,13 @@ class Installation:
             if all(result.HasField("post") for result in answer.results):
                 return [_planned(result.post) for result in answer.results]
             assert {result.refusal.reason for result in answer.results} == {"SCHEDULE_TIME_IN_PAST"}, str(answer)
-            request = self._batch(handles, soon(1), lateness)
+            request = self.batch(handles, soon(1), lateness)
         raise AssertionError("no scheduler took the posts")
 
-    def _batch(
-        self, handles: Sequence[str], due: datetime, lateness: scheduler_pb2.Lateness | None
+    def batch(
+        self, handles: Sequence[str], due: datetime, lateness: scheduler_pb2.Lateness | None = None
     ) -> scheduler_pb2.BatchCreatePostsRequest:
+        """A request for a post for each handle."""
         return scheduler_pb2.BatchCreatePostsRequest(
             workspace_id=str(WORKSPACE),
             request_id=str(uuid.uuid4()),

@@ -48,7 +48,13 @@ def assert_all_is_well(running: Installation, posts: list[Planned], *, state: st
         assert [record.state, *checker.judge(record)] == [state], checker.story(running, record)
 
 
-@pytest.mark.parametrize("name", CRASH_POINTS)
+# The three that go wrong most easily are in every test run.
+_IN_EVERY_RUN = ("C3", "C6", "C10")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name.startswith(_IN_EVERY_RUN) else whole_only) for name in CRASH_POINTS]
+)
 def test_r1_the_publisher_killed_at_a_crash_point_publishes_once(running: Installation, name: str) -> None:
     done = threading.Event()
     running.wires.rule = matrix.kill_at(running, CRASH_POINTS[name], done)
@@ -75,6 +81,7 @@ def test_r1_c7_an_answer_that_could_not_be_stored_is_asked_for_again(running: In
     assert_all_is_well(running, posts)
 
 
+@whole_only
 def test_r1_c13_two_kills_in_a_row_the_second_during_recovery(running: Installation) -> None:
     kills = 0
 
@@ -93,14 +100,17 @@ def test_r1_c13_two_kills_in_a_row_the_second_during_recovery(running: Installat
     assert_all_is_well(running, posts)
 
 
+@pytest.mark.timeout(600)
 def test_r2_seeded_random_kills_with_a_platform_on_a_bad_day(running: Installation) -> None:
     campaign = Campaign(running)
-    for number in [*seeds.kept(), *range(1, sized(4, 30))]:
+    for number in [*seeds.kept(), *range(1, sized(3, 30))]:
         seeds.strike(running, campaign, seeds.plan(number))
     campaign.finish()
     assert campaign.faults == {}
 
 
+@whole_only
+@pytest.mark.timeout(300)
 def test_r3_a_third_of_the_publishing_calls_lose_their_answers(running: Installation) -> None:
     chance = random.Random(3)
 
@@ -109,11 +119,13 @@ def test_r3_a_third_of_the_publishing_calls_lose_their_answers(running: Installa
         return Reaction.CUT if is_lost else Reaction.PASS
 
     running.wires.rule = rule
-    posts = running.plan([*running.accounts] * sized(2, 20), soon(2))
+    posts = running.plan([*running.accounts] * 20, soon(2))
     checker.settle(running, posts, 120)
     assert_all_is_well(running, posts)
 
 
+@whole_only
+@pytest.mark.timeout(300)
 def test_r4_a_tenth_of_the_commits_lose_their_answers(running: Installation) -> None:
     chance = random.Random(4)
     lost = 0
@@ -126,7 +138,7 @@ def test_r4_a_tenth_of_the_commits_lose_their_answers(running: Installation) -> 
         return Reaction.PASS
 
     running.wires.rule = rule
-    posts = running.plan([*running.accounts] * sized(2, 20), soon(2))
+    posts = running.plan([*running.accounts] * 20, soon(2))
     checker.settle(running, posts, 120)
     assert lost > 0
     assert_all_is_well(running, posts)
