@@ -84,7 +84,7 @@ def main(wish: str) -> int:
         (
             "seeds",
             wish not in ("matrix", "scenarios"),
-            lambda: run_seeds([*seeds.kept(), *seeds.numbers(wish or _ALL_SEEDS)]),
+            lambda: run_seeds(wish or _ALL_SEEDS),
         ),
         ("scenarios", wish in ("", "scenarios"), run_scenarios),
     ):

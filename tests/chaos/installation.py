@@ -262,8 +262,13 @@ def installation(
     creators: int = 8,
     environment: Mapping[str, str] | None = None,
     own_environment: Mapping[str, Mapping[str, str]] | None = None,
+    sources: Mapping[str, Path] | None = None,
 ) -> Iterator[Installation]:
-    """Starts everything on a folder of its own and connects accounts. `own_environment` is for single processes."""
+    """Starts everything on a folder of its own and connects accounts.
+
+    `own_environment` is for single processes; `sources` are where the programs of single processes lie, others than
+    these here.
+    """
     folder = public_folder()
     told: list[str] = []
     try:
@@ -275,10 +280,9 @@ def installation(
             postgres = EmbeddedPostgres(folder / "postgresql")
             supervisor.start(postgres)
             supervisor.wait_ready(["postgresql"])
-            started = _Starter(
-                folder, supervisor, postgres, wires, {**_ENVIRONMENT, **(environment or {})}, own_environment or {}
-            )
-            running = started.start(schedulers, publishers, sandbox)
+            everywhere = {**_ENVIRONMENT, **(environment or {})}
+            starter = _Starter(folder, supervisor, postgres, wires, everywhere, own_environment or {}, sources or {})
+            running = starter.start(schedulers, publishers, sandbox)
             _furnish(running, creators)
             yield running
     except BaseException:
@@ -299,9 +303,10 @@ class _Starter:
         wires: Wires,
         environment: Mapping[str, str],
         own_environment: Mapping[str, Mapping[str, str]],
+        sources: Mapping[str, Path],
     ) -> None:
         self._folder, self._supervisor, self._postgres, self._wires = folder, supervisor, postgres, wires
-        self._own, self._secrets = own_environment, local_secrets(folder)
+        self._own, self._sources, self._secrets = own_environment, sources, local_secrets(folder)
         passed_on = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         self._common = {**passed_on, **environment, "REELROUTE_SERVICE_TOKEN": self._secrets.service_token}
         self._addresses: dict[str, str] = {}
@@ -387,9 +392,9 @@ class _Starter:
         return open_rpc_wire(self._wires, client, servers)
 
     def _child(self, name: str, arguments: list[str], environment: dict[str, str], ready: Callable[[], bool]) -> None:
-        log = self._folder / f"{name}.log"
+        log, place = self._folder / f"{name}.log", self._sources.get(name, ROOT)
         self._supervisor.start(
-            Child(name, [sys.executable, *arguments], environment, log, ready=ready, stop_timeout=25, cwd=ROOT)
+            Child(name, [sys.executable, *arguments], environment, log, ready=ready, stop_timeout=25, cwd=place)
         )
 
 

@@ -1,4 +1,6 @@
-"""R9, R32, R35: installations of a kind of their own: three schedulers, wrong clocks, a restored backup."""
+"""R9, R30, R32, R35: installations of a kind of their own: three schedulers, a publisher of the version before, wrong
+clocks, a restored backup.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,13 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from deploy.local.settings import ROOT
 from tests.chaos import checker
 from tests.chaos.installation import Installation, Planned, installation, soon
 from tests.chaos.sized import whole_only
@@ -46,6 +49,40 @@ def test_r9_a_thousand_posts_of_one_minute_with_three_schedulers_one_of_which_di
         print(f"R9: {len(late)} posts, late p50 {late[len(late) // 2]:.3f} s, p99 {late[-len(late) // 100]:.3f} s,"
               f" max {late[-1]:.3f} s, earliest {late[0]:+.3f} s")  # fmt: skip
         assert late[0] >= 0
+
+
+# The last state of the sources before the scheduler's RPCs of batches: its publisher knows none of them.
+_VERSION_BEFORE = "be595b6"
+
+
+@pytest.fixture
+def version_before(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "before"
+    git = ["git", "-C", str(ROOT), "worktree"]
+    made = subprocess.run([*git, "add", "--detach", str(folder), _VERSION_BEFORE], capture_output=True, check=False)
+    if made.returncode:
+        pytest.skip("needs the history of the sources, to run a publisher of the version before")
+    yield folder
+    subprocess.run([*git, "remove", "--force", str(folder)], check=True)
+
+
+@whole_only
+@pytest.mark.timeout(300)
+def test_r30_a_publisher_of_the_version_before_works_beside_the_new_one_until_it_is_replaced(
+    version_before: Path,
+) -> None:
+    with installation(sources={"publisher-2": version_before}, creators=6) as running:
+        posts: list[Planned] = []
+        for number in range(8):
+            due = soon(2)
+            posts += running.plan(running.creators, due)
+            sleep_until(due)
+            if number == 5:
+                running.send("publisher-2", signal.SIGTERM)
+        checker.settle(running, posts, 90)
+        assert_all_is_well(running, posts)
+        by = running.rows("SELECT DISTINCT split_part(holder, '/', 1) AS name FROM publisher.attempts")
+        assert {row["name"] for row in by} == {"publisher-1", "publisher-2"}
 
 
 @pytest.fixture

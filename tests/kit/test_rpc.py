@@ -169,7 +169,7 @@ def refused(channel: grpc.Channel) -> grpc.RpcError:
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: str(method.full_name))
-def test_every_method_wants_the_service_token_and_a_deadline(
+def test_r15_every_method_wants_the_service_token_and_a_deadline(
     bare_channel: grpc.Channel, method: MethodDescriptor
 ) -> None:
     for token in (None, "", SERVICE_TOKEN, f"Bearer {SERVICE_TOKEN}x", "Bearer "):
@@ -400,7 +400,7 @@ def _passed() -> bool:
     return False
 
 
-def test_a_call_without_a_time_out_is_never_made(channel: grpc.Channel) -> None:
+def test_r15_a_call_without_a_time_out_is_never_made(channel: grpc.Channel) -> None:
     with pytest.raises(ValueError, match="without a timeout"):
         scheduler_pb2_grpc.SchedulerServiceStub(channel).GetPost(pb.GetPostRequest())
 

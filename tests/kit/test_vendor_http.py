@@ -100,7 +100,7 @@ async def test_a_repeatable_call_is_tried_again_with_growing_jittered_waits(vend
     assert [record.outcome for record in caller.records] == ["unavailable", "unavailable", "ok"]
 
 
-async def test_no_call_is_made_more_than_three_times(vendor: FakeVendor, caller: Caller) -> None:
+async def test_r14_no_call_is_made_more_than_three_times(vendor: FakeVendor, caller: Caller) -> None:
     vendor.otherwise = BROKEN
     refusal = await caller.refusal()
     assert isinstance(refusal, VendorUnavailable)
@@ -114,7 +114,7 @@ async def test_a_call_that_is_not_marked_repeatable_is_made_once(vendor: FakeVen
     assert len(vendor.seen) == 1
 
 
-async def test_in_an_outage_retries_stay_below_a_tenth_of_the_calls(vendor: FakeVendor, caller: Caller) -> None:
+async def test_r14_in_an_outage_retries_stay_below_a_tenth_of_the_calls(vendor: FakeVendor, caller: Caller) -> None:
     vendor.otherwise = BROKEN
     async with caller.http() as http:
         for _ in range(200):
@@ -131,7 +131,7 @@ async def test_in_an_outage_retries_stay_below_a_tenth_of_the_calls(vendor: Fake
     ],
     ids=["seconds", "date"],
 )
-async def test_retry_after_is_waited_for_in_full(vendor: FakeVendor, caller: Caller, headers: dict[str, str]) -> None:
+async def test_r14_retry_after_is_waited_for_in_full(vendor: FakeVendor, caller: Caller, headers: dict[str, str]) -> None:
     vendor.then(answers({}, status=429, headers=headers), answers({"fine": 1}))
     await caller.call()
     assert caller.clock.slept == [7.125]  # and the jitter on top
@@ -201,7 +201,7 @@ async def test_silence_ends_with_the_callers_time(vendor: FakeVendor, caller: Ca
     assert time.monotonic() - begin < 5
 
 
-async def test_nothing_is_sent_for_a_caller_whose_time_is_over(vendor: FakeVendor, caller: Caller) -> None:
+async def test_r15_nothing_is_sent_for_a_caller_whose_time_is_over(vendor: FakeVendor, caller: Caller) -> None:
     refusal = await caller.refusal(timeout_seconds=0, **commit())
     assert isinstance(refusal, VendorUnavailable)
     assert not refusal.sent
