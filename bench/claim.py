@@ -31,11 +31,11 @@ _WARM_UP = 20
 _PER_POST = 10
 _CHUNK = 100_000
 
-# A post for ten deliveries: a text to ten accounts.
+# A post for ten deliveries: a text to ten accounts. Ids grow with time, as those that the services make.
 _POSTS = """
 INSERT INTO scheduler.posts (post_id, workspace_id, channel, caption, media, local_time, time_zone, fold,
     schedule_time, options, ref)
-SELECT md5('post' || n)::uuid, md5('workspace' || n %% 200)::uuid, 'air', repeat('x', 200), '[]',
+SELECT lpad(to_hex(n), 32, '0')::uuid, md5('workspace' || n %% 200)::uuid, 'air', repeat('x', 200), '[]',
     now()::timestamp, 'UTC', 0, now(), '{}', ''
 FROM generate_series(%(first)s, %(last)s) AS n
 """
@@ -43,7 +43,7 @@ FROM generate_series(%(first)s, %(last)s) AS n
 _WAITING = """
 INSERT INTO scheduler.deliveries (delivery_id, workspace_id, post_id, account_id, platform, channel, state,
     schedule_time, due_time)
-SELECT gen_random_uuid(), md5('workspace' || n %% 200)::uuid, md5('post' || n)::uuid,
+SELECT uuidv7(), md5('workspace' || n %% 200)::uuid, lpad(to_hex(n), 32, '0')::uuid,
     md5('account' || n %% 2000 || '/' || k)::uuid, 'TIKTOK', 'air', 'SCHEDULED', at, at
 FROM generate_series(%(first)s, %(last)s) AS n, generate_series(1, %(each)s) AS k,
     LATERAL (SELECT CASE WHEN k = 1 AND n <= %(due)s THEN now() - interval '1 minute' + n * interval '1 microsecond'
@@ -52,7 +52,7 @@ FROM generate_series(%(first)s, %(last)s) AS n, generate_series(1, %(each)s) AS 
 _OVER = """
 INSERT INTO scheduler.finished_deliveries (delivery_id, workspace_id, post_id, account_id, platform, state,
     schedule_time, due_time, attempt, failed_attempts, platform_post_id, url, visibility, publish_time)
-SELECT gen_random_uuid(), md5('workspace' || n %% 200)::uuid, md5('past' || n)::uuid,
+SELECT uuidv7(), md5('workspace' || n %% 200)::uuid, lpad(to_hex(n), 32, 'f')::uuid,
     md5('account' || n %% 2000 || '/' || k)::uuid, 'TIKTOK', 'PUBLISHED', at, at, 1, 0, n::text,
     'https://example.com/' || n, 'PUBLIC', at
 FROM generate_series(%(first)s, %(last)s) AS n, generate_series(1, %(each)s) AS k,

@@ -45,7 +45,7 @@ WITH account AS (
     SELECT account_id, workspace_id, row_number() OVER (ORDER BY account_id) - 1 AS number
     FROM publisher.accounts),
 job AS (
-    SELECT n, gen_random_uuid() AS post_id, account_id, workspace_id, to_timestamp(
+    SELECT n, uuidv7() AS post_id, account_id, workspace_id, to_timestamp(
         %(first)s::float8 + CASE WHEN %(rate)s::float8 > 0 THEN n / %(rate)s::float8 ELSE 0 END) AS due
     FROM generate_series(0, %(jobs)s - 1) AS n JOIN account ON account.number = n %% %(accounts)s),
 post AS (
@@ -54,7 +54,7 @@ post AS (
     SELECT post_id, workspace_id, 'bench', 'job ' || n, '[]', due AT TIME ZONE 'UTC', 'UTC', 0, due, '{}', '' FROM job)
 INSERT INTO scheduler.deliveries (delivery_id, workspace_id, post_id, account_id, platform, channel, state,
     schedule_time, due_time)
-SELECT gen_random_uuid(), workspace_id, post_id, account_id, 'bulletin', 'bench', 'SCHEDULED', due, due
+SELECT uuidv7(), workspace_id, post_id, account_id, 'bulletin', 'bench', 'SCHEDULED', due, due
 FROM job ORDER BY n
 """
 _RECORDED = """

@@ -165,10 +165,18 @@ class _Kind:
 
 # The activities that become messages. Any other type is kept and told to nobody.
 _KINDS = {
-    "delivery.published": _Kind(Severity.INFO, "Published on {platform} for {account}"),
-    "delivery.rejected": _Kind(Severity.PROBLEM, "{platform} rejected a post of {account}"),
-    "delivery.failed": _Kind(Severity.PROBLEM, "Not published on {platform}: a post of {account}"),
-    "delivery.delayed": _Kind(Severity.PROBLEM, "Delayed on {platform}: a post of {account}"),
+    "delivery.published": _Kind(
+        Severity.INFO, "Published on {platform} for {account}", "{count} posts were published", _FEED
+    ),
+    "delivery.rejected": _Kind(
+        Severity.PROBLEM, "{platform} rejected a post of {account}", "{count} posts were rejected", _FEED
+    ),
+    "delivery.failed": _Kind(
+        Severity.PROBLEM, "Not published on {platform}: a post of {account}", "Not published: {count} posts", _FEED
+    ),
+    "delivery.delayed": _Kind(
+        Severity.PROBLEM, "Delayed on {platform}: a post of {account}", "Delayed: {count} posts", _FEED
+    ),
     "delivery.missed": _Kind(
         Severity.PROBLEM,
         "Decide: a post of {account} missed its time on {platform}",

@@ -271,6 +271,10 @@ def _claim(message: pb.ClaimedDelivery) -> Claim:
         account_id=UUID(message.account_id),
         attempt=message.attempt,
         due_time=message.due_time.ToDatetime(tzinfo=UTC),
+        # A scheduler of the version before does not say it.
+        planned_time=(message.planned_time if message.HasField("planned_time") else message.due_time).ToDatetime(
+            tzinfo=UTC
+        ),
         caption=message.caption,
         media=tuple(MediaRef(media.media_asset_id, media.sha256, media.mime_type) for media in message.media),
         options={

@@ -23,6 +23,8 @@ class PublisherConfig(ServiceSettings):
     holder: str = socket.gethostname()
     # How many deliveries one process works on at once, those that wait for their time included.
     max_deliveries: int = Field(default=500, ge=1, le=500)
+    # How many of them move at once; the others wait for their time. More would have no turn while their grant holds.
+    max_moving: int = Field(default=200, ge=1, le=500)
     # How long a claim holds without being renewed, seconds. Longest wait after a crash before the work goes on.
     lease_seconds: float = Field(default=30, ge=5, le=600)
     # How long before its due time a delivery is claimed, checked and uploaded as far as possible, seconds.

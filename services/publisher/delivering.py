@@ -76,6 +76,11 @@ _SENDS = 3
 # Media of so many deliveries are uploaded and fetched ahead of time at once.
 _STAGED_AT_ONCE = 16
 
+_NOT_CONFIGURED = Failure(
+    FailureKind.TRANSIENT,
+    "PLATFORM_NOT_CONFIGURED",
+    "This publisher has no address of the account's platform. Set it again, or disconnect the account.",
+)
 _ENDED = Failure(
     FailureKind.TRANSIENT,
     "UPLOAD_INTERRUPTED",
@@ -131,6 +136,11 @@ class Attempt:
     def claim(self) -> Claim:
         """What it works on."""
         return self._held.claim
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has nothing to do before its time."""
+        return self._held.waits
 
     async def run(self) -> None:
         """Works on the claim until the platform has it, or the attempt has failed.
@@ -205,6 +215,8 @@ class Attempt:
         self._held.at("reading the account")
         try:
             account, tokens = await self._deliverer.accounts.of(self._state)
+            if account.platform not in self._deliverer.adapters:
+                raise AttemptFailed(_NOT_CONFIGURED)
         except AttemptFailed as gone:
             if action is Next.PREPARE or action is Next.SEND:
                 raise
@@ -240,8 +252,6 @@ class Attempt:
                 message = ""  # it is recorded
         if adapter.traits.has_handle and asyncio.get_running_loop().time() < self._held.due_at:
             await self._stage(adapter, work)
-        await self._wait_until(self._held.due_at - _AUTHORIZE_AHEAD_SECONDS)
-        self._deliverer.incidents.check(work.account.platform)
         await self._send(adapter, work, message, in_doubt=False)
 
     async def _stage(self, adapter: Adapter, work: Work) -> None:
@@ -305,6 +315,9 @@ class Attempt:
     async def _send_once(self, adapter: Adapter, work: Work, message: str) -> Taken:
         held = self._held
         while True:
+            # Whoever asks sooner does not get it: what waits can still be canceled, changed or paused.
+            await self._wait_until(held.due_at - _AUTHORIZE_AHEAD_SECONDS)
+            self._deliverer.incidents.check(work.account.platform)
             if not held.has_grant:
                 held.at("waiting for the permission to publish")
                 await self._deliverer.leases.authorize(held)
@@ -312,6 +325,8 @@ class Attempt:
                 text = _sending(self._state, self.claim, message)
                 await self._store(self._ledger.committing(self._state, self.claim, text))
             await self._wait_until(held.due_at)
+            if not held.has_grant:
+                continue
             held.at(f"publishing on {work.account.platform.value.capitalize()}")
             handle = _handle(self._state) if adapter.traits.has_handle else None
             try:
@@ -333,7 +348,7 @@ class Attempt:
             cause = "An earlier attempt broke off while it was published."
             if not may_send:
                 cause = "The records were restored from a backup."
-                due = self.claim.due_time
+                due = self.claim.planned_time
                 self._publication = dataclasses.replace(self._state, commit_time=self._state.commit_time or due)
             await self._uncertain(adapter, cause)
             return

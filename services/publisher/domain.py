@@ -144,6 +144,8 @@ class Claim:
     media: tuple[MediaRef, ...]
     options: dict[str, Options]
     etag: str
+    # The post's own instant, whatever was decided since.
+    planned_time: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +307,7 @@ def opened(claim: Claim, epoch: Epoch, publication_id: UUID) -> Publication:
 
     What was due before the present epoch began belongs to the one before it: its records may be lost.
     """
-    is_older = epoch.number > 1 and claim.due_time < epoch.begin_time
+    is_older = epoch.number > 1 and claim.planned_time < epoch.begin_time
     return Publication(
         publication_id=publication_id,
         workspace_id=claim.workspace_id,

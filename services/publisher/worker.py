@@ -168,7 +168,7 @@ class Worker:
     async def _claim_again_and_again(self, scheduler: SchedulerClient, deliverer: Deliverer) -> None:
         running: dict[asyncio.Task[None], Attempt] = {}
         # Small claims cost as much as large ones: while many deliveries are in work, a few places are waited for.
-        most, least = self._config.max_deliveries, max(1, self._config.max_deliveries // 5)
+        most, least = self._config.max_deliveries, max(1, self._config.max_moving // 3)
         freed = asyncio.Event()
 
         def ended(task: asyncio.Task[None]) -> None:
@@ -176,8 +176,12 @@ class Worker:
             IN_WORK.dec()
             freed.set()
 
-        async def room() -> None:
-            while most - len(running) < least and not self._stopping.is_set():
+        def room() -> int:
+            moving = sum(not attempt.waits for attempt in running.values())
+            return min(most - len(running), self._config.max_moving - moving)
+
+        async def enough_room() -> None:
+            while room() < least and not self._stopping.is_set():
                 freed.clear()
                 await _first(freed, self._stopping)
 
@@ -185,10 +189,11 @@ class Worker:
         while not self._stopping.is_set():
             # Not for ever: what is in work may take long.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(room(), _ROOM_SECONDS)
-            if len(running) == most:
+                await asyncio.wait_for(enough_room(), _ROOM_SECONDS)
+            wanted = room()
+            if wanted <= 0:
                 continue
-            claiming = asyncio.create_task(scheduler.claim(most - len(running)))
+            claiming = asyncio.create_task(scheduler.claim(wanted))
             stopped = asyncio.create_task(self._stopping.wait())
             await asyncio.wait({claiming, stopped}, return_when=asyncio.FIRST_COMPLETED)
             stopped.cancel()

@@ -189,6 +189,7 @@ def _claimed(picked: Picked, leased: dispatch_store.Leased) -> Claimed:
         options=post["options"],
         etag=f"r{post['revision']}",
         authorized=leased.authorized,
+        planned_time=post["schedule_time"],
     )
 
 

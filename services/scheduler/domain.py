@@ -251,6 +251,7 @@ class Claimed:
     options: dict[str, dict[str, str | int | bool]]
     etag: str
     authorized: bool
+    planned_time: datetime
 
 
 @dataclass(frozen=True, slots=True)

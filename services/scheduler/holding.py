@@ -53,13 +53,13 @@ def begin_lift(tx: Connection, hold: Hold, action: DueAction | None) -> int:
     kept = hold_store.count_held(tx, [hold.hold_id]).get(hold.hold_id, 0)
     if kept and action is None:
         raise DueActionRequired(
-            f"{kept} deliveries became due meanwhile. Say what becomes of them: by their lateness rule (BY_RULE),"
+            f"{_became_due(kept)} meanwhile. Say what becomes of them: by their lateness rule (BY_RULE),"
             " publish all of them (PUBLISH), move each to its next slot (NEXT_SLOT), ask for each (ASK), or drop them"
             " (DROP).",
             metadata={"held_deliveries": str(kept)},
         )
     hold_store.begin_lift(tx, hold.hold_id, action or DueAction.BY_RULE)
-    text = f"{_subject(hold)} no longer; {kept} deliveries became due meanwhile."
+    text = f"{_subject(hold)} no longer. {_became_due(kept)} meanwhile."
     _tell(tx, hold, "hold.lifted", text, store.database_time(tx), held_deliveries=str(kept))
     return kept
 
@@ -114,6 +114,10 @@ def _release(
     rules = dispatch.rules_of(tx, kept, policy)
     fates = [(each, deciding.released(each, action, rules[each.delivery_id], pace)) for each in kept]
     dispatch.move(tx, fates, now)
+
+
+def _became_due(count: int) -> str:
+    return f"{count or 'No'} {'delivery' if count == 1 else 'deliveries'} became due"
 
 
 def _subject(hold: Hold) -> str:

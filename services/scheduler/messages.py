@@ -215,6 +215,7 @@ def claimed_to(claimed: domain.Claimed) -> pb.ClaimedDelivery:
         options=options_to(claimed.options),
         post_etag=claimed.etag,
         authorized=claimed.authorized,
+        planned_time=to_timestamp(claimed.planned_time),
     )
 
 

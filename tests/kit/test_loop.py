@@ -79,3 +79,20 @@ def test_stop_lets_the_present_round_finish() -> None:
 
 def test_a_loop_that_never_began_stops() -> None:
     assert Loop("test", lambda: False, LONG_SECONDS).stop(1)
+
+
+def test_a_loop_that_drains_goes_on_after_its_end_while_there_is_more_and_not_for_ever() -> None:
+    begun, rounds = threading.Event(), iter([False, True, True, False])
+
+    def run_once() -> bool:
+        begun.set()
+        return next(rounds)
+
+    loop = Loop("drains", run_once, interval_seconds=60, drain_seconds=5)
+    loop.start()
+    assert begun.wait(5)
+    assert loop.stop(5)
+    assert list(rounds) == []
+    endless = Loop("endless", lambda: True, interval_seconds=60, drain_seconds=0.1)
+    endless.start()
+    assert endless.stop(5)

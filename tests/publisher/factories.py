@@ -46,6 +46,7 @@ def a_claim(**changes: Any) -> Claim:
         account_id=uuid4(),
         attempt=1,
         due_time=datetime.now(UTC),
+        planned_time=datetime.now(UTC),
         caption="Fries",
         media=(MediaRef(str(uuid4()), "0" * 64, "video/mp4"),),
         options={"tiktok": {"privacy_level": "PUBLIC_TO_EVERYONE"}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import time
 import uuid
@@ -15,12 +16,20 @@ from reelroute.publisher.v1 import publisher_pb2 as pb
 from reelroute.publisher.v1 import publisher_pb2_grpc
 from sqlalchemy import text
 
+from kit.db import ALL_WORKSPACES
 from kit.rpc_status import from_rpc_error
-from services.publisher import account_store
-from services.publisher.domain import Step
-from tests.publisher.factories import a_claim, at_step
-from tests.publisher.stage import CALLBACK, CREATOR, OTHER_WORKSPACE, SMALL, WORKSPACE, Stage, until
-from tests.publisher.test_store import PUBLIC
+from services.publisher import account_store, incident_store
+from services.publisher.domain import Platform, Step
+from services.publisher.platforms.base import Taken
+from tests.publisher.factories import (
+    OTHER_WORKSPACE,
+    PUBLIC,
+    WORKSPACE,
+    a_claim,
+    at_step,
+)
+from tests.publisher.rows import outcomes
+from tests.publisher.stage import CALLBACK, CREATOR, SMALL, Stage, until
 
 Stub = publisher_pb2_grpc.PublisherServiceStub
 VIDEO = pb.MediaFacts(
@@ -72,6 +81,8 @@ def test_an_account_is_connected_listed_and_told_without_showing_a_token(stage: 
         assert tokens.access_token not in shown
         assert tokens.refresh_token not in shown
     until(lambda: "account.connected" in stage.feed.kinds(account_id=account.account_id) or None)
+    # Whatever waited for the account goes on.
+    until(lambda: [hold.target for hold in stage.scheduler.lifted] == [account.account_id] or None)
 
 
 def test_connecting_the_same_account_again_keeps_its_id(stage: Stage, api: Stub) -> None:
@@ -137,7 +148,7 @@ def test_while_the_worker_is_not_running_a_connection_is_refused_for_now(stage: 
 
 def test_s2_what_belongs_to_another_workspace_looks_as_if_it_were_not_there(stage: Stage, api: Stub) -> None:
     claim = a_claim(account_id=stage.account.account_id)
-    at_step(stage.ledger, claim, Step.HANDLE)
+    asyncio.run(at_step(stage.ledger, claim, Step.HANDLE))
     not_found = grpc.StatusCode.NOT_FOUND
     for workspace, account_id, delivery_id in (
         (OTHER_WORKSPACE, stage.account.account_id, claim.delivery_id),
@@ -198,7 +209,7 @@ def test_a_lost_account_may_be_planned_for_and_says_what_is_wrong(stage: Stage, 
 
 def test_r36_a_publication_shows_its_attempts_steps_and_evidence_but_no_credential(stage: Stage, api: Stub) -> None:
     claim = a_claim(account_id=stage.account.account_id)
-    at_step(stage.ledger, claim, Step.COMMITTING)
+    asyncio.run(at_step(stage.ledger, claim, Step.COMMITTING))
     request = pb.GetPublicationRequest(workspace_id=str(WORKSPACE), delivery_id=str(claim.delivery_id))
     running = api.GetPublication(request, timeout=5).publication
     assert running.step == pb.PUBLICATION_STEP_COMMITTING
@@ -206,16 +217,19 @@ def test_r36_a_publication_shows_its_attempts_steps_and_evidence_but_no_credenti
     assert (attempt.attempt, attempt.holder, attempt.outcome, attempt.HasField("end_time")) == (1, "test/1", "", False)
     assert [entry.step for entry in attempt.entries] == [1, 2, 3, 4]
     assert "upload-secret" not in str(running)
-    publication = stage.ledger.open(dataclasses.replace(claim, attempt=2))[0]
-    stage.ledger.accepted(publication)
-    stage.ledger.published(stage.ledger.take_checks(10, 60)[0], PUBLIC)
+
+    async def publish() -> None:
+        publication, _ = await stage.ledger.open(dataclasses.replace(claim, attempt=2))
+        await stage.ledger.taken(publication, Taken(verdict=PUBLIC), watch=False)
+
+    asyncio.run(publish())
     over = api.GetPublication(request, timeout=5).publication
     assert (over.step, over.platform_post_id, over.url) == (
         pb.PUBLICATION_STEP_PUBLISHED,
         PUBLIC.platform_post_id,
         PUBLIC.url,
     )
-    assert [(attempt.attempt, attempt.outcome) for attempt in over.attempts] == [(1, ""), (2, "accepted")]
+    assert [(attempt.attempt, attempt.outcome) for attempt in over.attempts] == [(1, "lost"), (2, "published")]
 
 
 def test_r35_each_call_begins_another_publish_epoch(api: Stub) -> None:
@@ -223,3 +237,71 @@ def test_r35_each_call_begins_another_publish_epoch(api: Stub) -> None:
     first, second = (api.BeginPublishEpoch(request, timeout=5) for _ in range(2))
     assert (first.publish_epoch, second.publish_epoch) == (2, 3)
     assert second.begin_time.ToDatetime() > first.begin_time.ToDatetime()
+
+
+def uncertain(stage: Stage, **options: str) -> uuid.UUID:
+    """A delivery whose outcome nobody can know."""
+    claim = a_claim(account_id=stage.account.account_id, options={"tiktok": options})
+
+    async def doubt() -> None:
+        publication = await at_step(stage.ledger, claim, Step.COMMITTING)
+        await stage.ledger.uncertain(publication, "No answer came.", needs_person=True)
+
+    asyncio.run(doubt())
+    return claim.delivery_id
+
+
+def settle(delivery_id: uuid.UUID, *, is_published: bool, url: str = "", workspace: uuid.UUID = WORKSPACE) -> Any:
+    return pb.SettlePublicationRequest(
+        workspace_id=str(workspace), delivery_id=str(delivery_id), is_published=is_published, url=url
+    )
+
+
+def test_a_person_settles_an_uncertain_publication_and_may_say_it_twice(stage: Stage, api: Stub) -> None:
+    stage.relay.stop(5)
+    there, not_there = uncertain(stage), uncertain(stage)
+    for _ in range(2):
+        found = api.SettlePublication(settle(there, is_published=True, url="https://t.example/1"), timeout=5)
+        assert (found.publication.step, found.publication.url, found.publication.needs_person) == (
+            pb.PUBLICATION_STEP_PUBLISHED,
+            "https://t.example/1",
+            False,
+        )
+        gone = api.SettlePublication(settle(not_there, is_published=False), timeout=5)
+        assert gone.publication.step == pb.PUBLICATION_STEP_OPENED
+    assert outcomes(stage.database) == [("uncertain", 1), ("uncertain", 1), ("published", 1), ("TRANSIENT", 1)]
+
+
+def test_what_a_person_found_is_told_as_private_when_its_author_chose_that(stage: Stage, api: Stub) -> None:
+    delivery_id = uncertain(stage, privacy_level="SELF_ONLY")
+    api.SettlePublication(settle(delivery_id, is_published=True), timeout=5)
+    with stage.database.transaction(ALL_WORKSPACES) as tx:
+        assert tx.execute(text("SELECT visibility FROM publications")).scalar_one() == "PRIVATE"
+
+
+def test_only_what_is_uncertain_and_ones_own_can_be_settled(stage: Stage, api: Stub) -> None:
+    claim = a_claim(account_id=stage.account.account_id)
+    asyncio.run(at_step(stage.ledger, claim, Step.ACCEPTED))
+    for is_published in (True, False):
+        assert refusal(api.SettlePublication, settle(claim.delivery_id, is_published=is_published)) == (
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "PUBLICATION_NOT_UNCERTAIN",
+        )
+        foreign = settle(uncertain(stage), is_published=is_published, workspace=OTHER_WORKSPACE)
+        assert refusal(api.SettlePublication, foreign) == (grpc.StatusCode.NOT_FOUND, "PUBLICATION_NOT_FOUND")
+
+
+def test_incidents_are_listed_newest_first_in_pages(stage: Stage, api: Stub) -> None:
+    for number in range(3):
+        with stage.database.transaction(ALL_WORKSPACES) as tx:
+            incident = incident_store.open_incident(tx, Platform.TIKTOK, f"Fault {number}.", timedelta(hours=1))
+            assert incident is not None
+            if number < 2:
+                assert incident_store.close_incident(tx, incident)
+    page = api.ListIncidents(pb.ListIncidentsRequest(page_size=2), timeout=5)
+    rest = api.ListIncidents(pb.ListIncidentsRequest(page_size=2, page_token=page.next_page_token), timeout=5)
+    found = [*page.incidents, *rest.incidents]
+    assert [incident.cause for incident in found] == ["Fault 2.", "Fault 1.", "Fault 0."]
+    assert [incident.HasField("end_time") for incident in found] == [False, True, True]
+    assert [incident.HasField("next_probe_time") for incident in found] == [True, False, False]
+    assert (len(page.incidents), rest.next_page_token) == (2, "")

@@ -425,7 +425,12 @@ async def test_r17_a_canceled_attempt_that_may_have_sent_is_uncertain_and_asked_
 ) -> None:
     scene = Scene.of(ledger, ScriptedPlatform(traits=traits))
     attempt = scene.attempt()
-    scene.platform.points.at = lambda name: running.cancel() if name == "after it is sent" else None  # type: ignore[method-assign]
+
+    def cancel_after_sending(name: str) -> None:
+        if name == "after it is sent":
+            running.cancel()
+
+    scene.platform.points.at = cancel_after_sending  # type: ignore[method-assign]
     running = asyncio.create_task(attempt.run())
     await running
     # The answer was there already with a handle that is asked about at once; else nobody heard it.
@@ -592,7 +597,7 @@ async def test_r35_what_was_due_before_the_restore_and_has_no_record_is_looked_f
 ) -> None:
     scene = Scene.of(ledger, ScriptedPlatform(traits=ONE_CALL))
     scene.platform.posts.append(("post-0", "Fries"))
-    scene.claim = dataclasses.replace(scene.claim, due_time=datetime.now(UTC) - timedelta(minutes=10))
+    scene.claim = dataclasses.replace(scene.claim, planned_time=datetime.now(UTC) - timedelta(minutes=10))
     scene.restore()
     await scene.deliver()
     assert scene.step == "UNCERTAIN"
@@ -605,7 +610,7 @@ async def test_r35_what_was_due_before_the_restore_and_has_no_record_is_looked_f
 @pytest.mark.parametrize("by_a_person", [True, False])
 async def test_r35_what_is_proven_not_to_be_out_goes_out_after_all(ledger: Ledger, by_a_person: bool) -> None:
     scene = Scene.of(ledger, ScriptedPlatform(traits=ONE_CALL))
-    scene.claim = dataclasses.replace(scene.claim, due_time=datetime.now(UTC) - timedelta(minutes=10))
+    scene.claim = dataclasses.replace(scene.claim, planned_time=datetime.now(UTC) - timedelta(minutes=10))
     scene.restore()
     await scene.deliver()
     if by_a_person:

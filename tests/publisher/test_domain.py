@@ -42,14 +42,14 @@ def test_r35_what_began_in_an_older_epoch_is_never_sent(step: Step) -> None:
 
 
 def test_r35_what_was_due_before_the_epoch_and_has_no_record_is_only_asked_about() -> None:
-    before = a_claim(due_time=SECOND_EPOCH.begin_time - timedelta(seconds=1))
-    since = a_claim(due_time=SECOND_EPOCH.begin_time)
+    before = a_claim(planned_time=SECOND_EPOCH.begin_time - timedelta(seconds=1))
+    since = a_claim(planned_time=SECOND_EPOCH.begin_time)
     assert next_action(opened(before, SECOND_EPOCH, uuid4()), before, SECOND_EPOCH, NOW) is Next.ASK_ONLY
     assert next_action(opened(since, SECOND_EPOCH, uuid4()), since, SECOND_EPOCH, NOW) is Next.PREPARE
 
 
 def test_the_first_epoch_restricts_nothing() -> None:
-    long_due = a_claim(due_time=FIRST_EPOCH.begin_time - timedelta(days=1))
+    long_due = a_claim(planned_time=FIRST_EPOCH.begin_time - timedelta(days=1))
     assert next_action(opened(long_due, FIRST_EPOCH, uuid4()), long_due, FIRST_EPOCH, NOW) is Next.PREPARE
 
 

@@ -1,0 +1,161 @@
+"""Leases and grants over a real port: asked for together, waited for while the scheduler is away, and lost at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from pydantic import SecretStr
+from reelroute.scheduler.v1 import scheduler_pb2_grpc
+
+from kit import rpc, rpc_server
+from services.publisher.claims import GRANT_SECONDS, Held, SchedulerClient
+from services.publisher.config import PublisherConfig
+from services.publisher.domain import Fenced, GrantStale, Withdrawn
+from tests.publisher.factories import WORKSPACE
+from tests.publisher.fake_scheduler import FakeScheduler
+from tests.publisher.stage import serving
+from tests.services import SERVICE_TOKEN
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def scheduler() -> Iterator[FakeScheduler]:
+    fake = FakeScheduler()  # type: ignore[abstract]  # the other RPCs are not called
+    yield fake
+    fake.close()
+
+
+@contextlib.asynccontextmanager
+async def client_of(address: str) -> AsyncIterator[SchedulerClient]:
+    config = PublisherConfig(
+        database_url=SecretStr("postgresql://nobody"), service_token=SecretStr(SERVICE_TOKEN),
+        master_key=SecretStr("x"), lease_seconds=5, claim_wait_seconds=1, lead_seconds=30, holder="test",
+    )  # fmt: skip
+    async with rpc.aio_channel(address) as channel:
+        yield SchedulerClient(config, scheduler_pb2_grpc.SchedulerServiceStub(channel), SERVICE_TOKEN)
+
+
+@pytest.fixture
+async def client(scheduler: FakeScheduler) -> AsyncIterator[SchedulerClient]:
+    with serving((scheduler_pb2_grpc.add_SchedulerServiceServicer_to_server, scheduler)) as address:
+        async with client_of(address) as opened:
+            yield opened
+
+
+async def claimed(
+    scheduler: FakeScheduler, client: SchedulerClient, count: int = 1, in_seconds: float = 0
+) -> list[Held]:
+    for _ in range(count):
+        scheduler.plan(in_seconds, workspace_id=str(WORKSPACE), account_id=str(WORKSPACE), caption="Fries")
+    held = await client.claim(500)
+    assert len(held) == count
+    return held
+
+
+async def test_a_claim_of_what_is_due_is_its_own_grant_and_one_ahead_of_time_has_none(
+    scheduler: FakeScheduler, client: SchedulerClient
+) -> None:
+    (due,) = await claimed(scheduler, client)
+    (ahead,) = await claimed(scheduler, client, in_seconds=20)
+    due.check_last_moment()
+    with pytest.raises(GrantStale):
+        ahead.check_last_moment()
+    await client.authorize(ahead)
+    ahead.check_last_moment()
+
+
+async def test_r5_a_grant_ends_before_its_half_second_and_a_lease_before_the_databases(
+    scheduler: FakeScheduler, client: SchedulerClient
+) -> None:
+    (held,) = await claimed(scheduler, client)
+    assert held.granted_at is not None
+    assert held.lease_end < held.granted_at + 5
+    held.granted_at -= GRANT_SECONDS + 0.01
+    with pytest.raises(GrantStale):
+        held.check_last_moment()
+    held.lease_end = asyncio.get_running_loop().time()
+    with pytest.raises(Fenced):
+        held.check_last_moment()
+
+
+async def test_grants_that_are_asked_for_together_travel_together_and_each_has_its_own_answer(
+    scheduler: FakeScheduler, client: SchedulerClient
+) -> None:
+    held = await claimed(scheduler, client, 20)
+    lost, taken_back = held[3], held[7]
+    scheduler.deliveries[str(lost.claim.delivery_id)].attempt += 1
+    found = await asyncio.gather(*(client.authorize(each) for each in held[:7]), return_exceptions=True)
+    assert [type(each) for each in found] == [type(None)] * 3 + [Fenced] + [type(None)] * 3
+    scheduler.paused = True
+    with pytest.raises(Withdrawn):
+        await client.authorize(taken_back)
+    assert scheduler.deliveries[str(taken_back.claim.delivery_id)].state == "HELD"
+
+
+async def test_a_lost_lease_ends_what_is_done_under_it_at_the_next_renewal(
+    scheduler: FakeScheduler, client: SchedulerClient
+) -> None:
+    lost, kept = await claimed(scheduler, client, 2)
+    ended = asyncio.Event()
+
+    async def work() -> str:
+        try:
+            async with client.kept(lost):
+                await asyncio.sleep(60)
+        except Fenced:
+            # The task goes on: it is not canceled.
+            await asyncio.sleep(0)
+            ended.set()
+            return "fenced"
+        return "done"
+
+    working, keeping = asyncio.create_task(work()), asyncio.create_task(client.keep())
+    before = kept.lease_end
+    async with client.kept(kept):
+        scheduler.deliveries[str(lost.claim.delivery_id)].attempt += 1
+        assert await working == "fenced"
+        assert kept.lease_end > before
+    keeping.cancel()
+    await asyncio.wait({keeping})
+
+
+async def test_a_scheduler_that_comes_back_within_the_lease_is_waited_for(scheduler: FakeScheduler) -> None:
+    server = rpc_server.build_server(SERVICE_TOKEN, threads=4)
+    scheduler_pb2_grpc.add_SchedulerServiceServicer_to_server(scheduler, server)
+    port = rpc_server.listen(server, "127.0.0.1:0")
+    server.start()
+    async with client_of(f"127.0.0.1:{port}") as client:
+        (held,) = await claimed(scheduler, client, in_seconds=20)
+        await asyncio.to_thread(server.stop(0).wait, 5)
+        asking = asyncio.create_task(client.authorize(held))
+        await asyncio.sleep(0.3)
+        assert not asking.done()
+        again = rpc_server.build_server(SERVICE_TOKEN, threads=4)
+        scheduler_pb2_grpc.add_SchedulerServiceServicer_to_server(scheduler, again)
+        rpc_server.listen(again, f"127.0.0.1:{port}")
+        again.start()
+        await asking
+        # Its half second counts from when it was asked for, so it may be over by now: then it is asked for again.
+        await client.authorize(held)
+        held.check_last_moment()
+        again.stop(0).wait(5)
+
+
+async def test_a_scheduler_that_stays_away_ends_the_attempt_with_its_lease(scheduler: FakeScheduler) -> None:
+    with serving((scheduler_pb2_grpc.add_SchedulerServiceServicer_to_server, scheduler)) as address:
+        async with client_of(address) as client:
+            (held,) = await claimed(scheduler, client, in_seconds=20)
+    async with client_of(address) as client:
+        held.lease_end = asyncio.get_running_loop().time() + 1
+        with pytest.raises(Fenced):
+            await client.authorize(held)
+
+
+async def test_r17_what_is_given_back_is_due_again(scheduler: FakeScheduler, client: SchedulerClient) -> None:
+    held = await claimed(scheduler, client, 3)
+    await client.release(each.claim for each in held)
+    assert {planned.state for planned in scheduler.deliveries.values()} == {"SCHEDULED"}
