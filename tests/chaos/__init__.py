@@ -1,4 +1,4 @@
-"""A whole installation, broken on purpose: short forms in every test run, the whole with `make chaos`; docs/chaos.md."""
+"""A whole installation, broken on purpose: in short in every test run, whole with `make chaos`; see docs/chaos.md."""
 
 import os
 
