@@ -105,7 +105,7 @@ class Writer:
             # In a context of its own: it works for all, and its log lines are not those of whoever came first.
             self._running = asyncio.create_task(self._run(), context=contextvars.Context())
         # Whoever waits may be canceled; what was asked for is committed all the same.
-        result = await asyncio.shield(future)
+        result = await future
         if isinstance(result, BaseException):
             raise result
         return result
@@ -115,7 +115,8 @@ class Writer:
             batch, self._waiting = self._waiting[:_LARGEST_BATCH], self._waiting[_LARGEST_BATCH:]
             results = await self._settle([request for request, _ in batch])
             for (_, future), result in zip(batch, results, strict=True):
-                future.set_result(result)
+                if not future.done():
+                    future.set_result(result)
         self._running = None
 
     async def finish(self) -> None:
