@@ -37,6 +37,7 @@ BATCH = Histogram(
     "reelroute_ledger_batch_writes", "Writes in one commit of the ledger.", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500)
 )
 _LARGEST_BATCH = 500
+_SOON_SECONDS = 1.0
 # While the database is away; twelve seconds in all, less than a lease.
 _WAITS_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0)
 
@@ -241,7 +242,8 @@ class Writer:
                 ),
             ],
         )
-        if any(write.check_in_seconds is not None for write in done):
+        # What is asked about later than the observers' next look need not wake them.
+        if any(write.check_in_seconds is not None and write.check_in_seconds < _SOON_SECONDS for write in done):
             notify(tx, store.CHECKS_CHANNEL)
 
 
