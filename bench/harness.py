@@ -20,6 +20,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg2
 
 from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.processes import setpriv_path
 from deploy.local.settings import ROOT
 
 OUTPUT = ROOT / "build" / "bench"
@@ -76,9 +77,12 @@ class Processes:
         self, name: str, argv: Sequence[str], environment: Mapping[str, str] | None = None, *, talks: bool = False
     ) -> None:
         """Starts a program. With `talks` its standard output is for words to us; else that goes to its log too."""
+        # As `make run` does: a killed benchmark leaves nothing running.
+        setpriv = setpriv_path()
+        prefix = [setpriv, "--pdeathsig", "KILL"] if setpriv else []
         with (self._logs / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
-                argv,
+                [*prefix, *argv],
                 cwd=ROOT,
                 env={**os.environ, **(environment or {})},
                 stdin=subprocess.PIPE,

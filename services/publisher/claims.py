@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import contextvars
 import os
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta
@@ -38,7 +39,7 @@ _PER_CALL = 2000
 
 @dataclass(slots=True, eq=False)
 class Held:
-    """A claim that this process holds. Times are the event loop's; `granted_at` is when a grant was asked for."""
+    """A claim that this process holds. Times are of `time.monotonic()`; `granted_at` is when a grant was asked for."""
 
     claim: Claim
     due_at: float
@@ -53,14 +54,14 @@ class Held:
     def at(self, busy_with: str, *, waits: bool = False) -> None:
         """It moved on, and is now busy with this; `waits`: for its time, so that standing still is no stall."""
         self.busy_with, self.waits = busy_with, waits
-        self.moved_at = asyncio.get_running_loop().time()
+        self.moved_at = time.monotonic()
 
     def check_last_moment(self) -> None:
         """Raises Fenced when the lease has ended by our own clock, GrantStale when the grant is too old.
 
         Called right before the committing call leaves: this process may have been frozen since anything before.
         """
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         if self.lost or now >= self.lease_end:
             raise Fenced
         if not self.has_grant:
@@ -69,7 +70,7 @@ class Held:
     @property
     def has_grant(self) -> bool:
         """Whether it may go out now."""
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         return self.granted_at is not None and now - self.granted_at <= GRANT_SECONDS
 
 
@@ -101,7 +102,7 @@ class SchedulerClient:
             request, timeout=self._config.claim_wait_seconds + 10, metadata=rpc.call_metadata(self._token)
         )
         # The database's clock decides what is early. Counted from the answer's arrival, never too soon.
-        now, claim_time = asyncio.get_running_loop().time(), answer.claim_time.ToDatetime(tzinfo=UTC)
+        now, claim_time = time.monotonic(), answer.claim_time.ToDatetime(tzinfo=UTC)
         held = []
         for message in answer.deliveries:
             claim = _claim(message)
@@ -151,7 +152,7 @@ class SchedulerClient:
                     log.error("renewing leases broke", exc_info=error)
 
     async def _renew(self, held: Sequence[Held]) -> None:
-        asked = asyncio.get_running_loop().time()
+        asked = time.monotonic()
         request = pb.RenewDeliveriesRequest(deliveries=[_message(each) for each in held], lease_duration=self._lease)
         # A scheduler that is just being restarted is waited for: the lease outlives that.
         answer = await self._stub.RenewDeliveries(
@@ -176,7 +177,7 @@ class SchedulerClient:
                 break
             except grpc.aio.AioRpcError as error:
                 log.warning("no answer to the question for a grant", code=error.code().name)
-                if held.lost or asyncio.get_running_loop().time() >= held.lease_end:
+                if held.lost or time.monotonic() >= held.lease_end:
                     raise Fenced from None
                 await asyncio.sleep(_ASK_AGAIN_SECONDS)
         match verdict:
@@ -198,7 +199,7 @@ class SchedulerClient:
     async def _ask(self) -> None:
         while self._asking:
             batch, self._asking = self._asking[:_PER_CALL], self._asking[_PER_CALL:]
-            asked = asyncio.get_running_loop().time()
+            asked = time.monotonic()
             request = pb.AuthorizeDeliveriesRequest(
                 deliveries=[_message(held) for held, _ in batch], lease_duration=self._lease
             )
@@ -244,7 +245,7 @@ class SchedulerClient:
 
 
 def _idle(held: Held) -> float:
-    return 0.0 if held.waits else asyncio.get_running_loop().time() - held.moved_at
+    return 0.0 if held.waits else time.monotonic() - held.moved_at
 
 
 def _message(held: Held) -> pb.HeldDelivery:

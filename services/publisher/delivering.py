@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import time
 from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -250,7 +251,7 @@ class Attempt:
                 handle = await self._called(work.account, adapter.begin(work))
                 await self._store(self._ledger.handle_stored(self._state, handle))
                 message = ""  # it is recorded
-        if adapter.traits.has_handle and asyncio.get_running_loop().time() < self._held.due_at:
+        if adapter.traits.has_handle and time.monotonic() < self._held.due_at:
             await self._stage(adapter, work)
         await self._send(adapter, work, message, in_doubt=False)
 
@@ -339,7 +340,7 @@ class Attempt:
     def _last_moment(self) -> None:
         self._held.check_last_moment()
         if self.claim.attempt == 1 and not self.has_sent:
-            LATENESS.observe(asyncio.get_running_loop().time() - self._held.due_at)
+            LATENESS.observe(time.monotonic() - self._held.due_at)
         self.has_sent = True
 
     async def _resume(self, adapter: Adapter, account: Account, tokens: Tokens, *, may_send: bool) -> None:
@@ -422,11 +423,10 @@ class Attempt:
         return answer
 
     async def _wait_until(self, moment: float) -> None:
-        """Waits for a moment of the loop's clock. Never returns early: the loop's timer may be a little fast."""
-        loop = asyncio.get_running_loop()
-        if moment > loop.time():
+        """Waits for a moment of the monotonic clock. Never returns early: the loop's timer may be a little fast."""
+        if moment > time.monotonic():
             self._held.at("waiting for its time", waits=True)
-        while (left := moment - loop.time()) > 0:  # noqa: ASYNC110 - the event is the clock itself
+        while (left := moment - time.monotonic()) > 0:  # noqa: ASYNC110 - the event is the clock itself
             await asyncio.sleep(left)
 
     async def _failed(self, ended: AttemptFailed) -> None:

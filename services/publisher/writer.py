@@ -37,6 +37,7 @@ BATCH = Histogram(
     "reelroute_ledger_batch_writes", "Writes in one commit of the ledger.", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500)
 )
 _LARGEST_BATCH = 500
+_SOON_SECONDS = 1.0
 # While the database is away; twelve seconds in all, less than a lease.
 _WAITS_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0)
 
@@ -105,7 +106,7 @@ class Writer:
             # In a context of its own: it works for all, and its log lines are not those of whoever came first.
             self._running = asyncio.create_task(self._run(), context=contextvars.Context())
         # Whoever waits may be canceled; what was asked for is committed all the same.
-        result = await asyncio.shield(future)
+        result = await future
         if isinstance(result, BaseException):
             raise result
         return result
@@ -115,7 +116,8 @@ class Writer:
             batch, self._waiting = self._waiting[:_LARGEST_BATCH], self._waiting[_LARGEST_BATCH:]
             results = await self._settle([request for request, _ in batch])
             for (_, future), result in zip(batch, results, strict=True):
-                future.set_result(result)
+                if not future.done():
+                    future.set_result(result)
         self._running = None
 
     async def finish(self) -> None:
@@ -240,7 +242,8 @@ class Writer:
                 ),
             ],
         )
-        if any(write.check_in_seconds is not None for write in done):
+        # What is asked about later than the observers' next look need not wake them.
+        if any(write.check_in_seconds is not None and write.check_in_seconds < _SOON_SECONDS for write in done):
             notify(tx, store.CHECKS_CHANNEL)
 
 

@@ -131,7 +131,7 @@ async def test_r14_in_an_outage_retries_stay_below_a_tenth_of_the_calls(vendor: 
     ],
     ids=["seconds", "date"],
 )
-async def test_r14_retry_after_is_waited_for_in_full(vendor: FakeVendor, caller: Caller, headers: dict[str, str]) -> None:
+async def test_r14_retry_after_is_obeyed_in_full(vendor: FakeVendor, caller: Caller, headers: dict[str, str]) -> None:
     vendor.then(answers({}, status=429, headers=headers), answers({"fine": 1}))
     await caller.call()
     assert caller.clock.slept == [7.125]  # and the jitter on top
