@@ -74,8 +74,9 @@ _AUTHORIZE_AHEAD_SECONDS = 0.25
 _ASK_WAITS_SECONDS = (0.2, 1.0, 2.0)
 # How often one attempt sends to one handle.
 _SENDS = 3
-# Media of so many deliveries are uploaded and fetched ahead of time at once.
-_STAGED_AT_ONCE = 16
+# Media of so many deliveries are uploaded ahead of time, and as many at their time, at once. With two processes that is
+# what the library gives to one workspace (content's media_parallel_downloads, half of them).
+_FILES_AT_ONCE = 8
 
 _NOT_CONFIGURED = Failure(
     FailureKind.TRANSIENT,
@@ -110,7 +111,8 @@ class Deliverer:
     accounts: Accounts
     incidents: Incidents
     ask_waits_seconds: Sequence[float] = _ASK_WAITS_SECONDS
-    staging: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_STAGED_AT_ONCE))
+    staging: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_FILES_AT_ONCE))
+    sending: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_FILES_AT_ONCE))
 
     def attempt(self, held: Held) -> Attempt:
         """The work on a claim."""
@@ -314,10 +316,18 @@ class Attempt:
         await self._uncertain(adapter, "The upload broke off, and the platform has not said that it is complete.")
 
     async def _send_once(self, adapter: Adapter, work: Work, message: str) -> Taken:
+        # Whoever asks sooner does not get it: what waits can still be canceled, changed or paused.
+        await self._wait_until(self._held.due_at - _AUTHORIZE_AHEAD_SECONDS)
+        if not work.media:
+            return await self._send_granted(adapter, work, message)
+        # A place is kept until the file is out: a grant would not outlast the wait for another.
+        self._held.at("waiting for a place to upload")
+        async with self._deliverer.sending:
+            return await self._send_granted(adapter, work, message)
+
+    async def _send_granted(self, adapter: Adapter, work: Work, message: str) -> Taken:
         held = self._held
         while True:
-            # Whoever asks sooner does not get it: what waits can still be canceled, changed or paused.
-            await self._wait_until(held.due_at - _AUTHORIZE_AHEAD_SECONDS)
             self._deliverer.incidents.check(work.account.platform)
             if not held.has_grant:
                 held.at("waiting for the permission to publish")
@@ -431,7 +441,13 @@ class Attempt:
 
     async def _failed(self, ended: AttemptFailed) -> None:
         await self._store(
-            self._ledger.failed(self._state, ended.failure, ended.vendor_log_id, handle_ended=ended.handle_ended)
+            self._ledger.failed(
+                self._state,
+                ended.failure,
+                ended.vendor_log_id,
+                handle_ended=ended.handle_ended,
+                has_sent=self.has_sent or self._in_doubt,
+            )
         )
 
     async def _broke(self) -> None:

@@ -187,10 +187,16 @@ class Ledger:
         )
 
     async def failed(
-        self, publication: Publication, failure: Failure, vendor_log_id: str = "", *, handle_ended: bool = False
+        self,
+        publication: Publication,
+        failure: Failure,
+        vendor_log_id: str = "",
+        *,
+        handle_ended: bool = False,
+        has_sent: bool = True,
     ) -> Publication:
         """The attempt ends without a publication. What may work later leaves the step for the next attempt, which
-        begins anew when nothing can come of the handle any more.
+        begins anew when nothing can come of the handle any more. When no attempt `has_sent`, the intent is taken back.
         """
         state = publication
         if failure.kind not in FOR_NOW:
@@ -200,6 +206,8 @@ class Ledger:
             )
         elif handle_ended or not publication.handle:
             state = _emptied(publication)
+        elif publication.step is Step.COMMITTING and not has_sent:
+            state = dataclasses.replace(publication, step=Step.HANDLE, commit_time=None)
         line = Line(publication.step, failure.message, vendor_log_id)
         return await self._commit(
             publication,

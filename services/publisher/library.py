@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterable, AsyncIterator
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import grpc
@@ -18,6 +19,7 @@ from services.publisher.platforms.base import MediaFile
 _CALL_SECONDS = 10.0
 # One chunk of 64 MB over a slow link; the platform's own time-out ends it earlier.
 _STREAM_SECONDS = 900.0
+_BUSY_SECONDS = 5.0
 
 
 class Library:
@@ -104,6 +106,11 @@ def _failure(error: grpc.aio.AioRpcError) -> Failure:
             "MEDIA_MISSING",
             "A media file of the post is no longer in the library. Upload it and create the post again.",
         )
+    if code_of(refusal) is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        # A wait for room, and no try.
+        wait = timedelta(seconds=refusal.retry_after_seconds or _BUSY_SECONDS)
+        text = "The media library is busy with other files. It is tried again in a moment."
+        return Failure(FailureKind.RATE_LIMITED, "MEDIA_LIBRARY_BUSY", text, datetime.now(UTC) + wait)
     return Failure(
         FailureKind.TRANSIENT, "MEDIA_UNAVAILABLE", "The media library does not answer now. It is tried again."
     )

@@ -361,6 +361,20 @@ async def test_an_intent_is_taken_back_when_its_grant_is_withdrawn_before_the_ca
     assert (one_call.step, one_call.platform.posts, one_call.told) == ("OPENED", [], [])
 
 
+async def test_what_fails_before_the_call_leaves_takes_its_intent_back_and_needs_no_question(scene: Scene) -> None:
+    async def busy() -> None:
+        scene.platform.before_sending = None
+        text = "The media library is busy with other files."
+        raise AttemptFailed(Failure(FailureKind.RATE_LIMITED, "MEDIA_LIBRARY_BUSY", text, datetime.now(UTC)))
+
+    scene.platform.before_sending = busy
+    await scene.deliver()
+    assert (scene.step, scene.told) == ("HANDLE", [("RATE_LIMITED", 1)])
+    await scene.deliver(2)
+    assert scene.platform.copies("Fries") == 1
+    assert "ask" not in scene.platform.calls
+
+
 async def test_what_an_earlier_attempt_may_have_sent_is_not_taken_back_but_asked_about(scene: Scene) -> None:
     await killed_at(scene, 1, (await points_of(scene)).index("before it is sent"))
     assert scene.step == "COMMITTING"

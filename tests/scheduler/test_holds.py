@@ -36,7 +36,7 @@ def listed(stage: Stage, workspace: str = WORKSPACE) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("scope", ["EVERYTHING", "PLATFORM", "WORKSPACE", "CHANNEL", "ACCOUNT", "POST"])
-def test_r20_what_is_paused_is_not_handed_out_and_goes_out_when_the_pause_is_lifted(stage: Stage, scope: str) -> None:
+def test_what_is_paused_is_not_handed_out_and_goes_out_when_the_pause_is_lifted(stage: Stage, scope: str) -> None:
     draft = draft_of()
     draft.platforms.append("tiktok")
     post = stage.create(draft)
@@ -59,7 +59,7 @@ def test_r20_what_is_paused_is_not_handed_out_and_goes_out_when_the_pause_is_lif
     assert post.post_id in [each.post_id for each in stage.claim()]
 
 
-def test_r20_after_a_pause_nothing_that_was_claimed_ahead_gets_a_grant(stage: Stage) -> None:
+def test_after_a_pause_nothing_that_was_claimed_ahead_gets_a_grant(stage: Stage) -> None:
     post = stage.create(draft_of(due_in=timedelta(seconds=2)))
     (ahead,) = stage.claim(lead=30)
     assert not ahead.authorized
@@ -69,7 +69,7 @@ def test_r20_after_a_pause_nothing_that_was_claimed_ahead_gets_a_grant(stage: St
     assert stage.authorize(ahead) == ["LEASE_LOST"]
 
 
-def test_r20_a_pause_waits_for_grants_under_way_so_that_none_is_given_after_its_answer(stage: Stage) -> None:
+def test_a_pause_waits_for_grants_under_way_so_that_none_is_given_after_its_answer(stage: Stage) -> None:
     with stage.database.transaction(ALL_WORKSPACES) as granting:
         hold_store.wait_until_may_leave(granting)
         placed = threading.Event()
@@ -238,7 +238,7 @@ def test_a_pause_that_comes_back_while_it_is_lifted_keeps_what_was_not_yet_given
     assert listed(stage) == [(again.hold_id, 1)]
 
 
-def test_r12_a_lost_authorisation_holds_what_is_due_and_a_reconnection_lets_it_go(stage: Stage) -> None:
+def test_a_lost_authorisation_holds_what_is_due_and_a_reconnection_lets_it_go(stage: Stage) -> None:
     post = stage.create()
     account = post.deliveries[0].account_id
     stage.due_now()

@@ -206,7 +206,7 @@ def test_r37_a_delivery_that_moved_on_and_stands_still_again_is_told_again(stage
     assert len(stall(stage, seconds=100)) == 2
 
 
-def test_r21_a_workspace_with_much_due_does_not_keep_the_others_waiting(stage: Stage) -> None:
+def test_r34_a_workspace_with_much_due_does_not_keep_the_others_waiting(stage: Stage) -> None:
     now = datetime.now(UTC)
     crowd, alone = uuid4(), uuid4()
     insert_due(stage, crowd, 3000, now - timedelta(minutes=5))
@@ -218,7 +218,7 @@ def test_r21_a_workspace_with_much_due_does_not_keep_the_others_waiting(stage: S
     assert len(taken) == 200
 
 
-def test_r21_turns_go_round_all_workspaces_however_many_there_are(stage: Stage) -> None:
+def test_r34_turns_go_round_all_workspaces_however_many_there_are(stage: Stage) -> None:
     due = datetime.now(UTC) - timedelta(seconds=1)
     crowds = [uuid4() for _ in range(3)]
     for workspace in crowds:
