@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 import uuid_utils.compat
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Column, Connection, DateTime, create_engine, func, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -110,6 +110,11 @@ class Database:
     def close(self) -> None:
         """Closes the pool."""
         self.engine.dispose()
+
+
+def time_column(name: str, *, now: bool = False) -> Column[object]:
+    """A column of instants, which may be lacking; with `now`, the time of the insertion, which never is."""
+    return Column(name, DateTime(timezone=True), nullable=not now, server_default=func.now() if now else None)
 
 
 def new_id() -> UUID:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from kit.errors import InvalidArgument
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 200
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,15 @@ class Page:
                 "page_token", "This is not a token from a previous page. Leave it empty for the first page."
             ) from None
         return cls(size, after)
+
+    def cut(self, found: Sequence[Row], key_of: Callable[[Row], tuple[Any, ...]]) -> tuple[Sequence[Row], str]:
+        """What the page shows of what was found (one row more than it holds, when there is a next page), and the token
+        of the next page, empty on the last. `key_of` a row is what pages are ordered by.
+        """
+        if len(found) <= self.size:
+            return found, ""
+        shown = found[: self.size]
+        return shown, self.token(*key_of(shown[-1]))
 
     @staticmethod
     def token(*key: Any) -> str:

@@ -169,8 +169,7 @@ class ContentApi(content_pb2_grpc.ContentServiceServicer):
         page = Page.parse(request.page_size, request.page_token, (datetime, UUID))
         with self._database.transaction(workspace_id) as tx:
             assets = store.list_assets(tx, workspace_id, page)
-        shown = assets[: page.size]
-        token = Page.token(shown[-1].create_time, shown[-1].media_asset_id) if len(assets) > page.size else ""
+        shown, token = page.cut(assets, lambda asset: (asset.create_time, asset.media_asset_id))
         return pb.ListMediaAssetsResponse(
             media_assets=[messages.asset_to(asset) for asset in shown], next_page_token=token
         )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TypeVar
 from uuid import UUID
 
 import grpc
@@ -20,8 +19,6 @@ from services.identity.domain import KeyText, Scope
 
 # Under which workspace the answers to CreateWorkspace are kept: the request has none, and no real one has this id.
 INSTALLATION = UUID(int=0)
-
-_Thing = TypeVar("_Thing")
 
 
 def utc_now() -> datetime:
@@ -68,7 +65,7 @@ class IdentityApi(IdentityServiceServicer):
         page = Page.parse(request.page_size, request.page_token, [UUID])
         with self._db.transaction(ALL_WORKSPACES) as tx:
             found = store.list_workspaces(tx, page)
-        shown, token = _cut(found, page, lambda workspace: workspace.workspace_id)
+        shown, token = page.cut(found, lambda workspace: (workspace.workspace_id,))
         return pb.ListWorkspacesResponse(workspaces=map(_workspace, shown), next_page_token=token)
 
     def CreateUser(self, request: pb.CreateUserRequest, context: grpc.ServicerContext) -> pb.CreateUserResponse:
@@ -96,7 +93,7 @@ class IdentityApi(IdentityServiceServicer):
         with self._db.transaction(workspace_id) as tx:
             store.get_workspace(tx, workspace_id)
             found = store.list_users(tx, workspace_id, page)
-        shown, token = _cut(found, page, lambda user: user.user_id)
+        shown, token = page.cut(found, lambda user: (user.user_id,))
         return pb.ListUsersResponse(users=map(_user, shown), next_page_token=token)
 
     def CreateApiKey(self, request: pb.CreateApiKeyRequest, context: grpc.ServicerContext) -> pb.CreateApiKeyResponse:
@@ -144,7 +141,7 @@ class IdentityApi(IdentityServiceServicer):
         with self._db.transaction(workspace_id) as tx:
             store.get_workspace(tx, workspace_id)
             found = store.list_api_keys(tx, workspace_id, page)
-        shown, token = _cut(found, page, lambda key: key.api_key_id)
+        shown, token = page.cut(found, lambda key: (key.api_key_id,))
         return pb.ListApiKeysResponse(api_keys=map(_api_key, shown), next_page_token=token)
 
     def RevokeApiKey(self, request: pb.RevokeApiKeyRequest, context: grpc.ServicerContext) -> pb.RevokeApiKeyResponse:
@@ -167,14 +164,6 @@ class IdentityApi(IdentityServiceServicer):
             api_key_id=str(key.api_key_id),
             scopes=[_scope_out(scope) for scope in key.scopes],
         )
-
-
-def _cut(found: Sequence[_Thing], page: Page, id_of: Callable[[_Thing], UUID]) -> tuple[Sequence[_Thing], str]:
-    """What the page shows of what was found, and the token of the next page (empty on the last)."""
-    if len(found) <= page.size:
-        return found, ""
-    shown = found[: page.size]
-    return shown, Page.token(id_of(shown[-1]))
 
 
 def _scope_in(scope: pb.Scope.ValueType) -> Scope:

@@ -87,11 +87,8 @@ class NotificationApi(notification_pb2_grpc.NotificationServiceServicer):
             found = store.list_activities(
                 tx, workspace_id, page, post_id=_id(request.post_id), oldest_first=request.oldest_first
             )
-        response = pb.ListActivitiesResponse(activities=[_activity(activity) for activity in found[: page.size]])
-        if len(found) > page.size:
-            last = found[page.size - 1]
-            response.next_page_token = Page.token(last.facts.activity_time, last.activity_id)
-        return response
+        shown, token = page.cut(found, lambda activity: (activity.facts.activity_time, activity.activity_id))
+        return pb.ListActivitiesResponse(activities=[_activity(activity) for activity in shown], next_page_token=token)
 
     def ListMessages(self, request: pb.ListMessagesRequest, context: grpc.ServicerContext) -> pb.ListMessagesResponse:
         """A page of messages, with what became of each target."""
@@ -99,11 +96,8 @@ class NotificationApi(notification_pb2_grpc.NotificationServiceServicer):
         workspace_id = UUID(request.workspace_id)
         with self._database.transaction(workspace_id) as tx:
             found = store.list_messages(tx, workspace_id, page, post_id=_id(request.post_id))
-        response = pb.ListMessagesResponse(messages=[_message(message) for message in found[: page.size]])
-        if len(found) > page.size:
-            last = found[page.size - 1]
-            response.next_page_token = Page.token(last.create_time, last.message_id)
-        return response
+        shown, token = page.cut(found, lambda message: (message.create_time, message.message_id))
+        return pb.ListMessagesResponse(messages=[_message(message) for message in shown], next_page_token=token)
 
 
 def _reused(facts: Facts) -> RequestIdReused:

@@ -126,8 +126,7 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
         page = Page.parse(request.page_size, request.page_token, (str, UUID))
         with self._database.transaction(workspace_id) as tx:
             accounts = account_store.list_accounts(tx, workspace_id, page)
-        shown = accounts[: page.size]
-        token = Page.token(shown[-1].handle, shown[-1].account_id) if len(accounts) > page.size else ""
+        shown, token = page.cut(accounts, lambda account: (account.handle, account.account_id))
         return pb.ListAccountsResponse(
             accounts=[messages.account_to(account) for account in shown], next_page_token=token
         )
@@ -180,8 +179,7 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
         page = Page.parse(request.page_size, request.page_token, (datetime, UUID))
         with self._database.transaction(ALL_WORKSPACES) as tx:
             incidents = incident_store.list_incidents(tx, page)
-        shown = incidents[: page.size]
-        token = Page.token(shown[-1].start_time, shown[-1].incident_id) if len(incidents) > page.size else ""
+        shown, token = page.cut(incidents, lambda incident: (incident.start_time, incident.incident_id))
         return pb.ListIncidentsResponse(
             incidents=[messages.incident_to(incident) for incident in shown], next_page_token=token
         )

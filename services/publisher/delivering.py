@@ -338,7 +338,7 @@ class Attempt:
             await self._wait_until(held.due_at)
             if not held.has_grant:
                 continue
-            held.at(f"publishing on {work.account.platform.value.capitalize()}")
+            held.at(f"publishing on {work.account.platform.title}")
             handle = _handle(self._state) if adapter.traits.has_handle else None
             try:
                 return await self._called(

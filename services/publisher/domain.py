@@ -52,6 +52,11 @@ class Platform(enum.Enum):
     TIKTOK = "TIKTOK"
     BULLETIN = "BULLETIN"  # of the sandbox only: publishes texts in one call
 
+    @property
+    def title(self) -> str:
+        """Its name for people."""
+        return {"TIKTOK": "TikTok"}.get(self.value, self.value.capitalize())
+
 
 class AccountState(enum.Enum):
     """Whether an account can be used."""

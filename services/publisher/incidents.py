@@ -73,7 +73,7 @@ class Incidents:
                 Failure(
                     FailureKind.PLATFORM,
                     "PLATFORM_INCIDENT",
-                    f"{_name(platform)} has been failing since {incident.start_time:%H:%M:%S} UTC: {incident.cause} It"
+                    f"{platform.title} has been failing since {incident.start_time:%H:%M:%S} UTC: {incident.cause} It"
                     " is probed, and the post goes out when it works again.",
                 )
             )
@@ -120,7 +120,7 @@ class Incidents:
             if incident is None:
                 return None
             text = (
-                f"{_name(platform)} fails for many accounts: {incident.cause} Nothing is sent to it until it works"
+                f"{platform.title} fails for many accounts: {incident.cause} Nothing is sent to it until it works"
                 " again; no try is counted."
             )
             store.tell(
@@ -194,7 +194,7 @@ class Incidents:
                 return False
             minutes = max(1, round((end - incident.start_time).total_seconds() / 60))
             text = (
-                f"{_name(incident.platform)} works again after about {minutes} min and {incident.probes} probes."
+                f"{incident.platform.title} works again after about {minutes} min and {incident.probes} probes."
                 " What waited goes out, paced, under its lateness rule."
             )
             store.tell(tx, [reports.platform_free(incident.platform), *_told(incident, "incident.closed", text, end)])
@@ -204,7 +204,3 @@ class Incidents:
 def _told(incident: Incident, kind: str, text: str, time: datetime) -> list[Notice]:
     attributes = {"platform": incident.platform.value.lower(), "incident_id": str(incident.incident_id)}
     return activities([activity_request(INSTALLATION, kind, text, time, attributes=attributes)])
-
-
-def _name(platform: Platform) -> str:
-    return {"TIKTOK": "TikTok"}.get(platform.value, platform.value.capitalize())

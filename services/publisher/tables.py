@@ -22,15 +22,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from kit.db import time_column
 from kit.outbox import outbox_table
 from kit.shared_rate_limit import rate_buckets_table
 
 metadata = MetaData()
-
-
-def _time(name: str, *, now: bool = False) -> Column[object]:
-    default = func.now() if now else None
-    return Column(name, DateTime(timezone=True), nullable=not now, server_default=default)
 
 
 data_keys = Table(
@@ -38,7 +34,7 @@ data_keys = Table(
     metadata,
     Column("workspace_id", Uuid, primary_key=True),
     Column("wrapped_key", LargeBinary, nullable=False),
-    _time("create_time", now=True),
+    time_column("create_time", now=True),
 )
 
 accounts = Table(
@@ -57,11 +53,11 @@ accounts = Table(
     Column("access_token", LargeBinary, nullable=False),
     Column("access_expire_time", DateTime(timezone=True), nullable=False),
     Column("refresh_token", LargeBinary, nullable=False),
-    _time("refresh_expire_time"),
+    time_column("refresh_expire_time"),
     # Until then one process refreshes; the others wait for its result.
-    _time("refresh_lease_time"),
-    _time("create_time", now=True),
-    _time("update_time", now=True),
+    time_column("refresh_lease_time"),
+    time_column("create_time", now=True),
+    time_column("update_time", now=True),
     UniqueConstraint("workspace_id", "platform", "platform_account_id", name="one_account_per_profile"),
     Index("accounts_by_handle", "workspace_id", "handle", "account_id"),
 )
@@ -82,7 +78,7 @@ publish_epochs = Table(
     "publish_epochs",
     metadata,
     Column("publish_epoch", Integer, primary_key=True, autoincrement=False),
-    _time("begin_time", now=True),
+    time_column("begin_time", now=True),
     Column("reason", Text, nullable=False),
 )
 
@@ -102,28 +98,28 @@ publications = Table(
     Column("options", JSONB, nullable=False),
     Column("handle", Text, nullable=False, server_default=""),
     Column("upload_url", LargeBinary),
-    _time("handle_expire_time"),
+    time_column("handle_expire_time"),
     Column("media_size", BigInteger, nullable=False, server_default="0"),
     Column("sent_bytes", BigInteger, nullable=False, server_default="0"),
     # What an account's recent posts are searched for when the answer to the committing call was lost.
     Column("caption", Text, nullable=False, server_default=""),
     Column("duration_ms", BigInteger, nullable=False, server_default="0"),
-    _time("commit_time"),
-    _time("doubt_time"),
+    time_column("commit_time"),
+    time_column("doubt_time"),
     Column("needs_person", Boolean, nullable=False, server_default="false"),
-    _time("accept_time"),
-    _time("next_check_time"),
+    time_column("accept_time"),
+    time_column("next_check_time"),
     Column("checks", Integer, nullable=False, server_default="0"),
     Column("platform_post_id", Text, nullable=False, server_default=""),
     Column("url", Text, nullable=False, server_default=""),
     Column("visibility", Text),
-    _time("publish_time"),
+    time_column("publish_time"),
     Column("failure_kind", Text),
     Column("failure_reason", Text, nullable=False, server_default=""),
     Column("failure_message", Text, nullable=False, server_default=""),
     Column("publish_epoch", Integer, nullable=False),
-    _time("create_time", now=True),
-    _time("update_time", now=True),
+    time_column("create_time", now=True),
+    time_column("update_time", now=True),
     UniqueConstraint("delivery_id", name="one_publication_per_delivery"),
     Index("publications_to_check", "next_check_time", postgresql_where=text("next_check_time IS NOT NULL")),
 )
@@ -135,8 +131,8 @@ attempts = Table(
     Column("attempt", Integer, nullable=False),
     Column("workspace_id", Uuid, nullable=False),
     Column("holder", Text, nullable=False),
-    _time("start_time", now=True),
-    _time("end_time"),
+    time_column("start_time", now=True),
+    time_column("end_time"),
     Column("outcome", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("publication_id", "attempt", name="attempts_pkey"),
 )
@@ -160,13 +156,13 @@ incidents = Table(
     metadata,
     Column("incident_id", Uuid, primary_key=True),
     Column("platform", Text, nullable=False),
-    _time("start_time", now=True),
-    _time("end_time"),
+    time_column("start_time", now=True),
+    time_column("end_time"),
     Column("cause", Text, nullable=False),
     Column("probes", Integer, nullable=False, server_default="0"),
     # In a row; enough of them end the incident.
     Column("passed_probes", Integer, nullable=False, server_default="0"),
-    _time("next_probe_time"),
+    time_column("next_probe_time"),
     Index("one_open_incident_per_platform", "platform", unique=True, postgresql_where=text("end_time IS NULL")),
     Index("incidents_by_time", "start_time", "incident_id"),
 )

@@ -135,8 +135,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
                 channel=request.channel,
                 state=messages.state_from(request.delivery_state),
             )
-        shown = posts[: page.size]
-        token = Page.token(shown[-1].draft.schedule.instant, shown[-1].post_id) if len(posts) > page.size else ""
+        shown, token = page.cut(posts, lambda post: (post.draft.schedule.instant, post.post_id))
         return pb.ListPostsResponse(posts=[messages.post_to(post) for post in shown], next_page_token=token)
 
     def UpdatePost(self, request: pb.UpdatePostRequest, context: grpc.ServicerContext) -> pb.UpdatePostResponse:
@@ -227,9 +226,8 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
         # Holds of everything and of a platform are of no workspace, and concern each.
         with self._database.transaction(ALL_WORKSPACES) as tx:
             holds = hold_store.list_holds(tx, workspace_id, page)
-            shown = holds[: page.size]
+            shown, token = page.cut(holds, lambda hold: (hold.create_time, hold.hold_id))
             held = hold_store.count_held(tx, [hold.hold_id for hold in shown], workspace_id)
-        token = Page.token(shown[-1].create_time, shown[-1].hold_id) if len(holds) > page.size else ""
         return pb.ListHoldsResponse(
             holds=[messages.hold_to(hold, held.get(hold.hold_id, 0)) for hold in shown], next_page_token=token
         )
@@ -250,8 +248,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
         page = Page.parse(request.page_size, request.page_token, (str,))
         with self._database.transaction(workspace_id) as tx:
             rules = hold_store.list_rules(tx, workspace_id, page)
-        shown = rules[: page.size]
-        token = Page.token(shown[-1].channel) if len(rules) > page.size else ""
+        shown, token = page.cut(rules, lambda each: (each.channel,))
         return pb.ListChannelRulesResponse(rules=[messages.rules_to(each) for each in shown], next_page_token=token)
 
     def ListOutages(self, request: pb.ListOutagesRequest, context: grpc.ServicerContext) -> pb.ListOutagesResponse:
@@ -259,8 +256,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
         page = Page.parse(request.page_size, request.page_token, (datetime, UUID))
         with self._database.transaction(workspace_id) as tx:
             outages = hold_store.list_outages(tx, workspace_id, page)
-        shown = outages[: page.size]
-        token = Page.token(shown[-1][0].start_time, shown[-1][0].outage_id) if len(outages) > page.size else ""
+        shown, token = page.cut(outages, lambda each: (each[0].start_time, each[0].outage_id))
         return pb.ListOutagesResponse(
             outages=[messages.outage_to(outage, delayed) for outage, delayed in shown], next_page_token=token
         )
@@ -277,8 +273,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
                     "No outage with this id delayed a delivery of the workspace.",
                     metadata={"outage_id": str(outage_id)},
                 )
-        shown = delayed[: page.size]
-        token = Page.token(shown[-1].schedule_time, shown[-1].delivery_id) if len(delayed) > page.size else ""
+        shown, token = page.cut(delayed, lambda each: (each.schedule_time, each.delivery_id))
         return pb.ListOutageDeliveriesResponse(
             deliveries=[messages.delivery_to(each) for each in shown], next_page_token=token
         )

@@ -5,13 +5,13 @@ The stores read and write, deciding.py decides; here is the order in which that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 from reelroute.notification.v1 import notification_pb2
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from kit.activity import activities, activity_request
 from services.scheduler import deciding, dispatch_store, hold_store, store
@@ -144,7 +144,8 @@ def _one_suspect(tx: Connection, policy: Policy, holder: str, expired: Sequence[
 def _fates(tx: Connection, picked: Sequence[Picked], policy: Policy, now: datetime) -> dict[UUID, Fate]:
     """Of those that are not handed out."""
     holds = hold_store.holds_on(tx, (each.delivery for each in picked))
-    rules = hold_store.rules_by_workspace(tx, (each.delivery.workspace_id for each in picked))
+    posts = {each.delivery.post_id: each.post for each in picked}
+    rules = rules_of(tx, [each.delivery for each in picked], policy, posts)
     fates: dict[UUID, Fate] = {}
     for each in picked:
         delivery = each.delivery
@@ -153,18 +154,18 @@ def _fates(tx: Connection, picked: Sequence[Picked], policy: Policy, now: dateti
             if delivery.crash_count + 1 >= policy.max_crashes:
                 fates[delivery.delivery_id] = deciding.parked(delivery, delivery.crash_count + 1)
             continue
-        mine = deciding.rules_of(
-            store.lateness_of(each.post), delivery.channel, rules.get(delivery.workspace_id, {}), policy
-        )
-        fate = deciding.on_due(delivery, deciding.hold_on(delivery, holds), mine, now)
+        fate = deciding.on_due(delivery, deciding.hold_on(delivery, holds), rules[delivery.delivery_id], now)
         if fate is not None:
             fates[delivery.delivery_id] = fate
     return fates
 
 
-def rules_of(tx: Connection, waiting: Sequence[Delivery], policy: Policy) -> dict[UUID, Rules]:
-    """What applies to each delivery."""
-    posts = dispatch_store.read_posts(tx, [each.post_id for each in waiting])
+def rules_of(
+    tx: Connection, waiting: Sequence[Delivery], policy: Policy, posts: Mapping[UUID, RowMapping] | None = None
+) -> dict[UUID, Rules]:
+    """What applies to each delivery. `posts`: the rows of their posts, where they are at hand."""
+    if posts is None:
+        posts = dispatch_store.read_posts(tx, [each.post_id for each in waiting])
     rules = hold_store.rules_by_workspace(tx, (each.workspace_id for each in waiting))
     return {
         each.delivery_id: deciding.rules_of(
@@ -266,8 +267,8 @@ _UNCLAIMED_SECONDS = 30.0
 _STALLED_AT_ONCE = 500
 
 
-def tell_stalled(tx: Connection) -> int:
-    """Tells of claims that do not move on, each once, with what is known of the cause. Returns how many."""
+def tell_stalled(tx: Connection) -> None:
+    """Tells of claims that do not move on, each once, with what is known of the cause."""
     now = store.database_time(tx)
     stalled = dispatch_store.take_stalled(tx, now, _IDLE_SECONDS, _UNCLAIMED_SECONDS, _STALLED_AT_ONCE)
     tell(
@@ -286,7 +287,6 @@ def tell_stalled(tx: Connection) -> int:
             for each in stalled
         ],
     )
-    return len(stalled)
 
 
 def report(tx: Connection, policy: Policy, reports: Sequence[Report]) -> list[Delivery | bool | None]:

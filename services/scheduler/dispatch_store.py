@@ -120,12 +120,7 @@ def pick_in_turns(tx: Connection, batch: int, lead_seconds: float, each: int, af
 
 
 def _with_posts(tx: Connection, rows: Sequence[RowMapping], *, expired: bool) -> list[Picked]:
-    if not rows:
-        return []
-    found = {
-        row["post_id"]: row
-        for row in tx.execute(select(posts).where(posts.c.post_id.in_({row["post_id"] for row in rows}))).mappings()
-    }
+    found = read_posts(tx, [row["post_id"] for row in rows])
     return [Picked(delivery_of(row), found[row["post_id"]], expired) for row in rows]
 
 
@@ -229,6 +224,8 @@ def read_delivery(tx: Connection, workspace_id: UUID, delivery_id: UUID) -> Deli
 
 def read_posts(tx: Connection, post_ids: Sequence[UUID]) -> dict[UUID, RowMapping]:
     """Rows of posts, across workspaces."""
+    if not post_ids:
+        return {}
     return {
         row["post_id"]: row for row in tx.execute(select(posts).where(posts.c.post_id.in_(set(post_ids)))).mappings()
     }

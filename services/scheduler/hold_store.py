@@ -249,12 +249,6 @@ def insert_outage(tx: Connection, start_time: datetime, end_time: datetime) -> O
     return outage
 
 
-def read_outage(tx: Connection, outage_id: UUID) -> Outage | None:
-    """An outage."""
-    row = tx.execute(select(outages).where(outages.c.outage_id == outage_id)).first()
-    return Outage(row.outage_id, row.start_time, row.end_time) if row else None
-
-
 def list_outages(tx: Connection, workspace_id: UUID, page: Page) -> list[tuple[Outage, int]]:
     """Outages that delayed deliveries of a workspace, with their number; newest first."""
     delayed = (

@@ -21,14 +21,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from kit.db import time_column
 from kit.idempotency import requests_table
 from kit.outbox import outbox_table
 
 metadata = MetaData()
-
-
-def _time(name: str, *, now: bool = False) -> Column[object]:
-    return Column(name, DateTime(timezone=True), nullable=not now, server_default=func.now() if now else None)
 
 
 def _text(name: str) -> Column[object]:
@@ -53,8 +50,8 @@ posts = Table(
     Column("max_lateness_seconds", Integer),
     Column("late_action", Text),
     Column("revision", Integer, nullable=False, server_default="1"),
-    _time("create_time", now=True),
-    _time("update_time", now=True),
+    time_column("create_time", now=True),
+    time_column("update_time", now=True),
     Index("posts_by_time", "workspace_id", "schedule_time", "post_id"),
 )
 
@@ -70,7 +67,7 @@ deliveries = Table(
     _text("channel"),
     Column("state", Text, nullable=False),
     # When it was to go out: lateness counts from here.
-    _time("schedule_time"),
+    time_column("schedule_time"),
     # When it is looked at next.
     Column("due_time", DateTime(timezone=True), nullable=False),
     # Claims: the number fences.
@@ -79,26 +76,26 @@ deliveries = Table(
     Column("failed_attempts", Integer, nullable=False, server_default="0"),
     # Leases in a row that ended without a word.
     Column("crash_count", Integer, nullable=False, server_default="0"),
-    _time("lease_expire_time"),
+    time_column("lease_expire_time"),
     # When it was last allowed to go out; from then on it can no longer be stopped.
-    _time("commit_time"),
+    time_column("commit_time"),
     _text("holder"),
     _text("hold_cause"),
     Column("hold_id", Uuid),
     Column("needs_person", Boolean, nullable=False, server_default="false"),
     Column("outage_id", Uuid),
     _text("busy_with"),
-    _time("progress_time"),
+    time_column("progress_time"),
     Column("stall_told", Boolean, nullable=False, server_default="false"),
     _text("platform_post_id"),
     _text("url"),
     Column("visibility", Text),
-    _time("publish_time"),
-    _time("remove_time"),
+    time_column("publish_time"),
+    time_column("remove_time"),
     _text("failure_reason"),
     _text("failure_message"),
-    _time("create_time", now=True),
-    _time("update_time", now=True),
+    time_column("create_time", now=True),
+    time_column("update_time", now=True),
     CheckConstraint("(state = 'CLAIMED') = (lease_expire_time IS NOT NULL)", name="only_a_claim_has_a_lease"),
     CheckConstraint("(state = 'HELD') = (hold_cause <> '')", name="only_what_is_held_has_a_cause"),
     UniqueConstraint("post_id", "account_id", name="one_delivery_per_account"),
@@ -130,20 +127,20 @@ finished_deliveries = Table(
     Column("account_id", Uuid, nullable=False),
     _text("platform"),
     Column("state", Text, nullable=False),
-    _time("schedule_time"),
-    _time("due_time", now=True),
+    time_column("schedule_time"),
+    time_column("due_time", now=True),
     Column("attempt", Integer, nullable=False),
     Column("failed_attempts", Integer, nullable=False),
     Column("outage_id", Uuid),
     _text("platform_post_id"),
     _text("url"),
     Column("visibility", Text),
-    _time("publish_time"),
-    _time("remove_time"),
+    time_column("publish_time"),
+    time_column("remove_time"),
     _text("failure_reason"),
     _text("failure_message"),
-    _time("create_time", now=True),
-    _time("update_time", now=True),
+    time_column("create_time", now=True),
+    time_column("update_time", now=True),
     Index("finished_deliveries_of_post", "post_id"),
     Index("finished_deliveries_of_outage", "workspace_id", "outage_id", postgresql_where=text("outage_id IS NOT NULL")),
 )
@@ -160,7 +157,7 @@ holds = Table(
     Column("reason", Text, nullable=False),
     # Set once it is lifted: it keeps nothing back any more, and goes when all that it has kept back is given back.
     _text("lift_action"),
-    _time("create_time", now=True),
+    time_column("create_time", now=True),
     UniqueConstraint("workspace_id", "scope", "target", "cause", name="one_hold_of_a_cause"),
 )
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -19,8 +19,6 @@ from kit.vendor_errors import (
     VendorUnavailable,
     VendorUncertain,
 )
-from sandbox.config import SandboxConfig
-from tests.sandbox.conftest import Served
 from vendors.bulletin.client import PAGE_SIZE, BulletinClient
 from vendors.bulletin.config import BulletinConfig
 from vendors.bulletin.errors import PostGone
@@ -28,17 +26,6 @@ from vendors.bulletin.errors import PostGone
 pytestmark = pytest.mark.anyio
 ACCOUNT = "night.owl"
 CALLBACK = "http://127.0.0.1:5000/callback"
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with Served(SandboxConfig()) as url:
-        yield url
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """The client against the platform sandbox: two parts written from the same documents must agree."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,8 +11,6 @@ import pytest
 from pydantic import SecretStr
 
 from kit.vendor_errors import AccountRemedy, VendorAccountProblem, VendorUnavailable, VendorUncertain
-from sandbox.config import SandboxConfig
-from tests.sandbox.conftest import Served
 from vendors.tiktok import oauth
 from vendors.tiktok.chunks import ChunkPlan, ChunkSpan, plan_chunks
 from vendors.tiktok.client import TikTokClient
@@ -23,17 +21,6 @@ pytestmark = pytest.mark.anyio
 CALLBACK = "http://127.0.0.1:5000/callback"
 POST = VideoPost(title="Air fryer & friends #emberfold", privacy_level="PUBLIC_TO_EVERYONE")
 HEAD = b"\0\0\0\x18ftypisom"
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with Served(SandboxConfig()) as url:
-        yield url
 
 
 @dataclass

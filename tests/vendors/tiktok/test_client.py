@@ -48,11 +48,6 @@ TOKENS = {
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def vendor() -> AsyncIterator[FakeVendor]:
     async with FakeVendor.running() as running:
         yield running
