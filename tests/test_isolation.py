@@ -26,6 +26,7 @@ OF_NO_WORKSPACE = {
     "publisher.rate_buckets",
     "scheduler.claim_clock",
     "scheduler.outages",
+    "scheduler.zone_rules",
 }
 ONE, OTHER = UUID(int=1), UUID(int=2)
 

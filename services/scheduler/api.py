@@ -59,7 +59,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
             def make() -> pb.CreatePostResponse:
                 schedule = messages.schedule_from(request.post, store.database_time(tx))
                 draft = messages.draft_from(request.post, schedule)
-                (post_id,) = store.insert_posts(tx, workspace_id, [draft])
+                (post_id,) = store.insert_posts(tx, workspace_id, [domain.NewPost(draft)])
                 post = store.read_post(tx, workspace_id, post_id)
                 store.tell(tx, [_created(post)])
                 return pb.CreatePostResponse(post=messages.post_to(post))
@@ -104,7 +104,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
             except InvalidArgument as refusal:
                 results.append(pb.BatchCreateResult(refusal=_refusal(refusal)))
         if taken and not request.validate_only:
-            post_ids = store.insert_posts(tx, workspace_id, [draft for _, draft in taken])
+            post_ids = store.insert_posts(tx, workspace_id, [domain.NewPost(draft) for _, draft in taken])
             posts = store.read_posts(tx, workspace_id, post_ids)
             for index, post in zip((index for index, _ in taken), posts, strict=True):
                 results[index] = pb.BatchCreateResult(post=messages.post_to(post))

@@ -113,12 +113,13 @@ class HoldScope(enum.Enum):
 
 
 class HoldCause(enum.Enum):
-    """Why something is kept back. CRASHES is of single deliveries only."""
+    """Why something is kept back. CRASHES and APPROVAL are of single deliveries only."""
 
     PAUSE = "PAUSE"
     ACCOUNT = "ACCOUNT"
     INCIDENT = "INCIDENT"
     CRASHES = "CRASHES"
+    APPROVAL = "APPROVAL"
 
 
 class FailureKind(enum.Enum):
@@ -162,6 +163,7 @@ class Media:
     media_asset_id: str
     sha256: str
     mime_type: str
+    frame_hashes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,10 @@ class Draft:
     # Of each account, in their order; shorter when they are not known.
     platforms: tuple[str, ...] = ()
     lateness: Lateness | None = None
+    # What content makes of the caption, to find near-duplicates by; in growing order.
+    shingles: tuple[int, ...] = ()
+    # The author wants it although it breaks rules.
+    accept_conflicts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +223,32 @@ class Delivery:
         return self.state in (DeliveryState.SCHEDULED, DeliveryState.HELD, DeliveryState.MISSED)
 
 
+class Approval(enum.Enum):
+    """Whether a post may go out. The value is its text in the database."""
+
+    NOT_NEEDED = ""
+    PENDING = "PENDING"
+    APPROVED = "APPROVED"
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """Which occurrence of a series a post is: `time` is the wall-clock time that the rule gives, before any move."""
+
+    series_id: UUID
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewPost:
+    """A post to be saved. `import_key` is what an import calls it; empty where none made it."""
+
+    draft: Draft
+    approval: Approval = Approval.NOT_NEEDED
+    occurrence: Occurrence | None = None
+    import_key: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Post:
     """A post with its deliveries."""
@@ -228,6 +260,8 @@ class Post:
     deliveries: tuple[Delivery, ...]
     create_time: datetime
     update_time: datetime
+    approval: Approval = Approval.NOT_NEEDED
+    occurrence: Occurrence | None = None
 
     @property
     def etag(self) -> str:

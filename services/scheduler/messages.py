@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from itertools import zip_longest
 from uuid import UUID
@@ -23,6 +24,11 @@ _VISIBILITY = {
     pb.VISIBILITY_INBOX: domain.Visibility.INBOX,
 }
 
+_APPROVAL = {
+    domain.Approval.NOT_NEEDED: pb.APPROVAL_UNSPECIFIED,
+    domain.Approval.PENDING: pb.APPROVAL_PENDING,
+    domain.Approval.APPROVED: pb.APPROVAL_APPROVED,
+}
 _LATE_ACTION = {pb.LateAction.Value(f"LATE_ACTION_{action.value}"): action for action in domain.LateAction}
 _DUE_ACTION = {pb.DueAction.Value(f"DUE_ACTION_{action.value}"): action for action in domain.DueAction}
 _DECISION = {
@@ -46,12 +52,21 @@ def draft_from(message: pb.PostDraft, schedule: domain.Schedule) -> domain.Draft
         channel=message.channel,
         account_ids=domain.distinct_accounts([UUID(account_id) for account_id in message.account_ids]),
         caption=message.caption,
-        media=tuple(domain.Media(media.media_asset_id, media.sha256, media.mime_type) for media in message.media),
+        media=media_from(message.media),
         schedule=schedule,
         options=options_from(message.options),
         ref=message.ref,
         platforms=tuple(message.platforms),
         lateness=lateness_from(message.lateness) if message.HasField("lateness") else None,
+        shingles=tuple(message.shingles),
+        accept_conflicts=message.accept_conflicts,
+    )
+
+
+def media_from(media: Iterable[pb.PostMedia]) -> tuple[domain.Media, ...]:
+    """Files as the author referred to them."""
+    return tuple(
+        domain.Media(each.media_asset_id, each.sha256, each.mime_type, tuple(each.frame_hashes)) for each in media
     )
 
 
@@ -69,6 +84,8 @@ def draft_to(draft: domain.Draft) -> pb.PostDraft:
         ref=draft.ref,
         platforms=draft.platforms if all(draft.platforms) else (),
         lateness=lateness_to(draft.lateness),
+        shingles=draft.shingles,
+        accept_conflicts=draft.accept_conflicts,
     )
 
 
@@ -131,6 +148,9 @@ def post_to(post: domain.Post) -> pb.Post:
         update_time=to_timestamp(post.update_time),
         ref=draft.ref,
         lateness=lateness_to(draft.lateness),
+        series_id=str(post.occurrence.series_id) if post.occurrence else "",
+        occurrence_time=post.occurrence.time.isoformat(timespec="seconds") if post.occurrence else "",
+        approval=_APPROVAL[post.approval],
     )
 
 
@@ -163,7 +183,13 @@ def planned_to(workspace_id: str, draft: domain.Draft) -> pb.Post:
 def media_to(media: tuple[domain.Media, ...]) -> list[pb.PostMedia]:
     """Media references as messages."""
     return [
-        pb.PostMedia(media_asset_id=item.media_asset_id, sha256=item.sha256, mime_type=item.mime_type) for item in media
+        pb.PostMedia(
+            media_asset_id=item.media_asset_id,
+            sha256=item.sha256,
+            mime_type=item.mime_type,
+            frame_hashes=item.frame_hashes,
+        )
+        for item in media
     ]
 
 

@@ -19,6 +19,7 @@ from kit.outbox import Notice, enqueue
 from kit.paging import Page
 from services.scheduler.domain import (
     FINISHED,
+    Approval,
     Delivery,
     DeliveryState,
     Draft,
@@ -26,6 +27,8 @@ from services.scheduler.domain import (
     LateAction,
     Lateness,
     Media,
+    NewPost,
+    Occurrence,
     Post,
     PostNotFound,
     Schedule,
@@ -42,14 +45,22 @@ def database_time(tx: Connection) -> datetime:
     return tx.execute(select(func.now())).scalar_one()
 
 
-def insert_posts(tx: Connection, workspace_id: UUID, drafts: Sequence[Draft]) -> list[UUID]:
+def insert_posts(tx: Connection, workspace_id: UUID, news: Sequence[NewPost]) -> list[UUID]:
     """Saves new posts with a SCHEDULED delivery per account, and wakes those who wait for work. Returns their ids."""
-    post_ids = [new_id() for _ in drafts]
+    post_ids = [new_id() for _ in news]
     tx.execute(
         insert(posts),
         [
-            {"post_id": post_id, "workspace_id": workspace_id, **_draft_values(draft)}
-            for post_id, draft in zip(post_ids, drafts, strict=True)
+            {
+                "post_id": post_id,
+                "workspace_id": workspace_id,
+                **_draft_values(new.draft),
+                "approval": new.approval.value,
+                "series_id": new.occurrence.series_id if new.occurrence else None,
+                "occurrence_time": new.occurrence.time if new.occurrence else None,
+                "import_key": new.import_key,
+            }
+            for post_id, new in zip(post_ids, news, strict=True)
         ],
     )
     tx.execute(
@@ -66,7 +77,7 @@ def insert_posts(tx: Connection, workspace_id: UUID, drafts: Sequence[Draft]) ->
                 "schedule_time": draft.schedule.instant,
                 "due_time": draft.schedule.instant,
             }
-            for post_id, draft in zip(post_ids, drafts, strict=True)
+            for post_id, draft in zip(post_ids, (new.draft for new in news), strict=True)
             for account_id, platform in zip_longest(draft.account_ids, draft.platforms, fillvalue="")
         ],
     )
@@ -151,7 +162,12 @@ def _draft_values(draft: Draft) -> dict[str, Any]:
         "channel": draft.channel,
         "caption": draft.caption,
         "media": [
-            {"media_asset_id": media.media_asset_id, "sha256": media.sha256, "mime_type": media.mime_type}
+            {
+                "media_asset_id": media.media_asset_id,
+                "sha256": media.sha256,
+                "mime_type": media.mime_type,
+                **({"frame_hashes": media.frame_hashes} if media.frame_hashes else {}),
+            }
             for media in draft.media
         ],
         "local_time": draft.schedule.local_time,
@@ -162,12 +178,21 @@ def _draft_values(draft: Draft) -> dict[str, Any]:
         "ref": draft.ref,
         "max_lateness_seconds": draft.lateness.max_seconds if draft.lateness else None,
         "late_action": draft.lateness.action.value if draft.lateness else None,
+        "shingles": list(draft.shingles),
     }
 
 
-def media_of(values: list[dict[str, str]]) -> tuple[Media, ...]:
+def media_of(values: list[dict[str, Any]]) -> tuple[Media, ...]:
     """Media references of a post's row."""
-    return tuple(Media(**value) for value in values)
+    return tuple(
+        Media(
+            media_asset_id=value["media_asset_id"],
+            sha256=value["sha256"],
+            mime_type=value["mime_type"],
+            frame_hashes=tuple(value.get("frame_hashes", ())),
+        )
+        for value in values
+    )
 
 
 def lateness_of(row: RowMapping) -> Lateness | None:
@@ -223,11 +248,14 @@ def _post(row: RowMapping, found: list[Delivery]) -> Post:
             ref=row["ref"],
             platforms=tuple(delivery.platform for delivery in found),
             lateness=lateness_of(row),
+            shingles=tuple(row["shingles"]),
         ),
         revision=row["revision"],
         deliveries=tuple(found),
         create_time=row["create_time"],
         update_time=row["update_time"],
+        approval=Approval(row["approval"]),
+        occurrence=Occurrence(row["series_id"], row["occurrence_time"]) if row["series_id"] else None,
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
     DateTime,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
@@ -19,7 +21,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from kit.db import time_column
 from kit.idempotency import requests_table
@@ -50,9 +52,35 @@ posts = Table(
     Column("max_lateness_seconds", Integer),
     Column("late_action", Text),
     Column("revision", Integer, nullable=False, server_default="1"),
+    # Unsigned numbers of 32 bits.
+    Column("shingles", ARRAY(BigInteger), nullable=False, server_default="{}"),
+    # "", PENDING or APPROVED.
+    _text("approval"),
+    # The series that it is an occurrence of, and its name within it.
+    Column("series_id", Uuid),
+    Column("occurrence_time", DateTime(timezone=False)),
+    # What an import calls it; empty for posts that were made otherwise.
+    _text("import_key"),
+    # The last bulk change that it was part of.
+    Column("change_id", Uuid),
     time_column("create_time", now=True),
     time_column("update_time", now=True),
+    CheckConstraint("(series_id IS NULL) = (occurrence_time IS NULL)", name="an_occurrence_has_a_series"),
     Index("posts_by_time", "workspace_id", "schedule_time", "post_id"),
+    Index(
+        "one_post_per_occurrence",
+        "series_id",
+        "occurrence_time",
+        unique=True,
+        postgresql_where=text("series_id IS NOT NULL"),
+    ),
+    Index(
+        "one_post_per_import_key",
+        "workspace_id",
+        "import_key",
+        unique=True,
+        postgresql_where=text("import_key <> ''"),
+    ),
 )
 
 # What waits or is in work. Each index costs at every claim: there is one for each way in which rows are found.
@@ -187,6 +215,88 @@ claim_clock = Table(
     metadata,
     Column("only_row", Boolean, primary_key=True, server_default="true"),
     Column("asked_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+posting_plans = Table(
+    "posting_plans",
+    metadata,
+    Column("workspace_id", Uuid, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("time_zone", Text, nullable=False),
+    # As planning.py has them, in JSON.
+    Column("slots", JSONB, nullable=False),
+    Column("quiet_hours", JSONB, nullable=False),
+    Column("blackouts", JSONB, nullable=False),
+    Column("min_gap_seconds", Integer, nullable=False),
+    # 0: no rule.
+    Column("daily_cap", Integer, nullable=False),
+    Column("requires_approval", Boolean, nullable=False),
+    PrimaryKeyConstraint("workspace_id", "channel", name="posting_plans_pkey"),
+)
+
+duplicate_rules = Table(
+    "duplicate_rules",
+    metadata,
+    Column("workspace_id", Uuid, nullable=False),
+    # In the order of the alphabet; "" is any.
+    Column("channel", Text, nullable=False),
+    Column("other_channel", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("window_seconds", Integer, nullable=False),
+    PrimaryKeyConstraint("workspace_id", "channel", "other_channel", name="duplicate_rules_pkey"),
+)
+
+series = Table(
+    "series",
+    metadata,
+    Column("series_id", Uuid, primary_key=True),
+    Column("workspace_id", Uuid, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    # RRULE or CRON, and its text.
+    Column("rule_kind", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("start_time", DateTime(timezone=False), nullable=False),
+    Column("until_time", DateTime(timezone=False)),
+    Column("time_zone", Text, nullable=False),
+    Column("gap_rule", Text, nullable=False),
+    Column("fold", SmallInteger, nullable=False),
+    # What each occurrence publishes: accounts, platforms, caption, media, options, ref, lateness, shingles.
+    Column("template", JSONB, nullable=False),
+    Column("state", Text, nullable=False),
+    # Occurrences up to this wall-clock time, itself included, were made; the instant is when to look again.
+    Column("made_until_time", DateTime(timezone=False)),
+    Column("next_look_time", DateTime(timezone=True)),
+    Column("previous_series_id", Uuid),
+    Column("revision", Integer, nullable=False, server_default="1"),
+    time_column("create_time", now=True),
+    time_column("update_time", now=True),
+    Index("series_of_workspace", "workspace_id", "create_time", "series_id"),
+    Index("series_to_look_at", "next_look_time", postgresql_where=text("state = 'ACTIVE'")),
+)
+
+# Occurrences that are not as the rule says: skipped, moved, or refused when their post was to be made.
+series_exceptions = Table(
+    "series_exceptions",
+    metadata,
+    Column("series_id", Uuid, nullable=False),
+    Column("workspace_id", Uuid, nullable=False),
+    Column("occurrence_time", DateTime(timezone=False), nullable=False),
+    # SKIPPED, MOVED or REFUSED.
+    Column("kind", Text, nullable=False),
+    Column("moved_to_time", DateTime(timezone=False)),
+    _text("reason"),
+    _text("message"),
+    CheckConstraint("(kind = 'MOVED') = (moved_to_time IS NOT NULL)", name="only_what_is_moved_has_a_time"),
+    PrimaryKeyConstraint("series_id", "occurrence_time", name="series_exceptions_pkey"),
+)
+
+# The rules of time zones as they were when instants were last made of wall-clock times. Of no workspace.
+zone_rules = Table(
+    "zone_rules",
+    metadata,
+    Column("time_zone", Text, primary_key=True),
+    Column("fingerprint", LargeBinary, nullable=False),
 )
 
 requests = requests_table(metadata)

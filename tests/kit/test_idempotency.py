@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from kit.db import ALL_WORKSPACES, Database
 from kit.idempotency import KEEP_HOURS, RequestIdReused, forget, once
 from services.scheduler import store
-from services.scheduler.domain import Draft, Schedule
+from services.scheduler.domain import Draft, NewPost, Schedule
 from services.scheduler.tables import requests
 from tests.services import service_database
 
@@ -48,7 +48,7 @@ def create(
 def make(tx: Connection, workspace: UUID, cut_off: bool) -> pb.CreatePostResponse:
     now = datetime.now(UTC)
     draft = Draft("air", (uuid4(),), "", (), Schedule(now.replace(tzinfo=None), "UTC", 0, now), {}, "")
-    (post_id,) = store.insert_posts(tx, workspace, [draft])
+    (post_id,) = store.insert_posts(tx, workspace, [NewPost(draft)])
     if cut_off:
         raise RuntimeError("cut off")
     return pb.CreatePostResponse(post=pb.Post(post_id=str(post_id)))

@@ -17,7 +17,7 @@ from kit.db import ALL_WORKSPACES
 from kit.errors import FailedPrecondition, InvalidArgument, ReelrouteError
 from kit.rpc_status import from_rpc_error
 from services.scheduler import store
-from services.scheduler.domain import Draft, Media, Schedule
+from services.scheduler.domain import Draft, Media, NewPost, Schedule
 from tests.local.support import wait_until
 from tests.scheduler.stage import (
     ACCEPTED,
@@ -271,7 +271,7 @@ def insert(stage: Stage, due_times: list[datetime]) -> list[str]:
         for due in due_times
     ]
     with stage.database.transaction(UUID(WORKSPACE)) as tx:
-        return [str(post_id) for post_id in store.insert_posts(tx, UUID(WORKSPACE), drafts)]
+        return [str(post_id) for post_id in store.insert_posts(tx, UUID(WORKSPACE), [NewPost(each) for each in drafts])]
 
 
 @pytest.mark.parametrize("seed", [24, 2024])

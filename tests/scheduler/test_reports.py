@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from kit.db import ALL_WORKSPACES
 from services.scheduler import dispatch, dispatch_store, store
-from services.scheduler.domain import Draft, Schedule
+from services.scheduler.domain import Draft, NewPost, Schedule
 from tests.scheduler.stage import (
     ACCEPTED,
     OTHER,
@@ -232,7 +232,7 @@ def insert_due(stage: Stage, workspace: UUID, count: int, due: datetime) -> list
     schedule = Schedule(due.replace(tzinfo=None, microsecond=0), "UTC", 0, due)
     drafts = [Draft("air", (uuid4(),), "text", (), schedule, {}, "") for _ in range(count)]
     with stage.database.transaction(workspace) as tx:
-        return store.insert_posts(tx, workspace, drafts)
+        return store.insert_posts(tx, workspace, [NewPost(each) for each in drafts])
 
 
 def test_a_post_with_its_own_lateness_keeps_it_through_every_door(stage: Stage) -> None:

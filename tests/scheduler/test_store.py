@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from kit.db import ALL_WORKSPACES, Database
 from services.scheduler import dispatch, dispatch_store, store, tables
-from services.scheduler.domain import Claimed, Draft, Policy, Schedule
+from services.scheduler.domain import Claimed, Draft, NewPost, Policy, Schedule
 
 WORKSPACE = UUID(int=1)
 
@@ -25,7 +25,7 @@ def draft(due: datetime, accounts: int = 1) -> Draft:
 def plan(database: Database, count: int, *, due_in: float = -1, workspace: UUID = WORKSPACE) -> list[UUID]:
     due = datetime.now(UTC) + timedelta(seconds=due_in)
     with database.transaction(workspace) as tx:
-        return store.insert_posts(tx, workspace, [draft(due) for _ in range(count)])
+        return store.insert_posts(tx, workspace, [NewPost(draft(due)) for _ in range(count)])
 
 
 def claim(database: Database, batch: int = 100, lease: float = 30, lead: float = 0) -> list[Claimed]:
@@ -121,7 +121,7 @@ def test_a_transaction_sees_only_its_workspace_and_nothing_without_one(database:
 
 def test_a_row_for_another_workspace_cannot_be_written(database: Database) -> None:
     with pytest.raises(ProgrammingError, match="row-level security"), database.transaction(WORKSPACE) as tx:
-        store.insert_posts(tx, UUID(int=2), [draft(datetime.now(UTC))])
+        store.insert_posts(tx, UUID(int=2), [NewPost(draft(datetime.now(UTC)))])
 
 
 @pytest.mark.parametrize(
