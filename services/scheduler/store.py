@@ -53,7 +53,8 @@ INSERT INTO posts (workspace_id, post_id, channel, caption, media, local_time, t
 SELECT %s, post_id, channel, caption, media, local_time, time_zone, fold, schedule_time, options, ref,
     max_lateness_seconds, late_action, CAST(shingles AS bigint[]), approval, series_id, occurrence_time, import_key
 FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::jsonb[], %s::timestamp[], %s::text[], %s::smallint[],
-    %s::timestamptz[], %s::jsonb[], %s::text[], %s::int[], %s::text[], %s::text[], %s::text[], %s::uuid[], %s::timestamp[], %s::text[])
+    %s::timestamptz[], %s::jsonb[], %s::text[], %s::int[], %s::text[], %s::text[], %s::text[], %s::uuid[],
+    %s::timestamp[], %s::text[])
 AS r(post_id, channel, caption, media, local_time, time_zone, fold, schedule_time, options, ref,
     max_lateness_seconds, late_action, shingles, approval, series_id, occurrence_time, import_key)
 """
