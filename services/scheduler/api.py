@@ -144,7 +144,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
             post = store.read_post(tx, workspace_id, post_id, lock=True)
             domain.check_editable(post, request.etag)
             draft = self._edited(post.draft, request, store.database_time(tx))
-            store.update_post(tx, post, draft)
+            store.update_posts(tx, workspace_id, [(post, draft)])
             edited = store.read_post(tx, workspace_id, post_id)
             changed = ", ".join(sorted(request.update_mask))
             store.tell(

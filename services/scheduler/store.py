@@ -12,7 +12,7 @@ from itertools import zip_longest
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, exists, func, select, true, tuple_, update
+from sqlalchemy import Connection, RowMapping, exists, func, select, tuple_
 
 from kit.db import new_id
 from kit.listen import notify
@@ -72,45 +72,60 @@ def insert_posts(tx: Connection, workspace_id: UUID, news: Sequence[NewPost]) ->
     if not news:
         return []
     post_ids = [new_id() for _ in news]
-    as_json: dict[tuple[Media, ...], str] = {}
     rows: list[tuple[object, ...]] = []
     waiting: list[tuple[object, ...]] = []
+    values_of = _Values()
     for post_id, new in zip(map(str, post_ids), news, strict=True):
         draft, occurrence = new.draft, new.occurrence
-        media = as_json.get(draft.media)
-        if media is None:
-            media = as_json[draft.media] = json.dumps(_media_values(draft.media))
-        instant = draft.schedule.instant.isoformat()
         rows.append(
             (
                 post_id,
-                draft.channel,
-                draft.caption,
-                media,
-                draft.schedule.local_time.isoformat(),
-                draft.schedule.time_zone,
-                draft.schedule.fold,
-                instant,
-                json.dumps(draft.options),
-                draft.ref,
-                draft.lateness.max_seconds if draft.lateness else None,
-                draft.lateness.action.value if draft.lateness else None,
-                f"{{{','.join(map(str, draft.shingles))}}}",
+                *values_of.draft(draft),
                 new.approval.value,
                 str(occurrence.series_id) if occurrence else None,
                 occurrence.time.isoformat() if occurrence else None,
                 new.import_key,
             )
         )
+        instant = draft.schedule.instant.isoformat()
         waiting += [
             (str(new_id()), post_id, str(account_id), platform, draft.channel, instant)
             for account_id, platform in zip_longest(draft.account_ids, draft.platforms, fillvalue="")
         ]
-    for statement, values in ((_INSERT_POSTS, rows), (_INSERT_DELIVERIES, waiting)):
-        columns = [list(column) for column in zip(*values, strict=True)]
-        tx.exec_driver_sql(statement, (str(workspace_id), *columns))
+    tx.exec_driver_sql(_INSERT_POSTS, (str(workspace_id), *_columns(rows)))
+    tx.exec_driver_sql(_INSERT_DELIVERIES, (str(workspace_id), *_columns(waiting)))
     notify(tx, DUE_CHANNEL)
     return post_ids
+
+
+class _Values:
+    """A draft as the driver takes it, in the order of the statements above. What many posts have alike is made once."""
+
+    def __init__(self) -> None:
+        self._media: dict[tuple[Media, ...], str] = {}
+
+    def draft(self, draft: Draft) -> tuple[object, ...]:
+        media = self._media.get(draft.media)
+        if media is None:
+            media = self._media[draft.media] = json.dumps(_media_values(draft.media))
+        return (
+            draft.channel,
+            draft.caption,
+            media,
+            draft.schedule.local_time.isoformat(),
+            draft.schedule.time_zone,
+            draft.schedule.fold,
+            draft.schedule.instant.isoformat(),
+            json.dumps(draft.options),
+            draft.ref,
+            draft.lateness.max_seconds if draft.lateness else None,
+            draft.lateness.action.value if draft.lateness else None,
+            f"{{{','.join(map(str, draft.shingles))}}}",
+        )
+
+
+def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def read_post(tx: Connection, workspace_id: UUID, post_id: UUID, *, lock: bool = False) -> Post:
@@ -160,46 +175,56 @@ def list_posts(
     return _with_deliveries(tx, workspace_id, rows)
 
 
-def update_post(tx: Connection, post: Post, draft: Draft) -> None:
-    """Saves an edited draft. When its instant changed, its deliveries become due then."""
-    tx.execute(
-        update(posts)
-        .where(posts.c.workspace_id == post.workspace_id, posts.c.post_id == post.post_id)
-        .values(**_draft_values(draft), revision=posts.c.revision + 1, update_time=func.now())
-    )
-    mine = (deliveries.c.workspace_id == post.workspace_id) & (deliveries.c.post_id == post.post_id)
-    # What was claimed ahead of its time is taken back: its attempt has other words in hand.
-    values: dict[str, Any] = {"state": DeliveryState.SCHEDULED.value, "lease_expire_time": None}
-    moved = draft.schedule.instant != post.draft.schedule.instant
-    if moved:
-        values |= {"due_time": draft.schedule.instant, "schedule_time": draft.schedule.instant}
-    changed = true() if moved else deliveries.c.state == DeliveryState.CLAIMED.value
-    tx.execute(update(deliveries).where(mine, changed).values(**values, update_time=func.now()))
-    if draft.channel != post.draft.channel:
-        tx.execute(update(deliveries).where(mine).values(channel=draft.channel))
+_UPDATE_POSTS = """
+UPDATE posts p SET channel = r.channel, caption = r.caption, media = r.media, local_time = r.local_time,
+    time_zone = r.time_zone, fold = r.fold, schedule_time = r.schedule_time, options = r.options, ref = r.ref,
+    max_lateness_seconds = r.max_lateness_seconds, late_action = r.late_action,
+    shingles = CAST(r.shingles AS bigint[]), change_id = COALESCE(%s::uuid, p.change_id),
+    revision = p.revision + 1, update_time = now()
+FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::jsonb[], %s::timestamp[], %s::text[], %s::smallint[],
+    %s::timestamptz[], %s::jsonb[], %s::text[], %s::int[], %s::text[], %s::text[])
+AS r(post_id, channel, caption, media, local_time, time_zone, fold, schedule_time, options, ref,
+    max_lateness_seconds, late_action, shingles)
+WHERE p.post_id = r.post_id AND p.workspace_id = %s
+"""
+# What was claimed ahead of its time is taken back: its attempt has other words in hand.
+_UPDATE_DELIVERIES = """
+UPDATE deliveries d SET state = 'SCHEDULED', lease_expire_time = NULL, channel = r.channel,
+    schedule_time = COALESCE(r.moved_to, d.schedule_time), due_time = COALESCE(r.moved_to, d.due_time),
+    update_time = CASE WHEN r.moved_to IS NOT NULL OR d.state = 'CLAIMED' THEN now() ELSE d.update_time END
+FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[]) AS r(post_id, channel, moved_to)
+WHERE d.post_id = r.post_id AND d.workspace_id = %s
+  AND (r.moved_to IS NOT NULL OR d.channel <> r.channel OR d.state = 'CLAIMED')
+"""
+
+
+def update_posts(
+    tx: Connection, workspace_id: UUID, edits: Sequence[tuple[Post, Draft]], *, change_id: UUID | None = None
+) -> None:
+    """Saves edited drafts of posts that may be edited, and whose deliveries the caller has locked.
+
+    Where the instant changed, the deliveries become due then. `change_id` marks them as part of a bulk change.
+    """
+    if not edits:
+        return
+    values_of = _Values()
+    rows = [(str(post.post_id), *values_of.draft(draft)) for post, draft in edits]
+    tx.exec_driver_sql(_UPDATE_POSTS, (str(change_id) if change_id else None, *_columns(rows), str(workspace_id)))
+    moves = [
+        (
+            str(post.post_id),
+            draft.channel,
+            draft.schedule.instant.isoformat() if draft.schedule.instant != post.draft.schedule.instant else None,
+        )
+        for post, draft in edits
+    ]
+    tx.exec_driver_sql(_UPDATE_DELIVERIES, (*_columns(moves), str(workspace_id)))
     notify(tx, DUE_CHANNEL)
 
 
 def tell(tx: Connection, notices: list[Notice]) -> None:
     """Writes what other services must know."""
     enqueue(tx, outbox, notices, SCHEMA)
-
-
-def _draft_values(draft: Draft) -> dict[str, Any]:
-    return {
-        "channel": draft.channel,
-        "caption": draft.caption,
-        "media": _media_values(draft.media),
-        "local_time": draft.schedule.local_time,
-        "time_zone": draft.schedule.time_zone,
-        "fold": draft.schedule.fold,
-        "schedule_time": draft.schedule.instant,
-        "options": draft.options,
-        "ref": draft.ref,
-        "max_lateness_seconds": draft.lateness.max_seconds if draft.lateness else None,
-        "late_action": draft.lateness.action.value if draft.lateness else None,
-        "shingles": list(draft.shingles),
-    }
 
 
 def _media_values(media: Sequence[Media]) -> list[dict[str, Any]]:
