@@ -423,6 +423,11 @@ def _zones() -> frozenset[str]:
     return frozenset(zone for zone in available_timezones() if "/" in zone or zone == "UTC")
 
 
+def is_zone(name: str) -> bool:
+    """Whether it is an IANA name; abbreviations and offsets are none."""
+    return name in _zones()
+
+
 def instant_at(naive: datetime, time_zone: str, fold: int) -> datetime:
     """The instant of a wall-clock time that need not be refused: in a gap the time after it is meant."""
     return naive.replace(tzinfo=ZoneInfo(time_zone), fold=fold).astimezone(UTC)
@@ -434,7 +439,7 @@ def resolve(local_time: str, time_zone: str, ambiguous: AmbiguousTime | None, no
     Raises TimeZoneUnknown, LocalTimeInvalid, LocalTimeNonexistent (the clock jumps over it), LocalTimeAmbiguous
     (it comes twice and `ambiguous` does not say which), ScheduleTimeInPast, ScheduleTimeTooFar (over two years).
     """
-    if time_zone not in _zones():
+    if not is_zone(time_zone):
         raise _refused(
             TimeZoneUnknown,
             "time_zone",
