@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import zip_longest
 from typing import Any
@@ -138,13 +139,13 @@ def read_post(tx: Connection, workspace_id: UUID, post_id: UUID, *, lock: bool =
     row = tx.execute(query.with_for_update() if lock else query).mappings().first()
     if row is None:
         raise PostNotFound("There is no post with this id in the workspace.", metadata={"post_id": str(post_id)})
-    return _with_deliveries(tx, workspace_id, [row], lock=lock)[0]
+    return with_deliveries(tx, workspace_id, [row], lock=lock)[0]
 
 
 def read_posts(tx: Connection, workspace_id: UUID, post_ids: Sequence[UUID]) -> list[Post]:
     """Posts in the order of `post_ids`; ids that the workspace does not have are left out."""
     rows = tx.execute(select(posts).where(posts.c.workspace_id == workspace_id, posts.c.post_id.in_(post_ids)))
-    found = {post.post_id: post for post in _with_deliveries(tx, workspace_id, rows.mappings().all())}
+    found = {post.post_id: post for post in with_deliveries(tx, workspace_id, rows.mappings().all())}
     return [found[post_id] for post_id in post_ids if post_id in found]
 
 
@@ -172,19 +173,19 @@ def list_posts(
     if page.after:
         query = query.where(tuple_(posts.c.schedule_time, posts.c.post_id) > tuple_(*page.after))
     rows = tx.execute(query.order_by(posts.c.schedule_time, posts.c.post_id).limit(page.size + 1)).mappings().all()
-    return _with_deliveries(tx, workspace_id, rows)
+    return with_deliveries(tx, workspace_id, rows)
 
 
 _UPDATE_POSTS = """
 UPDATE posts p SET channel = r.channel, caption = r.caption, media = r.media, local_time = r.local_time,
     time_zone = r.time_zone, fold = r.fold, schedule_time = r.schedule_time, options = r.options, ref = r.ref,
     max_lateness_seconds = r.max_lateness_seconds, late_action = r.late_action,
-    shingles = CAST(r.shingles AS bigint[]), change_id = COALESCE(%s::uuid, p.change_id),
+    shingles = CAST(r.shingles AS bigint[]), approval = r.approval, change_id = COALESCE(%s::uuid, p.change_id),
     revision = p.revision + 1, update_time = now()
 FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::jsonb[], %s::timestamp[], %s::text[], %s::smallint[],
-    %s::timestamptz[], %s::jsonb[], %s::text[], %s::int[], %s::text[], %s::text[])
+    %s::timestamptz[], %s::jsonb[], %s::text[], %s::int[], %s::text[], %s::text[], %s::text[])
 AS r(post_id, channel, caption, media, local_time, time_zone, fold, schedule_time, options, ref,
-    max_lateness_seconds, late_action, shingles)
+    max_lateness_seconds, late_action, shingles, approval)
 WHERE p.post_id = r.post_id AND p.workspace_id = %s
 """
 # What was claimed ahead of its time is taken back: its attempt has other words in hand.
@@ -198,25 +199,34 @@ WHERE d.post_id = r.post_id AND d.workspace_id = %s
 """
 
 
-def update_posts(
-    tx: Connection, workspace_id: UUID, edits: Sequence[tuple[Post, Draft]], *, change_id: UUID | None = None
-) -> None:
-    """Saves edited drafts of posts that may be edited, and whose deliveries the caller has locked.
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A post as it is, what it is to be, and the approval that it needs then."""
+
+    post: Post
+    draft: Draft
+    approval: Approval
+
+
+def update_posts(tx: Connection, workspace_id: UUID, edits: Sequence[Edit], *, change_id: UUID | None = None) -> None:
+    """Saves edits of posts that may be edited, and whose deliveries the caller has locked.
 
     Where the instant changed, the deliveries become due then. `change_id` marks them as part of a bulk change.
     """
     if not edits:
         return
     values_of = _Values()
-    rows = [(str(post.post_id), *values_of.draft(draft)) for post, draft in edits]
+    rows = [(str(edit.post.post_id), *values_of.draft(edit.draft), edit.approval.value) for edit in edits]
     tx.exec_driver_sql(_UPDATE_POSTS, (str(change_id) if change_id else None, *_columns(rows), str(workspace_id)))
     moves = [
         (
-            str(post.post_id),
-            draft.channel,
-            draft.schedule.instant.isoformat() if draft.schedule.instant != post.draft.schedule.instant else None,
+            str(edit.post.post_id),
+            edit.draft.channel,
+            edit.draft.schedule.instant.isoformat()
+            if edit.draft.schedule.instant != edit.post.draft.schedule.instant
+            else None,
         )
-        for post, draft in edits
+        for edit in edits
     ]
     tx.exec_driver_sql(_UPDATE_DELIVERIES, (*_columns(moves), str(workspace_id)))
     notify(tx, DUE_CHANNEL)
@@ -264,9 +274,10 @@ def schedule_of(row: RowMapping) -> Schedule:
     return Schedule(row["local_time"], row["time_zone"], row["fold"], row["schedule_time"])
 
 
-def _with_deliveries(
+def with_deliveries(
     tx: Connection, workspace_id: UUID, rows: Sequence[RowMapping], *, lock: bool = False
 ) -> list[Post]:
+    """The posts of rows, with their deliveries. With `lock` these stay as they are until the transaction ends."""
     if not rows:
         return []
     post_ids = [row["post_id"] for row in rows]
