@@ -19,7 +19,7 @@ from kit.errors import InvalidArgument, ReelrouteError
 from kit.idempotency import once
 from kit.outbox import Notice
 from kit.paging import Page
-from kit.timestamps import from_timestamp, to_timestamp
+from kit.timestamps import to_timestamp
 from services.scheduler import (
     catching_up,
     deciding,
@@ -145,16 +145,9 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
     def ListPosts(self, request: pb.ListPostsRequest, context: grpc.ServicerContext) -> pb.ListPostsResponse:
         workspace_id = UUID(request.workspace_id)
         page = Page.parse(request.page_size, request.page_token, (datetime, UUID))
+        wanted = messages.filter_from(request)
         with self._database.transaction(workspace_id) as tx:
-            posts = store.list_posts(
-                tx,
-                workspace_id,
-                page,
-                from_time=from_timestamp(request.from_time, "from_time") if request.HasField("from_time") else None,
-                until_time=from_timestamp(request.until_time, "until_time") if request.HasField("until_time") else None,
-                channel=request.channel,
-                state=messages.state_from(request.delivery_state),
-            )
+            posts = store.list_posts(tx, workspace_id, wanted, page)
         shown, token = page.cut(posts, lambda post: (post.draft.schedule.instant, post.post_id))
         return pb.ListPostsResponse(posts=[messages.post_to(post) for post in shown], next_page_token=token)
 
@@ -182,12 +175,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
 
         When no field of the time is named the instant stays, also when it is over and another attempt waits.
         """
-        message = messages.draft_to(draft)
-        for name in request.update_mask:
-            message.ClearField(name)  # type: ignore[arg-type]
-            message.MergeFrom(_only(request.post, name))
-        if "caption" in request.update_mask and "shingles" not in request.update_mask:
-            message.ClearField("shingles")  # they are of the former words
+        message = messages.edited(draft, request.post, request.update_mask)
         self._check(message)
         moved = _TIME_FIELDS.intersection(request.update_mask)
         return messages.draft_from(message, messages.schedule_from(message, now) if moved else draft.schedule)
@@ -455,16 +443,6 @@ def _decided(result: domain.Delivery | ReelrouteError) -> pb.DecisionResult:
     if isinstance(result, ReelrouteError):
         return pb.DecisionResult(refusal=messages.refusal_to(result))
     return pb.DecisionResult(delivery=messages.delivery_to(result))
-
-
-def _only(message: pb.PostDraft, name: str) -> pb.PostDraft:
-    """A draft that holds one field of another."""
-    result = pb.PostDraft()
-    result.MergeFrom(message)
-    for field in result.DESCRIPTOR.fields:
-        if field.name != name:
-            result.ClearField(field.name)  # type: ignore[arg-type]
-    return result
 
 
 def _created(post: domain.Post) -> Notice:

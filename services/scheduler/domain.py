@@ -270,6 +270,20 @@ class Post:
 
 
 @dataclass(frozen=True, slots=True)
+class PostFilter:
+    """Which posts are meant; all that it names must hold."""
+
+    from_time: datetime | None = None
+    until_time: datetime | None = None
+    channel: str = ""
+    account_id: UUID | None = None
+    series_id: UUID | None = None
+    state: DeliveryState | None = None
+    post_ids: tuple[UUID, ...] = ()
+    ref: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """What a publisher gets of a delivery that it claimed."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import zip_longest
 from uuid import UUID
 
 from google.protobuf.duration_pb2 import Duration
+from reelroute.scheduler.v1 import bulk_pb2
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
 from kit.errors import ReelrouteError
@@ -95,6 +96,36 @@ def draft_to(draft: domain.Draft) -> pb.PostDraft:
         lateness=lateness_to(draft.lateness),
         shingles=draft.shingles,
         accept_conflicts=draft.accept_conflicts,
+    )
+
+
+def edited(draft: domain.Draft, values: pb.PostDraft, fields: Sequence[str]) -> pb.PostDraft:
+    """A stored draft with some fields replaced."""
+    message = draft_to(draft)
+    new = pb.PostDraft()
+    new.CopyFrom(values)
+    for field in new.DESCRIPTOR.fields:
+        if field.name in fields:
+            message.ClearField(field.name)  # type: ignore[arg-type]
+        else:
+            new.ClearField(field.name)  # type: ignore[arg-type]
+    message.MergeFrom(new)
+    if "caption" in fields and "shingles" not in fields:
+        message.ClearField("shingles")  # they are of the former words
+    return message
+
+
+def filter_from(message: pb.ListPostsRequest | bulk_pb2.PostFilter) -> domain.PostFilter:
+    """Which posts are meant. Raises InvalidArgument for a time that cannot be."""
+    return domain.PostFilter(
+        from_time=from_timestamp(message.from_time, "from_time") if message.HasField("from_time") else None,
+        until_time=from_timestamp(message.until_time, "until_time") if message.HasField("until_time") else None,
+        channel=message.channel,
+        account_id=UUID(message.account_id) if message.account_id else None,
+        series_id=UUID(message.series_id) if message.series_id else None,
+        state=state_from(message.delivery_state),
+        post_ids=tuple(UUID(each) for each in message.post_ids) if isinstance(message, bulk_pb2.PostFilter) else (),
+        ref=message.ref,
     )
 
 

@@ -13,7 +13,7 @@ from itertools import zip_longest
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, exists, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, exists, func, select, tuple_
 
 from kit.db import new_id
 from kit.listen import notify
@@ -32,6 +32,7 @@ from services.scheduler.domain import (
     NewPost,
     Occurrence,
     Post,
+    PostFilter,
     PostNotFound,
     Schedule,
     Visibility,
@@ -149,31 +150,40 @@ def read_posts(tx: Connection, workspace_id: UUID, post_ids: Sequence[UUID]) -> 
     return [found[post_id] for post_id in post_ids if post_id in found]
 
 
-def list_posts(
-    tx: Connection,
-    workspace_id: UUID,
-    page: Page,
-    *,
-    from_time: datetime | None = None,
-    until_time: datetime | None = None,
-    channel: str = "",
-    state: DeliveryState | None = None,
-) -> list[Post]:
+def list_posts(tx: Connection, workspace_id: UUID, wanted: PostFilter, page: Page) -> list[Post]:
     """Posts by schedule time; one more than the page holds when there is a next page."""
-    query = select(posts).where(posts.c.workspace_id == workspace_id)
-    if from_time:
-        query = query.where(posts.c.schedule_time >= from_time)
-    if until_time:
-        query = query.where(posts.c.schedule_time < until_time)
-    if channel:
-        query = query.where(posts.c.channel == channel)
-    if state:
-        table = finished_deliveries if state in FINISHED else deliveries
-        query = query.where(exists().where(table.c.post_id == posts.c.post_id, table.c.state == state.value))
+    query = select(posts).where(matching(workspace_id, wanted))
     if page.after:
         query = query.where(tuple_(posts.c.schedule_time, posts.c.post_id) > tuple_(*page.after))
     rows = tx.execute(query.order_by(posts.c.schedule_time, posts.c.post_id).limit(page.size + 1)).mappings().all()
     return with_deliveries(tx, workspace_id, rows)
+
+
+def matching(workspace_id: UUID, wanted: PostFilter) -> ColumnElement[bool]:
+    """The filter as SQL."""
+    found = [posts.c.workspace_id == workspace_id]
+    if wanted.from_time:
+        found.append(posts.c.schedule_time >= wanted.from_time)
+    if wanted.until_time:
+        found.append(posts.c.schedule_time < wanted.until_time)
+    if wanted.channel:
+        found.append(posts.c.channel == wanted.channel)
+    if wanted.series_id:
+        found.append(posts.c.series_id == wanted.series_id)
+    if wanted.ref:
+        found.append(posts.c.ref == wanted.ref)
+    if wanted.post_ids:
+        found.append(posts.c.post_id.in_(wanted.post_ids))
+    if wanted.state:
+        table = finished_deliveries if wanted.state in FINISHED else deliveries
+        found.append(exists().where(table.c.post_id == posts.c.post_id, table.c.state == wanted.state.value))
+    if wanted.account_id:
+        of_account = [
+            exists().where(table.c.post_id == posts.c.post_id, table.c.account_id == wanted.account_id)
+            for table in (deliveries, finished_deliveries)
+        ]
+        found.append(of_account[0] | of_account[1])
+    return and_(*found)
 
 
 _UPDATE_POSTS = """
