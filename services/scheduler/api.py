@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -29,10 +30,12 @@ from services.scheduler import (
     hold_store,
     holding,
     messages,
+    saving,
     store,
 )
 from services.scheduler.deciding import NOBODY, Fate
 from services.scheduler.dispatch_store import Held
+from services.scheduler.planning import ConflictRefused
 from services.scheduler.tables import requests
 from services.scheduler.waiting import DueBell, claim_or_wait
 
@@ -59,10 +62,14 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
             def make() -> pb.CreatePostResponse:
                 schedule = messages.schedule_from(request.post, store.database_time(tx))
                 draft = messages.draft_from(request.post, schedule)
-                (post_id,) = store.insert_posts(tx, workspace_id, [domain.NewPost(draft)])
-                post = store.read_post(tx, workspace_id, post_id)
+                (saved,) = saving.save(tx, workspace_id, [domain.NewPost(draft)])
+                if isinstance(saved, ConflictRefused):
+                    raise saved
+                post = store.read_post(tx, workspace_id, saved.post_id)
                 store.tell(tx, [_created(post)])
-                return pb.CreatePostResponse(post=messages.post_to(post))
+                return pb.CreatePostResponse(
+                    post=messages.post_to(post), conflicts=map(messages.conflict_to, saved.conflicts)
+                )
 
             return once(
                 tx,
@@ -98,18 +105,43 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
         for index, message in enumerate(request.posts):
             try:
                 self._check(message)
-                draft = messages.draft_from(message, messages.schedule_from(message, now))
-                taken.append((index, draft))
-                results.append(pb.BatchCreateResult(post=messages.planned_to(request.workspace_id, draft)))
+                taken.append((index, messages.draft_from(message, messages.schedule_from(message, now))))
+                results.append(pb.BatchCreateResult())
             except InvalidArgument as refusal:
                 results.append(pb.BatchCreateResult(refusal=_refusal(refusal)))
-        if taken and not request.validate_only:
-            post_ids = store.insert_posts(tx, workspace_id, [domain.NewPost(draft) for _, draft in taken])
-            posts = store.read_posts(tx, workspace_id, post_ids)
-            for index, post in zip((index for index, _ in taken), posts, strict=True):
-                results[index] = pb.BatchCreateResult(post=messages.post_to(post))
-            store.tell(tx, [_created(post) for post in posts])
+        handle = self._plan_batch if request.validate_only else self._save_batch
+        answers = handle(tx, workspace_id, [draft for _, draft in taken])
+        for (index, _), answer in zip(taken, answers, strict=True):
+            results[index] = answer
         return pb.BatchCreatePostsResponse(results=results)
+
+    def _save_batch(
+        self, tx: Connection, workspace_id: UUID, drafts: Sequence[domain.Draft]
+    ) -> list[pb.BatchCreateResult]:
+        saved = saving.save(tx, workspace_id, [domain.NewPost(draft) for draft in drafts])
+        post_ids = [each.post_id for each in saved if isinstance(each, saving.Saved)]
+        posts = {post.post_id: post for post in store.read_posts(tx, workspace_id, post_ids)}
+        store.tell(tx, [_created(post) for post in posts.values()])
+        return [
+            pb.BatchCreateResult(refusal=_refusal(each))
+            if isinstance(each, ConflictRefused)
+            else pb.BatchCreateResult(
+                post=messages.post_to(posts[each.post_id]), conflicts=map(messages.conflict_to, each.conflicts)
+            )
+            for each in saved
+        ]
+
+    def _plan_batch(
+        self, tx: Connection, workspace_id: UUID, drafts: Sequence[domain.Draft]
+    ) -> list[pb.BatchCreateResult]:
+        return [
+            pb.BatchCreateResult(refusal=_refusal(ConflictRefused.by(blocking)))
+            if (blocking := [each for each in conflicts if each.blocking])
+            else pb.BatchCreateResult(
+                post=messages.planned_to(str(workspace_id), draft), conflicts=map(messages.conflict_to, conflicts)
+            )
+            for draft, conflicts in zip(drafts, saving.judge(tx, workspace_id, drafts), strict=True)
+        ]
 
     def _check(self, message: pb.PostDraft | pb.DeliveryReport) -> None:
         violations = rpc_server.check(self._validator, message)
@@ -144,14 +176,18 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
             post = store.read_post(tx, workspace_id, post_id, lock=True)
             domain.check_editable(post, request.etag)
             draft = self._edited(post.draft, request, store.database_time(tx))
-            store.update_post(tx, post, draft)
+            (saved,) = saving.change(tx, workspace_id, [(post, draft)])
+            if isinstance(saved, ConflictRefused):
+                raise saved
             edited = store.read_post(tx, workspace_id, post_id)
             changed = ", ".join(sorted(request.update_mask))
             store.tell(
                 tx,
                 [_about(edited, "post.updated", f"The post was changed: {changed}.", edited.update_time)],
             )
-        return pb.UpdatePostResponse(post=messages.post_to(edited))
+        return pb.UpdatePostResponse(
+            post=messages.post_to(edited), conflicts=map(messages.conflict_to, saved.conflicts)
+        )
 
     def _edited(self, draft: domain.Draft, request: pb.UpdatePostRequest, now: datetime) -> domain.Draft:
         """The draft with the masked fields replaced; the whole keeps the same rules as a new one.
@@ -441,7 +477,7 @@ def _only(message: pb.PostDraft, name: str) -> pb.PostDraft:
     return result
 
 
-def _refusal(error: InvalidArgument) -> pb.DraftRefusal:
+def _refusal(error: ReelrouteError) -> pb.DraftRefusal:
     return pb.DraftRefusal(
         reason=error.reason, message=error.message, field_violations=[_violation(item) for item in error.violations]
     )

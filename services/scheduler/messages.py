@@ -13,6 +13,7 @@ from reelroute.scheduler.v1 import scheduler_pb2 as pb
 from kit.timestamps import from_timestamp, to_timestamp
 from services.scheduler import dispatch, domain
 from services.scheduler.dispatch_store import Held, Publication
+from services.scheduler.planning import Conflict
 
 _AMBIGUOUS = {
     pb.AMBIGUOUS_TIME_EARLIER: domain.AmbiguousTime.EARLIER,
@@ -127,6 +128,17 @@ def options_to(options: dict[str, dict[str, str | int | bool]]) -> pb.PostOption
                 if field in part.DESCRIPTOR.fields_by_name:
                     setattr(part, field, value)
     return message
+
+
+def conflict_to(conflict: Conflict) -> pb.Conflict:
+    """A rule that a post breaks, as the proto shows it."""
+    return pb.Conflict(
+        rule=conflict.rule.value,
+        field=conflict.field,
+        message=conflict.message,
+        other_post_id=str(conflict.other_post_id or ""),
+        blocking=conflict.blocking,
+    )
 
 
 def post_to(post: domain.Post) -> pb.Post:

@@ -132,12 +132,17 @@ def list_posts(
     return _with_deliveries(tx, workspace_id, rows)
 
 
-def update_post(tx: Connection, post: Post, draft: Draft) -> None:
+def update_post(tx: Connection, post: Post, draft: Draft, approval: Approval) -> None:
     """Saves an edited draft. When its instant changed, its deliveries become due then."""
     tx.execute(
         update(posts)
         .where(posts.c.workspace_id == post.workspace_id, posts.c.post_id == post.post_id)
-        .values(**_draft_values(draft), revision=posts.c.revision + 1, update_time=func.now())
+        .values(
+            **_draft_values(draft),
+            approval=approval.value,
+            revision=posts.c.revision + 1,
+            update_time=func.now(),
+        )
     )
     mine = (deliveries.c.workspace_id == post.workspace_id) & (deliveries.c.post_id == post.post_id)
     # What was claimed ahead of its time is taken back: its attempt has other words in hand.

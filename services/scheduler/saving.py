@@ -1,0 +1,276 @@
+"""The way in which every door saves posts: judged by the rules of their channels, then written. The caller owns the
+transaction, and tells what happened.
+
+What keeps two callers from taking one slot, or from passing a cap together, is the row of the plan: it is locked
+before the posts around are looked at. A caller that locks posts does so before it comes here, so that nobody waits in a
+circle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from services.scheduler import plan_store, store
+from services.scheduler.domain import Approval, Draft, NewPost, Post
+from services.scheduler.duplicates import (
+    DuplicateAction,
+    Duplicates,
+    Known,
+    Rules,
+    widest_window,
+)
+from services.scheduler.planning import Calendar, Conflict, ConflictRefused, PostingPlan, plan_for
+
+_NONE = timedelta(0)
+# Rounds in which posts that move are judged as if all others had moved already.
+_ROUNDS = 3
+Plans = Mapping[str, PostingPlan]
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A post that is in the database now, with the conflicts that did not stand in its way."""
+
+    post_id: UUID
+    conflicts: tuple[Conflict, ...]
+
+
+def save(tx: Connection, workspace_id: UUID, news: Sequence[NewPost]) -> list[Saved | ConflictRefused]:
+    """Saves what breaks no blocking rule; each is judged with those before it in the list. Where the plan of its
+    channel asks for approval, it waits for it.
+    """
+    drafts = [new.draft for new in news]
+    plans = _take_plans(tx, workspace_id, drafts)
+    verdicts = _judge(tx, workspace_id, plans, drafts, [None] * len(drafts))
+    passed = [index for index, conflicts in enumerate(verdicts) if not _refuses(conflicts)]
+    saved = [replace(news[index], approval=approval_by(plans, drafts[index].channel)) for index in passed]
+    post_ids = dict(zip(passed, store.insert_posts(tx, workspace_id, saved) if saved else (), strict=True))
+    return [
+        Saved(post_ids[index], conflicts) if index in post_ids else _refusal(conflicts)
+        for index, conflicts in enumerate(verdicts)
+    ]
+
+
+def change(tx: Connection, workspace_id: UUID, changes: Sequence[tuple[Post, Draft]]) -> list[Saved | ConflictRefused]:
+    """Saves edits of posts, which the caller has locked and found editable, in the same way. An edit is judged by the
+    rules about what it changes. What is published or when has changed: an approval was of the post as it stood.
+    """
+    drafts = [draft for _, draft in changes]
+    plans = _take_plans(tx, workspace_id, drafts)
+    verdicts = _judge(tx, workspace_id, plans, drafts, [post.post_id for post, _ in changes])
+    results: list[Saved | ConflictRefused] = []
+    for (post, draft), conflicts in zip(changes, verdicts, strict=True):
+        if _refuses(conflicts):
+            results.append(_refusal(conflicts))
+            continue
+        store.update_post(tx, post, draft, _approval_after(post, draft, plans))
+        results.append(Saved(post.post_id, conflicts))
+    return results
+
+
+def judge(
+    tx: Connection, workspace_id: UUID, drafts: Sequence[Draft], *, instead_of: Sequence[UUID | None] = ()
+) -> list[tuple[Conflict, ...]]:
+    """The same without saving. `instead_of`: for each draft the post that it replaces, if any; what it leaves as it is
+    in that post breaks no rule anew.
+    """
+    plans = _take_plans(tx, workspace_id, drafts)
+    return _judge(tx, workspace_id, plans, drafts, list(instead_of) or [None] * len(drafts))
+
+
+def approval_by(plans: Plans, channel: str) -> Approval:
+    """Whether a new or changed post of a channel waits for approval."""
+    plan = plan_for(channel, plans)
+    return Approval.PENDING if plan is not None and plan.requires_approval else Approval.NOT_NEEDED
+
+
+def _approval_after(post: Post, draft: Draft, plans: Plans) -> Approval:
+    old = post.draft
+    published = (draft.channel, draft.caption, draft.media, draft.options, draft.schedule.instant)
+    if published == (old.channel, old.caption, old.media, old.options, old.schedule.instant):
+        return post.approval
+    return approval_by(plans, draft.channel)
+
+
+def _refuses(conflicts: Iterable[Conflict]) -> bool:
+    return any(each.blocking for each in conflicts)
+
+
+def _refusal(conflicts: Iterable[Conflict]) -> ConflictRefused:
+    return ConflictRefused.by([each for each in conflicts if each.blocking])
+
+
+def _take_plans(tx: Connection, workspace_id: UUID, drafts: Sequence[Draft]) -> Plans:
+    """The plans that the drafts are judged by, locked."""
+    plan_store.keep_rules(tx, workspace_id)
+    channels = {draft.channel for draft in drafts}
+    plans = plan_store.read_plans(tx, workspace_id, [*channels, ""])
+    used = {plan.channel for channel in channels if (plan := plan_for(channel, plans))}
+    if used:
+        plan_store.lock_plans(tx, workspace_id, sorted(used))
+    return plans
+
+
+def _judge(
+    tx: Connection, workspace_id: UUID, plans: Plans, drafts: Sequence[Draft], instead_of: Sequence[UUID | None]
+) -> list[tuple[Conflict, ...]]:
+    replaced = [each for each in instead_of if each is not None]
+    old = plan_store.read_known(tx, workspace_id, replaced) if replaced else {}
+    questions = [
+        _question(draft, old.get(each) if each else None) for draft, each in zip(drafts, instead_of, strict=True)
+    ]
+    around = _look_around(tx, workspace_id, plans, questions)
+    # Those that move make room for each other: at first all have left. Who may not move after all stays where it is,
+    # and may be in the way of others.
+    staying: set[UUID] = set()
+    rounds = 0
+    while True:
+        rounds += 1
+        verdicts = around.judge(questions, staying)
+        stay = {
+            each.old.post_id
+            for each, conflicts in zip(questions, verdicts, strict=True)
+            if each.old and each.old.post_id and _refuses(conflicts)
+        }
+        if stay <= staying:
+            return verdicts
+        staying |= stay if rounds < _ROUNDS else set(old)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A draft, the post that it replaces, and which rules it may break: those about what it changes."""
+
+    post: Known
+    old: Known | None
+    accepts: bool
+    time: bool
+    caption: bool
+    files: bool
+
+
+def _question(draft: Draft, old: Known | None) -> _Question:
+    post = Known(None, draft.channel, draft.schedule.instant, draft.caption, draft.shingles, draft.media)
+    if old is None:
+        return _Question(post, None, draft.accept_conflicts, True, True, True)
+    # To those after it in the list it is a post with an id.
+    post = replace(post, post_id=old.post_id)
+    moved = (post.channel, post.instant) != (old.channel, old.instant)
+    words = (post.caption, tuple(post.shingles)) != (old.caption, tuple(old.shingles))
+    return _Question(post, old, draft.accept_conflicts, moved, moved or words, moved or post.media != old.media)
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What is known of the posts around those that are judged."""
+
+    plans: Plans
+    rules: Rules
+    in_channels: Mapping[str, Sequence[tuple[datetime, UUID]]]
+    to_compare: Sequence[Known]
+    compares: bool
+    now: datetime
+
+    def judge(self, questions: Sequence[_Question], staying: set[UUID]) -> list[tuple[Conflict, ...]]:
+        """Judges each with those before it. `staying`: posts that are replaced and not yet gone."""
+        leaving = {each.old.post_id for each in questions if each.old} - staying
+        calendars = {
+            channel: Calendar(
+                channel,
+                self.plans,
+                [each for each in self.in_channels.get(channel, ()) if each[1] not in leaving],
+                self.now,
+            )
+            for channel in {each.post.channel for each in questions}
+            if channel in self.plans or "" in self.plans
+        }
+        duplicates = Duplicates(self.rules) if self.compares else None
+        if duplicates:
+            for post in self.to_compare:
+                if post.post_id not in leaving:
+                    duplicates.add(post)
+        return [_verdict(each, calendars, duplicates, is_there=bool(each.old) and bool(staying)) for each in questions]
+
+
+def _verdict(
+    question: _Question, calendars: Mapping[str, Calendar], duplicates: Duplicates | None, *, is_there: bool
+) -> tuple[Conflict, ...]:
+    post, old = question.post, question.old
+    calendar = calendars.get(post.channel)
+    if is_there and old:
+        _remove(old, calendars, duplicates)
+    found: list[Conflict] = []
+    if calendar and question.time:
+        found += calendar.conflicts(post.instant)
+    if duplicates:
+        if question.caption:
+            found += duplicates.captions(post)
+        if question.files:
+            found += duplicates.files(post)
+    if found and question.accepts:
+        found = [replace(each, blocking=False) for each in found]
+    if not _refuses(found):
+        _add(post, calendars, duplicates)
+    elif is_there and old:
+        _add(old, calendars, duplicates)
+    return tuple(found)
+
+
+def _add(post: Known, calendars: Mapping[str, Calendar], duplicates: Duplicates | None) -> None:
+    if calendar := calendars.get(post.channel):
+        calendar.add(post.instant, post.post_id)
+    if duplicates:
+        duplicates.add(post)
+
+
+def _remove(post: Known, calendars: Mapping[str, Calendar], duplicates: Duplicates | None) -> None:
+    calendar = calendars.get(post.channel)
+    if calendar and post.post_id:
+        calendar.remove(post.instant, post.post_id)
+    if duplicates:
+        duplicates.remove(post)
+
+
+def _look_around(tx: Connection, workspace_id: UUID, plans: Plans, questions: Sequence[_Question]) -> _Around:
+    reach = {channel: plan.reach for channel in _channels(questions) if (plan := plan_for(channel, plans))}
+    spans = _spans((each.post.instant, reach.get(each.post.channel, _NONE)) for each in questions if each.time)
+    channels = [channel for channel, far in reach.items() if far]
+    rules = plan_store.read_rules(tx, workspace_id)
+    concerned = {"", *_channels(questions)}
+    refusing = [
+        key for key, rule in rules.items() if rule.action is DuplicateAction.REFUSE and not concerned.isdisjoint(key)
+    ]
+    if refusing:
+        plan_store.lock_rules(tx, workspace_id, refusing)
+    window = widest_window(rules)
+    compared = _spans((each.post.instant, window) for each in questions if each.caption or each.files)
+    # Posts of one channel are not compared with each other.
+    but = _channels(questions) if len(_channels(questions)) == 1 else set()
+    return _Around(
+        plans,
+        rules,
+        plan_store.posts_in_channels(tx, workspace_id, channels, spans) if channels and spans else {},
+        plan_store.posts_to_compare(tx, workspace_id, sorted(but), compared) if compared else [],
+        bool(window),
+        store.database_time(tx),
+    )
+
+
+def _channels(questions: Iterable[_Question]) -> set[str]:
+    return {each.post.channel for each in questions}
+
+
+def _spans(around: Iterable[tuple[datetime, timedelta]]) -> list[plan_store.Span]:
+    """The times around instants, as few spans as they make; none where the reach is 0."""
+    spans: list[plan_store.Span] = []
+    for begin, end in sorted((instant - reach, instant + reach) for instant, reach in around if reach):
+        if spans and begin <= spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(spans[-1][1], end))
+        else:
+            spans.append((begin, end))
+    return spans
