@@ -7,9 +7,10 @@ differ in few.
 
 from __future__ import annotations
 
+import abc
 import enum
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -23,8 +24,8 @@ SAME_TEXT = 0.6
 # Of 64. Copies that were scaled, pressed or slightly cut differ in fewer bits, other pictures in about 32.
 NEAR_BITS = 7
 _SKETCH = 16
-# Of the 16 smallest together at most 6 may be in one only, so that one of the 7 smallest of each is in both.
-_MARKS = _SKETCH - int(_SKETCH * SAME_TEXT + 0.999) + 1
+# Of the 16 smallest together at most 6 may be in one only, so that one of the first 7 of each is in both.
+_FIRST = 7
 
 
 class DuplicateAction(enum.Enum):
@@ -100,72 +101,75 @@ def looks_alike(one: Sequence[int], other: Sequence[int]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What is compared of a post. `post_id` None: it is being saved and has no id yet."""
+class Compared:
+    """What is compared of a post. `post_id` None: it is being saved and has no id yet. `time` in seconds since 1970;
+    `text` is the caption, plain.
+    """
 
     post_id: UUID | None
     channel: str
-    instant: datetime
-    caption: str
+    time: int
+    text: str
     shingles: Sequence[int]
     media: Sequence[Media]
 
 
+def plain(caption: str) -> str:
+    """A caption without the differences that nobody sees: capitals and spaces."""
+    return " ".join(caption.casefold().split())
+
+
 class Duplicates:
-    """Posts of a workspace around some instants, to compare others with. Grows with each post that is added."""
+    """Posts of a workspace around some times, to compare others with. Grows with each post that is added."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._for: dict[tuple[str, str], DuplicateRule] = {}
-        self._texts = _Alike(_first_of, _first_of, _same_text)
-        self._files = _Alike(_parts_of, _near_parts_of, looks_alike)
+        self._texts = _Texts()
+        self._files = _Files()
 
-    def add(self, post: Known) -> None:
+    def add(self, post: Compared) -> None:
         """From now on others are compared with it."""
-        place = (_seconds(post.instant), post.post_id)
-        if text := _plain(post.caption):
-            self._texts.add(text, post.shingles, post.channel, place)
+        place = (post.time, post.post_id)
+        if post.text:
+            self._texts.add(post.text, post.shingles, post.channel, place)
         for each in post.media:
             self._files.add(each.sha256, each.frame_hashes, post.channel, place)
 
-    def remove(self, post: Known) -> None:
+    def remove(self, post: Compared) -> None:
         """Others are no longer compared with it, if they were."""
-        place = (_seconds(post.instant), post.post_id)
-        self._texts.remove(_plain(post.caption), post.channel, place)
+        place = (post.time, post.post_id)
+        self._texts.remove(post.text, post.channel, place)
         for each in post.media:
             self._files.remove(each.sha256, post.channel, place)
 
-    def captions(self, post: Known) -> list[Conflict]:
+    def captions(self, post: Compared) -> list[Conflict]:
         """Whether the caption is on another channel within the pair's window."""
-        text = _plain(post.caption)
-        if not text:
-            return []
-        found = self._nearest(self._texts, text, post.shingles, post)
+        found = self._nearest(self._texts.like(post.text, post.shingles), post) if post.text else None
         return [_conflict(Rule.DUPLICATE_CAPTION, "caption", "Nearly the same caption", found)] if found else []
 
-    def files(self, post: Known) -> list[Conflict]:
+    def files(self, post: Compared) -> list[Conflict]:
         """Which files of a post are on another channel within the pair's window."""
         conflicts = []
         for index, each in enumerate(post.media):
-            found = self._nearest(self._files, each.sha256, each.frame_hashes, post)
+            found = self._nearest(self._files.like(each.sha256, each.frame_hashes), post)
             if found:
                 what = "The same or nearly the same file"
                 conflicts.append(_conflict(Rule.DUPLICATE_MEDIA, f"media[{index}]", what, found))
         return conflicts
 
-    def _nearest(self, known: _Alike, key: str, fingerprint: Fingerprint, post: Known) -> _Found | None:
+    def _nearest(self, like: Iterator[tuple[str, list[Place]]], post: Compared) -> _Found | None:
         """Of the duplicates that a rule speaks of, that of the strictest rule, and of these the nearest."""
         best: _Found | None = None
-        channel, at = post.channel, _seconds(post.instant)
-        for other, places in known.places_like(key, fingerprint):
-            if other == channel:
+        for channel, places in like:
+            if channel == post.channel:
                 continue
-            rule = self._rule(channel, other)
+            rule = self._rule(post.channel, channel)
             if rule.action is DuplicateAction.ALLOW:
                 continue
-            place = bisect_left(places, at, key=_time_of)
-            for when, post_id in places[max(place - 1, 0) : place + 1]:
-                found = _Found(rule, other, when, post_id, abs(when - at))
+            place = bisect_left(places, post.time, key=_time_of)
+            for time, post_id in places[max(place - 1, 0) : place + 1]:
+                found = _Found(rule, channel, time, post_id, abs(time - post.time))
                 if found.apart <= rule.window.total_seconds() and (best is None or found.order < best.order):
                     best = found
         return best
@@ -181,7 +185,7 @@ class Duplicates:
 class _Found:
     rule: DuplicateRule
     channel: str
-    at: int
+    time: int
     post_id: UUID | None
     apart: int
 
@@ -191,7 +195,7 @@ class _Found:
 
 
 def _conflict(rule: Rule, field: str, what: str, found: _Found) -> Conflict:
-    at = datetime.fromtimestamp(found.at, UTC)
+    at = datetime.fromtimestamp(found.time, UTC)
     where = f"on the channel {found.channel}" if found.channel else "in a post without a channel"
     message = (
         f"{what} is {where} at {at:%Y-%m-%d %H:%M} UTC. Change it, or keep the two more than"
@@ -200,98 +204,111 @@ def _conflict(rule: Rule, field: str, what: str, found: _Found) -> Conflict:
     return Conflict(rule, field, message, found.post_id, blocking=found.rule.action is DuplicateAction.REFUSE)
 
 
-# Seconds since 1970, and the post's id. Only the first is compared.
+# Seconds since 1970, and the post's id. They are ordered by the first.
 Place = tuple[int, UUID | None]
-Fingerprint = Sequence[int]
-
-
-class _Alike:
-    """Things with a fingerprint, which of them are alike, and where each is: by channel, in the order of time.
-
-    Alike things have a mark of one among the probes of the other: nothing else is compared. What was found once is
-    remembered, because captions and files come again and again.
-    """
-
-    def __init__(
-        self,
-        marks_of: Callable[[Fingerprint], Iterable[int]],
-        probes_of: Callable[[Fingerprint], Iterable[int]],
-        is_alike: Callable[[Fingerprint, Fingerprint], bool],
-    ) -> None:
-        self._marks_of, self._probes_of, self._is_alike = marks_of, probes_of, is_alike
-        self._fingerprints: dict[str, Fingerprint] = {}
-        self._by_mark: dict[int, list[str]] = {}
-        self._like: dict[str, list[str]] = {}
-        self._places: dict[str, dict[str, list[Place]]] = {}
-
-    def add(self, key: str, fingerprint: Fingerprint, channel: str, place: Place) -> None:
-        if key not in self._fingerprints:
-            self._learn(key, fingerprint)
-            if self._like:
-                self._relate(key, fingerprint)
-        insort(self._places[key].setdefault(channel, []), place, key=_time_of)
-
-    def remove(self, key: str, channel: str, place: Place) -> None:
-        places = self._places.get(key, {}).get(channel, [])
-        if place in places:
-            places.remove(place)
-
-    def places_like(self, key: str, fingerprint: Fingerprint) -> Iterator[tuple[str, list[Place]]]:
-        """Where this and what is like it is, by channel."""
-        like = self._like.get(key)
-        if like is None:
-            if key not in self._fingerprints:
-                self._learn(key, fingerprint)
-            like = self._relate(key, fingerprint)
-        for each in like:
-            yield from self._places[each].items()
-
-    def _learn(self, key: str, fingerprint: Fingerprint) -> None:
-        self._fingerprints[key] = fingerprint
-        self._places[key] = {}
-        for mark in self._marks_of(fingerprint):
-            self._by_mark.setdefault(mark, []).append(key)
-
-    def _relate(self, key: str, fingerprint: Fingerprint) -> list[str]:
-        likely = {other for probe in self._probes_of(fingerprint) for other in self._by_mark.get(probe, ())}
-        likely.discard(key)
-        like = [other for other in likely if self._is_alike(fingerprint, self._fingerprints[other])]
-        for other in like:
-            if other in self._like:
-                self._like[other].append(key)
-        like.append(key)
-        self._like[key] = like
-        return like
 
 
 def _time_of(place: Place) -> int:
     return place[0]
 
 
-def _first_of(sketch: Fingerprint) -> Iterable[int]:
-    return sketch[:_MARKS]
+class _Alike(abc.ABC):
+    """Things with a fingerprint, which of them are alike, and where each is: by channel, in the order of time.
+
+    What was found once is remembered, because captions and files come again and again.
+    """
+
+    def __init__(self) -> None:
+        self._places: dict[str, dict[str, list[Place]]] = {}
+        self._fingerprints: dict[str, Sequence[int]] = {}
+        # Of those that were asked about: what is like each, itself included.
+        self._like: dict[str, list[str]] = {}
+
+    def add(self, key: str, fingerprint: Sequence[int], channel: str, place: Place) -> None:
+        """One more place of a thing."""
+        if key not in self._places:
+            self._meet(key, fingerprint, self._alike(key, fingerprint) if self._like else [])
+        insort(self._places[key].setdefault(channel, []), place, key=_time_of)
+
+    def remove(self, key: str, channel: str, place: Place) -> None:
+        """One place less, if it is known."""
+        places = self._places.get(key, {}).get(channel, [])
+        if place in places:
+            places.remove(place)
+
+    def like(self, key: str, fingerprint: Sequence[int]) -> Iterator[tuple[str, list[Place]]]:
+        """Where this and what is like it is, by channel."""
+        if key not in self._like:
+            alike = self._alike(key, fingerprint)
+            if key not in self._places:
+                self._meet(key, fingerprint, alike)
+            self._like[key] = [key, *alike]
+        for each in self._like[key]:
+            yield from self._places[each].items()
+
+    def _meet(self, key: str, fingerprint: Sequence[int], alike: Sequence[str]) -> None:
+        for each in alike:
+            if each in self._like:
+                self._like[each].append(key)
+        self._places[key] = {}
+        self._fingerprints[key] = fingerprint
+        self._learn(key, fingerprint)
+
+    @abc.abstractmethod
+    def _learn(self, key: str, fingerprint: Sequence[int]) -> None:
+        """From now on `_alike` finds it."""
+
+    @abc.abstractmethod
+    def _alike(self, key: str, fingerprint: Sequence[int]) -> list[str]:
+        """What else is known and like it."""
 
 
-def _same_text(one: Fingerprint, other: Fingerprint) -> bool:
-    return similarity(one, other) >= SAME_TEXT
+class _Texts(_Alike):
+    """By their first word groups: of two texts that are alike, one of them is the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._by_group: dict[int, list[str]] = {}
+
+    def _learn(self, key: str, fingerprint: Sequence[int]) -> None:
+        for group in fingerprint[:_FIRST]:
+            self._by_group.setdefault(group, []).append(key)
+
+    def _alike(self, key: str, fingerprint: Sequence[int]) -> list[str]:
+        likely: set[str] = set()
+        for group in fingerprint[:_FIRST]:
+            likely.update(self._by_group.get(group, ()))
+        likely.discard(key)
+        return [each for each in likely if similarity(fingerprint, self._fingerprints[each]) >= SAME_TEXT]
 
 
-# A hash in four parts of 16 bits: when 7 bits differ at most, one part differs in one bit at most.
-_PARTS = range(0, 64, 16)
+class _Files(_Alike):
+    """By parts of the hashes of their frames, 16 bits each: of two near ones, one part differs in one bit at most."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._by_part: dict[int, list[tuple[int, str]]] = {}
+
+    def _learn(self, key: str, fingerprint: Sequence[int]) -> None:
+        for frame in set(fingerprint):
+            for part in _parts(frame):
+                self._by_part.setdefault(part, []).append((frame, key))
+
+    def _alike(self, key: str, fingerprint: Sequence[int]) -> list[str]:
+        likely: set[str] = set()
+        for frame in set(fingerprint):
+            for part in _parts(frame):
+                for bit in _ONE_BIT:
+                    for near, each in self._by_part.get(part ^ bit, ()):
+                        if (frame ^ near).bit_count() <= NEAR_BITS:
+                            likely.add(each)
+        likely.discard(key)
+        return [each for each in likely if looks_alike(fingerprint, self._fingerprints[each])]
+
+
+# The bits in which two parts may differ.
 _ONE_BIT = (0, *(1 << bit for bit in range(16)))
 
 
-def _parts_of(frames: Fingerprint) -> Iterable[int]:
-    return {(place << 16) | (frame >> place & 0xFFFF) for frame in frames for place in _PARTS}
-
-
-def _near_parts_of(frames: Fingerprint) -> Iterable[int]:
-    return {part ^ bit for part in _parts_of(frames) for bit in _ONE_BIT}
-
-
-def _plain(caption: str) -> str:
-    return " ".join(caption.casefold().split())
-
-
-def _seconds(instant: datetime) -> int:
-    return int(instant.timestamp())
+def _parts(frame: int) -> Iterator[int]:
+    return ((place << 16) | (frame >> place & 0xFFFF) for place in range(0, 64, 16))

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from kit.paging import Page
 from services.scheduler.domain import Media
-from services.scheduler.duplicates import DuplicateAction, DuplicateRule, Known, Rules
+from services.scheduler.duplicates import Compared, DuplicateAction, DuplicateRule, Rules, plain
 from services.scheduler.planning import Blackout, PostingPlan, QuietHours, Slot
 from services.scheduler.store import media_of
 from services.scheduler.tables import duplicate_rules, posting_plans, posts
@@ -161,7 +161,8 @@ WHERE p.channel = ANY(:channels) AND {_LIVES}
 ).bindparams(bindparam("begins", type_=_TIMES), bindparam("ends", type_=_TIMES))
 _TO_COMPARE = text(
     f"""
-SELECT p.post_id, p.channel, p.schedule_time, p.caption, p.shingles, CAST(p.media AS text) AS media
+SELECT p.post_id, p.channel, CAST(EXTRACT(EPOCH FROM p.schedule_time) AS bigint), p.caption, p.shingles,
+    CAST(p.media AS text)
 FROM {_SPANS} JOIN posts p ON p.workspace_id = :workspace_id AND p.schedule_time BETWEEN span.begins AND span.ends
 WHERE p.channel <> ALL(:but) AND {_LIVES}
 """  # noqa: S608 - our own fragments
@@ -179,7 +180,7 @@ def posts_in_channels(
     return found
 
 
-def posts_to_compare(tx: Connection, workspace_id: UUID, but: Sequence[str], spans: Sequence[Span]) -> list[Known]:
+def posts_to_compare(tx: Connection, workspace_id: UUID, but: Sequence[str], spans: Sequence[Span]) -> list[Compared]:
     """Posts that go out or went out within the spans, but of these channels."""
     read: dict[str, tuple[Media, ...]] = {}
 
@@ -191,24 +192,28 @@ def posts_to_compare(tx: Connection, workspace_id: UUID, but: Sequence[str], spa
 
     values = {"workspace_id": workspace_id, "but": list(but), **_ends_of(spans)}
     return [
-        Known(post_id, channel, instant, caption, shingles, media(written))
-        for post_id, channel, instant, caption, shingles, written in tx.execute(_TO_COMPARE, values)
+        Compared(post_id, channel, at, plain(caption), shingles, media(written))
+        for post_id, channel, at, caption, shingles, written in tx.execute(_TO_COMPARE, values)
     ]
 
 
-def read_known(tx: Connection, workspace_id: UUID, post_ids: Sequence[UUID]) -> dict[UUID, Known]:
-    """What is compared of posts, as they are now."""
+def read_compared(
+    tx: Connection, workspace_id: UUID, post_ids: Sequence[UUID]
+) -> dict[UUID, tuple[datetime, Compared]]:
+    """What is compared of posts as they are now, and when they go out."""
+    mine = posts.c
     rows = tx.execute(
-        select(
-            posts.c.post_id,
-            posts.c.channel,
-            posts.c.schedule_time,
-            posts.c.caption,
-            posts.c.shingles,
-            posts.c.media,
-        ).where(posts.c.workspace_id == workspace_id, posts.c.post_id.in_(post_ids))
+        select(mine.post_id, mine.channel, mine.schedule_time, mine.caption, mine.shingles, mine.media).where(
+            mine.workspace_id == workspace_id, mine.post_id.in_(post_ids)
+        )
     )
-    return {row.post_id: Known(*row[:5], media_of(row.media)) for row in rows}
+    return {
+        post_id: (
+            instant,
+            Compared(post_id, channel, int(instant.timestamp()), plain(caption), tuple(shingles), media_of(media)),
+        )
+        for post_id, channel, instant, caption, shingles, media in rows
+    }
 
 
 def _ends_of(spans: Sequence[Span]) -> dict[str, list[datetime]]:

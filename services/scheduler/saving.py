@@ -18,10 +18,11 @@ from sqlalchemy import Connection
 from services.scheduler import plan_store, store
 from services.scheduler.domain import Approval, Draft, NewPost, Post
 from services.scheduler.duplicates import (
+    Compared,
     DuplicateAction,
     Duplicates,
-    Known,
     Rules,
+    plain,
     widest_window,
 )
 from services.scheduler.planning import Calendar, Conflict, ConflictRefused, PostingPlan, plan_for
@@ -120,9 +121,9 @@ def _judge(
     tx: Connection, workspace_id: UUID, plans: Plans, drafts: Sequence[Draft], instead_of: Sequence[UUID | None]
 ) -> list[tuple[Conflict, ...]]:
     replaced = [each for each in instead_of if each is not None]
-    old = plan_store.read_known(tx, workspace_id, replaced) if replaced else {}
+    old = plan_store.read_compared(tx, workspace_id, replaced) if replaced else {}
     questions = [
-        _question(draft, old.get(each) if each else None) for draft, each in zip(drafts, instead_of, strict=True)
+        _question(draft, each, old.get(each) if each else None) for draft, each in zip(drafts, instead_of, strict=True)
     ]
     around = _look_around(tx, workspace_id, plans, questions)
     # Those that move make room for each other: at first all have left. Who may not move after all stays where it is,
@@ -133,9 +134,9 @@ def _judge(
         rounds += 1
         verdicts = around.judge(questions, staying)
         stay = {
-            each.old.post_id
+            each.post.post_id
             for each, conflicts in zip(questions, verdicts, strict=True)
-            if each.old and each.old.post_id and _refuses(conflicts)
+            if each.old and each.post.post_id and _refuses(conflicts)
         }
         if stay <= staying:
             return verdicts
@@ -146,23 +147,27 @@ def _judge(
 class _Question:
     """A draft, the post that it replaces, and which rules it may break: those about what it changes."""
 
-    post: Known
-    old: Known | None
+    instant: datetime
+    post: Compared
+    old: tuple[datetime, Compared] | None
     accepts: bool
     time: bool
     caption: bool
     files: bool
 
 
-def _question(draft: Draft, old: Known | None) -> _Question:
-    post = Known(None, draft.channel, draft.schedule.instant, draft.caption, draft.shingles, draft.media)
+def _question(draft: Draft, post_id: UUID | None, old: tuple[datetime, Compared] | None) -> _Question:
+    instant = draft.schedule.instant
+    # To those after it in the list, one that is replaced is a post with an id.
+    post = Compared(post_id, draft.channel, int(instant.timestamp()), plain(draft.caption), draft.shingles, draft.media)
     if old is None:
-        return _Question(post, None, draft.accept_conflicts, True, True, True)
-    # To those after it in the list it is a post with an id.
-    post = replace(post, post_id=old.post_id)
-    moved = (post.channel, post.instant) != (old.channel, old.instant)
-    words = (post.caption, tuple(post.shingles)) != (old.caption, tuple(old.shingles))
-    return _Question(post, old, draft.accept_conflicts, moved, moved or words, moved or post.media != old.media)
+        return _Question(instant, post, None, draft.accept_conflicts, True, True, True)
+    was = old[1]
+    moved = (post.channel, post.time) != (was.channel, was.time)
+    words = (post.text, post.shingles) != (was.text, was.shingles)
+    return _Question(
+        instant, post, old, draft.accept_conflicts, moved, moved or words, moved or post.media != was.media
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,13 +177,12 @@ class _Around:
     plans: Plans
     rules: Rules
     in_channels: Mapping[str, Sequence[tuple[datetime, UUID]]]
-    to_compare: Sequence[Known]
-    compares: bool
+    to_compare: Sequence[Compared]
     now: datetime
 
     def judge(self, questions: Sequence[_Question], staying: set[UUID]) -> list[tuple[Conflict, ...]]:
         """Judges each with those before it. `staying`: posts that are replaced and not yet gone."""
-        leaving = {each.old.post_id for each in questions if each.old} - staying
+        leaving = {each.post.post_id for each in questions if each.old} - staying
         calendars = {
             channel: Calendar(
                 channel,
@@ -186,77 +190,81 @@ class _Around:
                 [each for each in self.in_channels.get(channel, ()) if each[1] not in leaving],
                 self.now,
             )
-            for channel in {each.post.channel for each in questions}
+            for channel in _channels(questions)
             if channel in self.plans or "" in self.plans
         }
-        duplicates = Duplicates(self.rules) if self.compares else None
-        if duplicates:
+        duplicates = None
+        # Posts of one channel are not compared with each other.
+        if self.to_compare or len(_channels(questions)) > 1:
+            duplicates = Duplicates(self.rules)
             for post in self.to_compare:
                 if post.post_id not in leaving:
                     duplicates.add(post)
-        return [_verdict(each, calendars, duplicates, is_there=bool(each.old) and bool(staying)) for each in questions]
+        return [_verdict(each, calendars, duplicates, bool(staying)) for each in questions]
 
 
 def _verdict(
-    question: _Question, calendars: Mapping[str, Calendar], duplicates: Duplicates | None, *, is_there: bool
+    question: _Question, calendars: Mapping[str, Calendar], duplicates: Duplicates | None, some_stay: bool
 ) -> tuple[Conflict, ...]:
-    post, old = question.post, question.old
+    post = question.post
+    old = question.old if some_stay else None
     calendar = calendars.get(post.channel)
-    if is_there and old:
-        _remove(old, calendars, duplicates)
+    if old:
+        _remove(*old, calendars, duplicates)
     found: list[Conflict] = []
     if calendar and question.time:
-        found += calendar.conflicts(post.instant)
-    if duplicates:
-        if question.caption:
-            found += duplicates.captions(post)
-        if question.files:
-            found += duplicates.files(post)
+        found += calendar.conflicts(question.instant)
+    if duplicates and question.caption:
+        found += duplicates.captions(post)
+    if duplicates and question.files:
+        found += duplicates.files(post)
     if found and question.accepts:
         found = [replace(each, blocking=False) for each in found]
     if not _refuses(found):
-        _add(post, calendars, duplicates)
-    elif is_there and old:
-        _add(old, calendars, duplicates)
+        _add(question.instant, post, calendars, duplicates)
+    elif old:
+        _add(*old, calendars, duplicates)
     return tuple(found)
 
 
-def _add(post: Known, calendars: Mapping[str, Calendar], duplicates: Duplicates | None) -> None:
+def _add(instant: datetime, post: Compared, calendars: Mapping[str, Calendar], duplicates: Duplicates | None) -> None:
     if calendar := calendars.get(post.channel):
-        calendar.add(post.instant, post.post_id)
+        calendar.add(instant, post.post_id)
     if duplicates:
         duplicates.add(post)
 
 
-def _remove(post: Known, calendars: Mapping[str, Calendar], duplicates: Duplicates | None) -> None:
+def _remove(
+    instant: datetime, post: Compared, calendars: Mapping[str, Calendar], duplicates: Duplicates | None
+) -> None:
     calendar = calendars.get(post.channel)
     if calendar and post.post_id:
-        calendar.remove(post.instant, post.post_id)
+        calendar.remove(instant, post.post_id)
     if duplicates:
         duplicates.remove(post)
 
 
 def _look_around(tx: Connection, workspace_id: UUID, plans: Plans, questions: Sequence[_Question]) -> _Around:
-    reach = {channel: plan.reach for channel in _channels(questions) if (plan := plan_for(channel, plans))}
-    spans = _spans((each.post.instant, reach.get(each.post.channel, _NONE)) for each in questions if each.time)
-    channels = [channel for channel, far in reach.items() if far]
+    channels = _channels(questions)
+    reach = {channel: plan.reach for channel in channels if (plan := plan_for(channel, plans))}
+    spans = _spans((each.instant, reach.get(each.post.channel, _NONE)) for each in questions if each.time)
     rules = plan_store.read_rules(tx, workspace_id)
-    concerned = {"", *_channels(questions)}
     refusing = [
-        key for key, rule in rules.items() if rule.action is DuplicateAction.REFUSE and not concerned.isdisjoint(key)
+        key
+        for key, rule in rules.items()
+        if rule.action is DuplicateAction.REFUSE and not {"", *channels}.isdisjoint(key)
     ]
     if refusing:
         plan_store.lock_rules(tx, workspace_id, refusing)
     window = widest_window(rules)
-    compared = _spans((each.post.instant, window) for each in questions if each.caption or each.files)
+    compared = _spans((each.instant, window) for each in questions if each.caption or each.files)
     # Posts of one channel are not compared with each other.
-    but = _channels(questions) if len(_channels(questions)) == 1 else set()
+    but = sorted(channels) if len(channels) == 1 else []
     return _Around(
         plans,
         rules,
-        plan_store.posts_in_channels(tx, workspace_id, channels, spans) if channels and spans else {},
-        plan_store.posts_to_compare(tx, workspace_id, sorted(but), compared) if compared else [],
-        bool(window),
+        plan_store.posts_in_channels(tx, workspace_id, [each for each in reach if reach[each]], spans) if spans else {},
+        plan_store.posts_to_compare(tx, workspace_id, but, compared) if compared else [],
         store.database_time(tx),
     )
 
