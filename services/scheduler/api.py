@@ -108,25 +108,29 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
                 good[index] = messages.draft_from(message, messages.schedule_from(message, now))
             except InvalidArgument as refusal:
                 results[index] = pb.BatchCreateResult(refusal=messages.refusal_to(refusal))
+        drafts = list(good.values())
         if request.validate_only:
-            judged = saving.judge(tx, workspace_id, list(good.values()))
-            for (index, draft), each in zip(good.items(), judged, strict=True):
-                results[index] = pb.BatchCreateResult(
-                    post=None if each.refusal else messages.planned_to(request.workspace_id, draft),
-                    refusal=messages.refusal_to(each.refusal) if each.refusal else None,
-                    conflicts=messages.conflicts_to(() if each.refusal else each.conflicts),
+            for (index, draft), conflicts in zip(good.items(), saving.judge(tx, workspace_id, drafts), strict=True):
+                refused = saving.refusal(conflicts)
+                results[index] = (
+                    pb.BatchCreateResult(refusal=messages.refusal_to(refused))
+                    if refused
+                    else pb.BatchCreateResult(
+                        post=messages.planned_to(request.workspace_id, draft),
+                        conflicts=messages.conflicts_to(conflicts),
+                    )
                 )
         else:
-            saved = saving.save(tx, workspace_id, [domain.NewPost(draft) for draft in good.values()])
+            saved = saving.save(tx, workspace_id, [domain.NewPost(draft) for draft in drafts])
             ids = [each.post_id for each in saved if isinstance(each, Saved)]
             posts = {post.post_id: post for post in store.read_posts(tx, workspace_id, ids)}
-            for index, each in zip(good, saved, strict=True):
+            for index, result in zip(good, saved, strict=True):
                 results[index] = (
                     pb.BatchCreateResult(
-                        post=messages.post_to(posts[each.post_id]), conflicts=messages.conflicts_to(each.conflicts)
+                        post=messages.post_to(posts[result.post_id]), conflicts=messages.conflicts_to(result.conflicts)
                     )
-                    if isinstance(each, Saved)
-                    else pb.BatchCreateResult(refusal=messages.refusal_to(each))
+                    if isinstance(result, Saved)
+                    else pb.BatchCreateResult(refusal=messages.refusal_to(result))
                 )
             store.tell(tx, [_created(post) for post in posts.values()])
         return pb.BatchCreatePostsResponse(results=[results[index] for index in range(len(request.posts))])
@@ -157,18 +161,16 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
             post = store.read_post(tx, workspace_id, post_id, lock=True)
             domain.check_editable(post, request.etag)
             draft = self._edited(post.draft, request, store.database_time(tx))
-            (judged,) = saving.judge(tx, workspace_id, [draft], instead_of=[post_id])
-            if judged.refusal:
-                raise judged.refusal
-            edit = store.Edit(post, draft, saving.approval_after(post, draft, judged))
-            store.update_posts(tx, workspace_id, [edit])
+            (saved,) = saving.change(tx, workspace_id, [(post, draft)])
+            if isinstance(saved, ConflictRefused):
+                raise saved
             edited = store.read_post(tx, workspace_id, post_id)
             changed = ", ".join(sorted(request.update_mask))
             store.tell(
                 tx,
                 [_about(edited, "post.updated", f"The post was changed: {changed}.", edited.update_time)],
             )
-        return pb.UpdatePostResponse(post=messages.post_to(edited), conflicts=messages.conflicts_to(judged.conflicts))
+        return pb.UpdatePostResponse(post=messages.post_to(edited), conflicts=messages.conflicts_to(saved.conflicts))
 
     def _edited(self, draft: domain.Draft, request: pb.UpdatePostRequest, now: datetime) -> domain.Draft:
         """The draft with the masked fields replaced; the whole keeps the same rules as a new one.

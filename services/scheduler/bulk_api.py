@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid5
 
@@ -24,12 +25,15 @@ from kit.idempotency import claim_request
 from kit.outbox import Notice
 from kit.timestamps import to_timestamp
 from services.scheduler import bulk_store, dispatch_store, domain, importing, messages, saving, store
-from services.scheduler.deciding import Fate
+from services.scheduler.deciding import NOBODY, Fate
 from services.scheduler.importing import FieldChange, Outcome
+from services.scheduler.planning import Conflict, ConflictRefused
+from services.scheduler.saving import Saved
 from services.scheduler.tables import requests
 
 _CANCELED = Fate(domain.DeliveryState.CANCELED)
 _CHANGES_PER_CHUNK = 500
+_OUTCOME = {each: pb.ImportOutcome.Value(f"IMPORT_OUTCOME_{each.value}") for each in Outcome}
 
 
 class BulkBusy(Unavailable):
@@ -83,7 +87,7 @@ class BulkApi(bulk_pb2_grpc.BulkServiceServicer):
         saved = bulk_store.read_by_keys(tx, workspace_id, [row.key for row in rows])
         repeated = importing.first_of_each([row.key for row in rows])
         now = store.database_time(tx)
-        work = _Import(saved)
+        work = _Import()
         for index, row in enumerate(rows):
             try:
                 if (fault := repeated[index]) is not None:
@@ -93,8 +97,9 @@ class BulkApi(bulk_pb2_grpc.BulkServiceServicer):
                 work.add(index, row.key, before, messages.draft_from(row.post, _schedule(row.post, before, now)))
             except ReelrouteError as refusal:
                 work.refuse(index, refusal)
-        work.judge(tx, workspace_id)
-        if not validate_only:
+        if validate_only:
+            work.judge(tx, workspace_id)
+        else:
             work.save(tx, workspace_id)
             store.tell(tx, work.told(workspace_id, now))
         return [work.results[index] for index in range(len(rows))]
@@ -142,23 +147,35 @@ class BulkApi(bulk_pb2_grpc.BulkServiceServicer):
                     results[post.post_id] = _change_result(post, post.draft, ())
             except ReelrouteError as refusal:
                 results[post.post_id] = _refused(post, refusal)
-        judged = saving.judge(
-            tx, workspace_id, [draft for _, draft in edits], instead_of=[post.post_id for post, _ in edits]
-        )
-        taken = []
-        for (post, draft), each in zip(edits, judged, strict=True):
-            if each.refusal:
-                results[post.post_id] = _refused(post, each.refusal)
-            else:
-                taken.append(store.Edit(post, draft, saving.approval_after(post, draft, each)))
-                results[post.post_id] = _change_result(
-                    post, draft, importing.changes(post.draft, draft), messages.conflicts_to(each.conflicts)
-                )
-        if taken and not request.validate_only:
-            store.update_posts(tx, workspace_id, taken, change_id=change_id)
-            summary = f"{len(taken)} posts were changed at once."
-            store.tell(tx, [activity(workspace_id, "posts.changed", summary, now)])
+        for (post, draft), saved in zip(
+            edits, self._save_changes(tx, workspace_id, edits, request, change_id), strict=True
+        ):
+            results[post.post_id] = (
+                _change_result(post, draft, importing.changes(post.draft, draft), saved.conflicts)
+                if isinstance(saved, Saved)
+                else _refused(post, saved)
+            )
+        changed = sum(not each.HasField("refusal") for each in results.values())
+        if edits and not request.validate_only:
+            store.tell(tx, [activity(workspace_id, "posts.changed", f"{changed} posts were changed at once.", now)])
         return results
+
+    def _save_changes(
+        self,
+        tx: Connection,
+        workspace_id: UUID,
+        edits: Sequence[tuple[domain.Post, domain.Draft]],
+        request: pb.ChangePostsRequest,
+        change_id: UUID,
+    ) -> list[Saved | ConflictRefused]:
+        if not request.validate_only:
+            return saving.change(tx, workspace_id, edits, change_id=change_id)
+        posts = [post.post_id for post, _ in edits]
+        judged = saving.judge(tx, workspace_id, [draft for _, draft in edits], instead_of=posts)
+        return [
+            saving.refusal(conflicts) or Saved(post_id, conflicts)
+            for post_id, conflicts in zip(posts, judged, strict=True)
+        ]
 
     def _changed(self, draft: domain.Draft, request: pb.ChangePostsRequest, now: datetime) -> domain.Draft:
         if request.WhichOneof("change") == "shift":
@@ -201,15 +218,23 @@ class BulkApi(bulk_pb2_grpc.BulkServiceServicer):
         return results
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row that changes something: its place in the chunk, its key, the post that is there, and what it wants."""
+
+    index: int
+    key: str
+    before: domain.Post | None
+    draft: domain.Draft
+    outcome: Outcome
+
+
 class _Import:
     """One chunk on its way in: what each row does, and the answer of each."""
 
-    def __init__(self, saved: dict[str, domain.Post]) -> None:
-        self._saved = saved
+    def __init__(self) -> None:
         self.results: dict[int, pb.ImportResult] = {}
-        # Rows that change something: their place, key, the post that is there, the draft and what it does.
-        self._rows: list[tuple[int, str, domain.Post | None, domain.Draft, Outcome]] = []
-        self._judged: list[saving.Judged] = []
+        self._rows: list[_Row] = []
 
     def refuse(self, index: int, refusal: ReelrouteError) -> None:
         """The row is not taken."""
@@ -226,62 +251,61 @@ class _Import:
                 metadata={"post_id": str(before.post_id)},
             )
         self.results[index] = pb.ImportResult(
-            outcome=pb.ImportOutcome.Value(f"IMPORT_OUTCOME_{outcome.value}"),
+            outcome=_OUTCOME[outcome],
             post_id=str(before.post_id) if before and outcome is not Outcome.CREATED else "",
             schedule_time=to_timestamp(draft.schedule.instant),
             changes=_changes(changes),
         )
         if outcome is not Outcome.UNCHANGED:
-            self._rows.append((index, key, before, draft, outcome))
+            self._rows.append(_Row(index, key, before, draft, outcome))
 
     def judge(self, tx: Connection, workspace_id: UUID) -> None:
-        """By the rules of the plans, all together."""
-        drafts = [draft for _, _, _, draft, _ in self._rows]
-        instead = [before.post_id if before else None for _, _, before, _, _ in self._rows]
-        rows = []
-        for row, each in zip(self._rows, saving.judge(tx, workspace_id, drafts, instead_of=instead), strict=True):
-            if each.refusal:
-                self.refuse(row[0], each.refusal)
-            else:
-                rows.append(row)
-                self._judged.append(each)
-                self.results[row[0]].conflicts.extend(messages.conflicts_to(each.conflicts))
-        self._rows = rows
+        """Only says what would be refused."""
+        instead = [row.before.post_id if row.before else None for row in self._rows]
+        judged = saving.judge(tx, workspace_id, [row.draft for row in self._rows], instead_of=instead)
+        for row, conflicts in zip(self._rows, judged, strict=True):
+            self._answer(
+                row, saving.refusal(conflicts) or Saved(row.before.post_id if row.before else NOBODY, conflicts)
+            )
 
     def save(self, tx: Connection, workspace_id: UUID) -> None:
-        """Writes what was not refused."""
-        rows = list(zip(self._rows, self._judged, strict=True))
-        edits = [
-            store.Edit(before, draft, saving.approval_after(before, draft, judged))
-            for (_, _, before, draft, outcome), judged in rows
-            if before and outcome is Outcome.UPDATED
-        ]
-        former = [before for (_, _, before, _, outcome), _ in rows if before and outcome is not Outcome.UPDATED]
+        """Writes what breaks no rule."""
+        updates = [row for row in self._rows if row.outcome is Outcome.UPDATED]
+        edits = [(row.before, row.draft) for row in updates if row.before]
+        for row, saved in zip(updates, saving.change(tx, workspace_id, edits), strict=True):
+            self._answer(row, saved)
+        news = [row for row in self._rows if row.outcome is not Outcome.UPDATED]
+        self._make_room(tx, workspace_id, [row.before for row in news if row.before])
+        new_posts = [domain.NewPost(row.draft, import_key=row.key) for row in news]
+        for row, saved in zip(news, saving.save(tx, workspace_id, new_posts), strict=True):
+            self._answer(row, saved)
+            if isinstance(saved, Saved):
+                self.results[row.index].post_id = str(saved.post_id)
+
+    def _make_room(self, tx: Connection, workspace_id: UUID, former: Sequence[domain.Post]) -> None:
+        """Of posts that others take the place of."""
         bulk_store.free_keys(tx, workspace_id, [post.post_id for post in former])
         ended = [each for post in former for each in domain.deliveries_to_cancel(post)]
         if ended:
             dispatch_store.settle(tx, [(delivery_id, _CANCELED) for delivery_id in ended])
-        store.update_posts(tx, workspace_id, edits)
-        news = [
-            (index, domain.NewPost(draft, judged.approval, import_key=key))
-            for (index, key, _, draft, outcome), judged in rows
-            if outcome is not Outcome.UPDATED
-        ]
-        post_ids = store.insert_posts(tx, workspace_id, [new for _, new in news])
-        for (index, _), post_id in zip(news, post_ids, strict=True):
-            self.results[index].post_id = str(post_id)
+
+    def _answer(self, row: _Row, saved: Saved | ConflictRefused) -> None:
+        if isinstance(saved, Saved):
+            self.results[row.index].conflicts.extend(messages.conflicts_to(saved.conflicts))
+        else:
+            self.refuse(row.index, saved)
 
     def told(self, workspace_id: UUID, now: datetime) -> list[Notice]:
         """One message for the whole chunk."""
-        counts = {outcome: sum(row[4] is outcome for row in self._rows) for outcome in Outcome}
+        counts = Counter(self.results[row.index].outcome for row in self._rows)
         parts = [
-            f"{counts[outcome]} {word}"
+            f"{counts[_OUTCOME[outcome]]} {word}"
             for outcome, word in (
                 (Outcome.CREATED, "scheduled"),
                 (Outcome.UPDATED, "changed"),
                 (Outcome.REPLACED, "replaced"),
             )
-            if counts[outcome]
+            if counts[_OUTCOME[outcome]]
         ]
         if not parts:
             return []
@@ -326,13 +350,13 @@ def _change_result(
     post: domain.Post,
     draft: domain.Draft,
     changes: Sequence[FieldChange],
-    conflicts: Sequence[scheduler_pb2.Conflict] = (),
+    conflicts: Sequence[Conflict] = (),
 ) -> pb.ChangeResult:
     return pb.ChangeResult(
         post_id=str(post.post_id),
         ref=draft.ref,
         changes=pb.FieldChanges(changes=_changes(changes)),
-        conflicts=conflicts,
+        conflicts=messages.conflicts_to(conflicts),
         schedule_time=to_timestamp(draft.schedule.instant),
     )
 

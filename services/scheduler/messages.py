@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import zip_longest
@@ -62,15 +61,9 @@ def draft_from(message: pb.PostDraft, schedule: domain.Schedule) -> domain.Draft
         ref=message.ref,
         platforms=tuple(message.platforms),
         lateness=lateness_from(message.lateness) if message.HasField("lateness") else None,
-        # Without a sketch of its words a caption is the same only as a whole.
-        shingles=tuple(message.shingles) or _whole(message.caption),
+        shingles=tuple(message.shingles),
         accept_conflicts=message.accept_conflicts,
     )
-
-
-def _whole(caption: str) -> tuple[int, ...]:
-    text = " ".join(caption.split()).casefold()
-    return (zlib.crc32(text.encode()),) if text else ()
 
 
 def media_from(media: Iterable[pb.PostMedia]) -> tuple[domain.Media, ...]:

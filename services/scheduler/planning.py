@@ -1,7 +1,7 @@
 """What a channel's posting plan allows, and where its slots are. Pure.
 
-A plan is about wall-clock times of its zone. A slot in a gap of the clock is at the time after it, one that comes twice is
-the first of the two. Rules look at the instant of a post and at the other posts of its channel.
+A plan is about wall-clock times of its zone. A slot in a gap of the clock is at the time after it, one that comes twice
+is the first of the two. Rules look at the instant of a post and at the other posts of its channel.
 """
 
 from __future__ import annotations
@@ -10,19 +10,21 @@ import enum
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from kit.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound
-from services.scheduler.domain import instant_at, is_zone
+from kit.errors import FailedPrecondition, FieldViolation, NotFound
+from services.scheduler.domain import instant_at
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-# A queue that is full for so long is no queue.
-FARTHEST_SLOT = timedelta(days=366)
 _DAY = timedelta(days=1)
-_NO_GAP = timedelta(0)
+_NONE = timedelta(0)
+# The longest day of a clock, with an hour to spare: all of a post's day is so near to it.
+_LONGEST_DAY = timedelta(hours=26)
+# Times that a refusal looks at before it names none.
+_SUGGESTIONS_TRIED = 8
 
 
 class Rule(enum.Enum):
@@ -38,7 +40,9 @@ class Rule(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A rule that a post breaks. `other_post_id` None: no other post is in the way, or one that is being saved too."""
+    """A rule that a post breaks. `field` is a path in PostDraft; `other_post_id` None: no other post is in the way, or
+    one that is being saved too.
+    """
 
     rule: Rule
     field: str
@@ -79,6 +83,10 @@ class QuietHours:
     def _begins_on(self, weekday: int) -> bool:
         return not self.weekdays or weekday in self.weekdays
 
+    def __str__(self) -> str:
+        days = ", ".join(DAYS[each] for each in sorted(self.weekdays))
+        return f"{self.start:%H:%M} to {self.end:%H:%M}{f' from {days}' if days else ''}"
+
 
 @dataclass(frozen=True, slots=True)
 class Blackout:
@@ -88,35 +96,38 @@ class Blackout:
     last: date
     reason: str
 
+    def __str__(self) -> str:
+        days = f"{self.first}" if self.first == self.last else f"{self.first} to {self.last}"
+        return f"{days}{f' ({self.reason})' if self.reason else ''}"
+
 
 @dataclass(frozen=True, slots=True)
 class PostingPlan:
-    """When a channel posts. `daily_cap` 0 and `min_gap` 0: no rule."""
+    """When a channel posts. `min_gap` and `daily_cap` 0: no rule.
+
+    The plan of the channel "" has no slots: its blackouts are for every channel, the rest of it for channels without a
+    plan of their own.
+    """
 
     channel: str
     time_zone: str
     slots: tuple[Slot, ...] = ()
     quiet_hours: tuple[QuietHours, ...] = ()
-    min_gap: timedelta = _NO_GAP
+    min_gap: timedelta = _NONE
     daily_cap: int = 0
     blackouts: tuple[Blackout, ...] = ()
     requires_approval: bool = False
 
     def local(self, instant: datetime) -> datetime:
-        """The plan's clock at an instant, without its zone."""
+        """What the plan's clock shows at an instant, without its zone."""
         return instant.astimezone(ZoneInfo(self.time_zone)).replace(tzinfo=None)
 
-
-@dataclass(frozen=True, slots=True, order=True)
-class Neighbour:
-    """Another post of a channel; `post_id` None while it is being saved."""
-
-    instant: datetime
-    post_id: UUID | None = None
-
-
-class PlanInvalid(InvalidArgument):
-    """The parts of a plan do not fit together."""
+    @property
+    def reach(self) -> timedelta:
+        """How far from a post others matter to it, and to the times that are named instead; 0: nowhere."""
+        if not self.min_gap and not self.daily_cap:
+            return _NONE
+        return 2 * self.min_gap + max(self.min_gap, _LONGEST_DAY if self.daily_cap else _NONE)
 
 
 class PlanNotFound(NotFound):
@@ -128,231 +139,197 @@ class NoFreeSlot(FailedPrecondition):
 
 
 class ConflictRefused(FailedPrecondition):
-    """A post breaks rules of its channel's plan, or about duplicates. The reason is the first rule's name."""
+    """The post breaks rules of its channel's plan, or about duplicates. The reason is the first rule's name."""
 
     @classmethod
     def by(cls, conflicts: Sequence[Conflict]) -> ConflictRefused:
         """The refusal for blocking conflicts."""
         more = f" (and {len(conflicts) - 1} more)" if len(conflicts) > 1 else ""
-        found = [FieldViolation(each.field, each.message, each.rule.value) for each in conflicts]
-        others = {str(each.other_post_id) for each in conflicts if each.other_post_id}
+        others = dict.fromkeys(str(each.other_post_id) for each in conflicts if each.other_post_id)
         return cls(
-            f"{conflicts[0].message}{more} To save it all the same, accept the conflicts (accept_conflicts).",
-            found,
-            {"other_post_ids": ",".join(sorted(others))} if others else {},
+            f"{conflicts[0].message}{more} To have it all the same, say accept_conflicts.",
+            [FieldViolation(each.field, each.message, each.rule.value) for each in conflicts],
+            {"other_post_ids": ",".join(others)} if others else {},
             code_reason=conflicts[0].rule.value,
         )
 
 
-def checked(plan: PostingPlan) -> PostingPlan:
-    """The plan with its slots in order. Raises PlanInvalid, naming each field at fault and what would be accepted."""
-    found: list[tuple[str, str, str]] = []
-    if not is_zone(plan.time_zone):
-        message = f"{plan.time_zone!r} is not an IANA time zone. Use a name like 'America/New_York'."
-        raise _invalid([("time_zone", "TIME_ZONE_UNKNOWN", message)])
-    if not plan.channel and plan.slots:
-        found.append(("slots", "SLOTS_WITHOUT_CHANNEL", "Slots belong to a channel: give them to a plan with a name."))
-    seen: dict[Slot, int] = {}
-    for index, slot in enumerate(plan.slots):
-        field = f"slots[{index}].local_time"
-        named = f"{DAYS[slot.weekday]} {slot.local_time:%H:%M}"
-        if slot in seen:
-            found.append((field, "SLOT_REPEATED", f"{named} is slots[{seen[slot]}] too. Name each slot once."))
-        seen.setdefault(slot, index)
-        # Any day with that weekday will do: quiet hours know weekdays only.
-        monday = datetime.combine(date(2024, 1, 1) + timedelta(days=slot.weekday), slot.local_time)
-        for quiet in plan.quiet_hours:
-            if quiet.contains(monday):
-                found.append(
-                    (
-                        field,
-                        "SLOT_IN_QUIET_HOURS",
-                        f"{named} is in the quiet hours {_span(quiet)}. Move the slot, or shorten the quiet hours.",
-                    )
-                )
-    found += _too_close(plan)
-    for index, blackout in enumerate(plan.blackouts):
-        if blackout.last < blackout.first:
-            message = f"It ends on {blackout.last}, before it begins on {blackout.first}. Exchange the two dates."
-            found.append((f"blackouts[{index}].last_date", "BLACKOUT_INVALID", message))
-    most = max(Counter(slot.weekday for slot in plan.slots).values(), default=0)
-    if plan.daily_cap and most > plan.daily_cap:
-        message = f"A day has {most} slots and takes {plan.daily_cap} posts. Raise the cap to {most}, or remove slots."
-        found.append(("daily_cap", "SLOTS_OVER_CAP", message))
-    if found:
-        raise _invalid(found)
-    return replace(plan, slots=tuple(sorted(plan.slots)))
-
-
-def _too_close(plan: PostingPlan) -> list[tuple[str, str, str]]:
-    minutes = sorted(
-        (slot.weekday * _DAY + timedelta(hours=slot.local_time.hour, minutes=slot.local_time.minute), index)
-        for index, slot in enumerate(plan.slots)
-    )
-    found = []
-    # The week is a circle: the first slot follows the last.
-    for (at, _), (following, index) in zip(minutes, [*minutes[1:], *minutes[:1]], strict=True):
-        apart = (following - at) % (7 * _DAY)
-        if _NO_GAP < apart < plan.min_gap:
-            message = f"It is {_length(apart)} after the slot before it; min_gap wants {_length(plan.min_gap)}."
-            found.append((f"slots[{index}].local_time", "SLOTS_TOO_CLOSE", f"{message} Move one, or lower min_gap."))
-    return found
-
-
-def _invalid(found: Sequence[tuple[str, str, str]]) -> PlanInvalid:
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return PlanInvalid(
-        f"{found[0][0]}: {found[0][2]}{more}",
-        [FieldViolation(f"plan.{field}", message, reason) for field, reason, message in found],
-        code_reason=found[0][1],
-    )
-
-
 def plan_for(channel: str, plans: Mapping[str, PostingPlan]) -> PostingPlan | None:
-    """The plan whose rules a channel's posts keep: its own, else the workspace's (""), which has no slots."""
+    """The plan whose rules a channel's posts keep: its own, else the workspace's ("")."""
     return plans.get(channel) or plans.get("")
 
 
-def reach(plan: PostingPlan) -> timedelta:
-    """How far from a post its neighbours matter: the gap, and the day of its zone, which may have 25 hours."""
-    return max(plan.min_gap, timedelta(hours=25) if plan.daily_cap else _NO_GAP)
+class Calendar:
+    """When a channel's posts go out, and what its rules say of one more. Grows with each post that is added.
 
+    `near` are the posts around the instants that will be asked about, as far as the plan's reach; times before
+    `earliest` are not named to anybody.
+    """
 
-def broken(
-    channel: str, plans: Mapping[str, PostingPlan], instant: datetime, near: Sequence[Neighbour]
-) -> list[Conflict]:
-    """The rules that a post of the channel breaks at an instant. `near`: the channel's other posts, by time."""
-    found = [
-        conflict
-        for plan in {plans[name].channel: plans[name] for name in (channel, "") if name in plans}.values()
-        if (conflict := _blackout(plan, instant))
-    ]
-    plan = plan_for(channel, plans)
-    if plan is None:
-        return found
-    local = plan.local(instant)
-    for quiet in plan.quiet_hours:
-        if quiet.contains(local):
+    def __init__(
+        self,
+        channel: str,
+        plans: Mapping[str, PostingPlan],
+        near: Sequence[tuple[datetime, UUID]],
+        earliest: datetime,
+    ) -> None:
+        self.channel = channel
+        self.plan = plan_for(channel, plans)
+        self._closing = {plans[name].channel: plans[name] for name in (channel, "") if name in plans}.values()
+        self._earliest = earliest
+        self._instants: list[datetime] = []
+        self._post_ids: list[UUID | None] = []
+        self._by_day: Counter[date] = Counter()
+        for instant, post_id in sorted(near, key=lambda each: each[0]):
+            self._append(len(self._instants), instant, post_id)
+
+    def add(self, instant: datetime, post_id: UUID | None = None) -> None:
+        """A post that is being saved; None: it has no id yet."""
+        self._append(bisect_right(self._instants, instant), instant, post_id)
+
+    def remove(self, instant: datetime, post_id: UUID) -> None:
+        """A post that goes elsewhere, if it is here."""
+        for place in range(bisect_left(self._instants, instant), bisect_right(self._instants, instant)):
+            if self._post_ids[place] == post_id:
+                del self._instants[place], self._post_ids[place]
+                if self.plan is not None and self.plan.daily_cap:
+                    self._by_day[self.plan.local(instant).date()] -= 1
+                return
+
+    def _append(self, place: int, instant: datetime, post_id: UUID | None) -> None:
+        self._instants.insert(place, instant)
+        self._post_ids.insert(place, post_id)
+        if self.plan is not None and self.plan.daily_cap:
+            self._by_day[self.plan.local(instant).date()] += 1
+
+    def post_at(self, instant: datetime) -> tuple[bool, UUID | None]:
+        """Whether there is a post at exactly that instant, and its id."""
+        place = bisect_left(self._instants, instant)
+        if place < len(self._instants) and self._instants[place] == instant:
+            return True, self._post_ids[place]
+        return False, None
+
+    def fits(self, instant: datetime) -> bool:
+        """Whether one more post breaks no rule then."""
+        if self._blackout(instant) is not None:
+            return False
+        plan = self.plan
+        if plan is None:
+            return True
+        local = plan.local(instant)
+        return _quiet(plan, local) is None and self._too_near(instant) is None and not self._is_full(local.date())
+
+    def conflicts(self, instant: datetime) -> list[Conflict]:
+        """The rules that one more post breaks then."""
+        found = []
+        if closed := self._blackout(instant):
+            found.append(_closed(*closed))
+        plan = self.plan
+        if plan is None:
+            return found
+        local = plan.local(instant)
+        if quiet := _quiet(plan, local):
             message = (
-                f"{local:%Y-%m-%d %H:%M} is in the quiet hours {_span(quiet)} ({plan.time_zone})."
-                f" Choose a time before {quiet.start:%H:%M} or from {quiet.end:%H:%M} on."
+                f"{_clock(local)} is in the quiet hours {quiet} ({plan.time_zone})."
+                f" Choose a time before {quiet.start:%H:%M}, or from {quiet.end:%H:%M} on."
             )
             found.append(Conflict(Rule.QUIET_HOURS, "local_time", message))
-            break
-    if plan.min_gap and (conflict := _gap(channel, plan, instant, near)):
-        found.append(conflict)
-    if plan.daily_cap and (conflict := _cap(channel, plan, local, near)):
-        found.append(conflict)
-    return found
+        place = self._too_near(instant)
+        if place is not None:
+            found.append(self._crowded(plan, instant, place))
+        if self._is_full(local.date()):
+            message = (
+                f"{_named(self.channel)} takes {plan.daily_cap} post(s) a day and has {self._by_day[local.date()]} on"
+                f" {local:%Y-%m-%d} ({plan.time_zone}). Choose another day, or raise the plan's daily_cap."
+            )
+            found.append(Conflict(Rule.DAILY_CAP, "local_time", message))
+        return found
 
-
-def _blackout(plan: PostingPlan, instant: datetime) -> Conflict | None:
-    if not plan.blackouts:
+    def _blackout(self, instant: datetime) -> tuple[Blackout, PostingPlan] | None:
+        for plan in self._closing:
+            if plan.blackouts:
+                day = plan.local(instant).date()
+                for blackout in plan.blackouts:
+                    if blackout.first <= day <= blackout.last:
+                        return blackout, plan
         return None
-    day = plan.local(instant).date()
-    for blackout in plan.blackouts:
-        if blackout.first <= day <= blackout.last:
-            why = f" ({blackout.reason})" if blackout.reason else ""
-            days = f"{blackout.first}" if blackout.first == blackout.last else f"{blackout.first} to {blackout.last}"
-            message = f"Nothing goes out on {days}{why}. Choose a day before, or from {blackout.last + _DAY} on."
-            return Conflict(Rule.BLACKOUT, "local_time", message)
+
+    def _too_near(self, instant: datetime) -> int | None:
+        """The place of the nearest post that is nearer than the gap."""
+        gap = self.plan.min_gap if self.plan else _NONE
+        if not gap:
+            return None
+        place = bisect_left(self._instants, instant)
+        beside = [at for at in (place - 1, place) if 0 <= at < len(self._instants)]
+        nearest = min(beside, key=lambda at: abs(self._instants[at] - instant), default=None)
+        return nearest if nearest is not None and abs(self._instants[nearest] - instant) < gap else None
+
+    def _is_full(self, day: date) -> bool:
+        return self.plan is not None and 0 < self.plan.daily_cap <= self._by_day[day]
+
+    def _crowded(self, plan: PostingPlan, instant: datetime, place: int) -> Conflict:
+        other = self._instants[place]
+        first = bisect_left(self._instants, instant - plan.min_gap)
+        last = bisect_right(self._instants, instant + plan.min_gap)
+        ends = {at + way for at in self._instants[first:last] for way in (plan.min_gap, -plan.min_gap)}
+        nearest = sorted((at for at in ends if at >= self._earliest), key=lambda at: abs(at - instant))
+        free = sorted([at for at in nearest[:_SUGGESTIONS_TRIED] if self.fits(at)][:2])
+        accepted = (
+            f"The nearest free time(s): {', '.join(_clock(plan.local(at)) for at in free)}."
+            if free
+            else "Choose a time further away."
+        )
+        message = (
+            f"{_named(self.channel)} has a post at {_clock(plan.local(other))} ({plan.time_zone}), and its posts are at"
+            f" least {length(plan.min_gap)} apart. {accepted}"
+        )
+        return Conflict(Rule.MIN_GAP, "local_time", message, self._post_ids[place])
+
+
+def _quiet(plan: PostingPlan, local: datetime) -> QuietHours | None:
+    for quiet in plan.quiet_hours:
+        if quiet.contains(local):
+            return quiet
     return None
 
 
-def _gap(channel: str, plan: PostingPlan, instant: datetime, near: Sequence[Neighbour]) -> Conflict | None:
-    first = bisect_right(near, instant - plan.min_gap, key=lambda each: each.instant)
-    last = bisect_left(near, instant + plan.min_gap, key=lambda each: each.instant)
-    if first >= last:
-        return None
-    other = min(near[first:last], key=lambda each: abs(each.instant - instant))
-    at = plan.local(other.instant)
+def _closed(blackout: Blackout, plan: PostingPlan) -> Conflict:
     message = (
-        f"{_named(channel)} already has a post at {at:%Y-%m-%d %H:%M} ({plan.time_zone}), {_length(abs(other.instant - instant))}"
-        f" from this one, and its posts are at least {_length(plan.min_gap)} apart. Next to that one it may be at"
-        f" {plan.local(other.instant - plan.min_gap):%Y-%m-%d %H:%M} or {plan.local(other.instant + plan.min_gap):%Y-%m-%d %H:%M}."
+        f"Nothing goes out on {blackout} ({plan.time_zone}). Choose a day before, or from {blackout.last + _DAY} on."
     )
-    return Conflict(Rule.MIN_GAP, "local_time", message, other.post_id)
+    return Conflict(Rule.BLACKOUT, "local_time", message)
 
 
-def _cap(channel: str, plan: PostingPlan, local: datetime, near: Sequence[Neighbour]) -> Conflict | None:
-    begin, end = _day_of(plan, local.date())
-    first = bisect_left(near, begin, key=lambda each: each.instant)
-    last = bisect_left(near, end, key=lambda each: each.instant)
-    if last - first < plan.daily_cap:
-        return None
-    message = (
-        f"{_named(channel)} has {last - first} post(s) on {local:%Y-%m-%d} ({plan.time_zone}) and takes"
-        f" {plan.daily_cap} a day. Choose another day, or raise the plan's daily_cap."
-    )
-    return Conflict(Rule.DAILY_CAP, "local_time", message, near[first].post_id)
-
-
-def _day_of(plan: PostingPlan, day: date) -> tuple[datetime, datetime]:
-    midnight = datetime.combine(day, time())
-    return instant_at(midnight, plan.time_zone, 0), instant_at(midnight + _DAY, plan.time_zone, 0)
-
-
-def slot_instants(plan: PostingPlan, start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """The slots from `start` until before `end`, each as its instant and the plan's clock then, in order and once."""
+def slot_instants(plan: PostingPlan, start: datetime, end: datetime) -> Iterator[datetime]:
+    """The instants of the slots from `start` until before `end`, in order, each once."""
     by_day: dict[int, list[time]] = {}
     for slot in plan.slots:
         by_day.setdefault(slot.weekday, []).append(slot.local_time)
     if not by_day:
         return
-    # A day early: a slot of the evening may be at the next day's instants where the clock jumps over midnight.
-    day, last = plan.local(start).date() - _DAY, plan.local(end).date() + _DAY
-    before = datetime.min.replace(tzinfo=UTC)
+    # A day early: where the clock jumps over midnight, a slot of the evening is on the next day.
+    day, last = plan.local(start).date() - _DAY, plan.local(end).date()
+    waiting: set[datetime] = set()
     while day <= last:
-        found = sorted(
-            {instant_at(datetime.combine(day, each), plan.time_zone, 0) for each in by_day.get(day.weekday(), ())}
-        )
-        for instant in found:
-            if start <= instant < end and instant > before:
-                before = instant
-                yield instant, plan.local(instant)
+        waiting |= {instant_at(datetime.combine(day, at), plan.time_zone, 0) for at in by_day.get(day.weekday(), ())}
         day += _DAY
-
-
-def next_free_slot(
-    plan: PostingPlan,
-    plans: Mapping[str, PostingPlan],
-    start: datetime,
-    end: datetime,
-    near: Sequence[Neighbour],
-    closed: Counter[Rule],
-) -> datetime | None:
-    """The first slot from `start` until before `end` with no post in it that breaks no rule. None when there is none.
-
-    Counts in `closed` the rules that close slots without a post.
-    """
-    taken = {each.instant for each in near}
-    for instant, _ in slot_instants(plan, start, end):
-        if instant in taken:
-            continue
-        conflicts = broken(plan.channel, plans, instant, near)
-        if not conflicts:
-            return instant
-        closed.update(conflict.rule for conflict in conflicts)
-    return None
+        midnight = instant_at(datetime.combine(day, time()), plan.time_zone, 0)
+        passed = {instant for instant in waiting if instant < midnight}
+        waiting -= passed
+        yield from (instant for instant in sorted(passed) if start <= instant < end)
+    yield from (instant for instant in sorted(waiting) if start <= instant < end)
 
 
 def _named(channel: str) -> str:
-    return f"The channel {channel}" if channel else "The workspace"
+    return f"The channel {channel}" if channel else "What has no channel"
 
 
-def _span(quiet: QuietHours) -> str:
-    days = ", ".join(DAYS[each] for each in sorted(quiet.weekdays))
-    return f"{quiet.start:%H:%M} to {quiet.end:%H:%M}{f' on {days}' if days else ''}"
+def _clock(local: datetime) -> str:
+    return f"{local:%Y-%m-%d %H:%M:%S}" if local.second else f"{local:%Y-%m-%d %H:%M}"
 
 
-def _length(length: timedelta) -> str:
-    seconds = round(length.total_seconds())
-    if seconds and seconds % 86400 == 0:
-        return f"{seconds // 86400} d"
-    hours, minutes = seconds // 3600, seconds % 3600 // 60
-    parts = [
-        f"{hours} h" if hours else "",
-        f"{minutes} min" if minutes else "",
-        f"{seconds % 60} s" if seconds % 60 else "",
-    ]
-    return " ".join(part for part in parts if part) or "0 s"
+def length(span: timedelta) -> str:
+    """A span for people: "2 h 30 min"."""
+    seconds = round(span.total_seconds())
+    parts = (seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s")
+    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"
