@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from kit import rpc_server
 from kit.activity import activity
 from kit.db import ALL_WORKSPACES, Database
-from kit.errors import FieldViolation, InvalidArgument, ReelrouteError
+from kit.errors import InvalidArgument, ReelrouteError
 from kit.idempotency import once
 from kit.outbox import Notice
 from kit.paging import Page
@@ -29,10 +29,13 @@ from services.scheduler import (
     hold_store,
     holding,
     messages,
+    saving,
     store,
 )
 from services.scheduler.deciding import NOBODY, Fate
 from services.scheduler.dispatch_store import Held
+from services.scheduler.planning import ConflictRefused
+from services.scheduler.saving import Saved
 from services.scheduler.tables import requests
 from services.scheduler.waiting import DueBell, claim_or_wait
 
@@ -59,10 +62,14 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
             def make() -> pb.CreatePostResponse:
                 schedule = messages.schedule_from(request.post, store.database_time(tx))
                 draft = messages.draft_from(request.post, schedule)
-                (post_id,) = store.insert_posts(tx, workspace_id, [domain.NewPost(draft)])
-                post = store.read_post(tx, workspace_id, post_id)
+                (saved,) = saving.save(tx, workspace_id, [domain.NewPost(draft)])
+                if isinstance(saved, ConflictRefused):
+                    raise saved
+                post = store.read_post(tx, workspace_id, saved.post_id)
                 store.tell(tx, [_created(post)])
-                return pb.CreatePostResponse(post=messages.post_to(post))
+                return pb.CreatePostResponse(
+                    post=messages.post_to(post), conflicts=messages.conflicts_to(saved.conflicts)
+                )
 
             return once(
                 tx,
@@ -93,23 +100,36 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
 
     def _batch(self, tx: Connection, request: pb.BatchCreatePostsRequest, now: datetime) -> pb.BatchCreatePostsResponse:
         workspace_id = UUID(request.workspace_id)
-        results: list[pb.BatchCreateResult] = []
-        taken: list[tuple[int, domain.Draft]] = []
+        results: dict[int, pb.BatchCreateResult] = {}
+        good: dict[int, domain.Draft] = {}
         for index, message in enumerate(request.posts):
             try:
                 self._check(message)
-                draft = messages.draft_from(message, messages.schedule_from(message, now))
-                taken.append((index, draft))
-                results.append(pb.BatchCreateResult(post=messages.planned_to(request.workspace_id, draft)))
+                good[index] = messages.draft_from(message, messages.schedule_from(message, now))
             except InvalidArgument as refusal:
-                results.append(pb.BatchCreateResult(refusal=_refusal(refusal)))
-        if taken and not request.validate_only:
-            post_ids = store.insert_posts(tx, workspace_id, [domain.NewPost(draft) for _, draft in taken])
-            posts = store.read_posts(tx, workspace_id, post_ids)
-            for index, post in zip((index for index, _ in taken), posts, strict=True):
-                results[index] = pb.BatchCreateResult(post=messages.post_to(post))
-            store.tell(tx, [_created(post) for post in posts])
-        return pb.BatchCreatePostsResponse(results=results)
+                results[index] = pb.BatchCreateResult(refusal=messages.refusal_to(refusal))
+        if request.validate_only:
+            judged = saving.judge(tx, workspace_id, list(good.values()))
+            for (index, draft), each in zip(good.items(), judged, strict=True):
+                results[index] = pb.BatchCreateResult(
+                    post=None if each.refusal else messages.planned_to(request.workspace_id, draft),
+                    refusal=messages.refusal_to(each.refusal) if each.refusal else None,
+                    conflicts=messages.conflicts_to(() if each.refusal else each.conflicts),
+                )
+        else:
+            saved = saving.save(tx, workspace_id, [domain.NewPost(draft) for draft in good.values()])
+            ids = [each.post_id for each in saved if isinstance(each, Saved)]
+            posts = {post.post_id: post for post in store.read_posts(tx, workspace_id, ids)}
+            for index, each in zip(good, saved, strict=True):
+                results[index] = (
+                    pb.BatchCreateResult(
+                        post=messages.post_to(posts[each.post_id]), conflicts=messages.conflicts_to(each.conflicts)
+                    )
+                    if isinstance(each, Saved)
+                    else pb.BatchCreateResult(refusal=messages.refusal_to(each))
+                )
+            store.tell(tx, [_created(post) for post in posts.values()])
+        return pb.BatchCreatePostsResponse(results=[results[index] for index in range(len(request.posts))])
 
     def _check(self, message: pb.PostDraft | pb.DeliveryReport) -> None:
         violations = rpc_server.check(self._validator, message)
@@ -144,14 +164,18 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
             post = store.read_post(tx, workspace_id, post_id, lock=True)
             domain.check_editable(post, request.etag)
             draft = self._edited(post.draft, request, store.database_time(tx))
-            store.update_post(tx, post, draft)
+            (judged,) = saving.judge(tx, workspace_id, [draft], instead_of=[post_id])
+            if judged.refusal:
+                raise judged.refusal
+            edit = store.Edit(post, draft, saving.approval_after(post, draft, judged))
+            store.update_posts(tx, workspace_id, [edit])
             edited = store.read_post(tx, workspace_id, post_id)
             changed = ", ".join(sorted(request.update_mask))
             store.tell(
                 tx,
                 [_about(edited, "post.updated", f"The post was changed: {changed}.", edited.update_time)],
             )
-        return pb.UpdatePostResponse(post=messages.post_to(edited))
+        return pb.UpdatePostResponse(post=messages.post_to(edited), conflicts=messages.conflicts_to(judged.conflicts))
 
     def _edited(self, draft: domain.Draft, request: pb.UpdatePostRequest, now: datetime) -> domain.Draft:
         """The draft with the masked fields replaced; the whole keeps the same rules as a new one.
@@ -162,6 +186,8 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
         for name in request.update_mask:
             message.ClearField(name)  # type: ignore[arg-type]
             message.MergeFrom(_only(request.post, name))
+        if "caption" in request.update_mask and "shingles" not in request.update_mask:
+            message.ClearField("shingles")  # they are of the former words
         self._check(message)
         moved = _TIME_FIELDS.intersection(request.update_mask)
         return messages.draft_from(message, messages.schedule_from(message, now) if moved else draft.schedule)
@@ -427,7 +453,7 @@ def _report_refusal(report: dispatch.Report, answer: domain.Delivery | bool | No
 
 def _decided(result: domain.Delivery | ReelrouteError) -> pb.DecisionResult:
     if isinstance(result, ReelrouteError):
-        return pb.DecisionResult(refusal=pb.DraftRefusal(reason=result.reason, message=result.message))
+        return pb.DecisionResult(refusal=messages.refusal_to(result))
     return pb.DecisionResult(delivery=messages.delivery_to(result))
 
 
@@ -439,16 +465,6 @@ def _only(message: pb.PostDraft, name: str) -> pb.PostDraft:
         if field.name != name:
             result.ClearField(field.name)  # type: ignore[arg-type]
     return result
-
-
-def _refusal(error: InvalidArgument) -> pb.DraftRefusal:
-    return pb.DraftRefusal(
-        reason=error.reason, message=error.message, field_violations=[_violation(item) for item in error.violations]
-    )
-
-
-def _violation(violation: FieldViolation) -> pb.FieldViolation:
-    return pb.FieldViolation(field=violation.field, description=violation.description)
 
 
 def _created(post: domain.Post) -> Notice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import zip_longest
@@ -10,9 +11,11 @@ from uuid import UUID
 from google.protobuf.duration_pb2 import Duration
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
+from kit.errors import ReelrouteError
 from kit.timestamps import from_timestamp, to_timestamp
 from services.scheduler import dispatch, domain, zones
 from services.scheduler.dispatch_store import Held, Publication
+from services.scheduler.planning import Conflict
 
 _AMBIGUOUS = {
     pb.AMBIGUOUS_TIME_EARLIER: domain.AmbiguousTime.EARLIER,
@@ -58,9 +61,15 @@ def draft_from(message: pb.PostDraft, schedule: domain.Schedule) -> domain.Draft
         ref=message.ref,
         platforms=tuple(message.platforms),
         lateness=lateness_from(message.lateness) if message.HasField("lateness") else None,
-        shingles=tuple(message.shingles),
+        # Without a sketch of its words a caption is the same only as a whole.
+        shingles=tuple(message.shingles) or _whole(message.caption),
         accept_conflicts=message.accept_conflicts,
     )
+
+
+def _whole(caption: str) -> tuple[int, ...]:
+    text = " ".join(caption.split()).casefold()
+    return (zlib.crc32(text.encode()),) if text else ()
 
 
 def media_from(media: Iterable[pb.PostMedia]) -> tuple[domain.Media, ...]:
@@ -151,6 +160,31 @@ def post_to(post: domain.Post) -> pb.Post:
         series_id=str(post.occurrence.series_id) if post.occurrence else "",
         occurrence_time=post.occurrence.time.isoformat(timespec="seconds") if post.occurrence else "",
         approval=_APPROVAL[post.approval],
+    )
+
+
+def conflicts_to(conflicts: Iterable[Conflict]) -> list[pb.Conflict]:
+    """The rules that a post breaks, as the proto shows them."""
+    return [
+        pb.Conflict(
+            rule=each.rule.value,
+            field=each.field,
+            message=each.message,
+            other_post_id=str(each.other_post_id or ""),
+            blocking=each.blocking,
+        )
+        for each in conflicts
+    ]
+
+
+def refusal_to(error: ReelrouteError) -> pb.DraftRefusal:
+    """Why one of many was not taken."""
+    return pb.DraftRefusal(
+        reason=error.reason,
+        message=error.message,
+        field_violations=[
+            pb.FieldViolation(field=each.field, description=each.description) for each in error.violations
+        ],
     )
 
 
