@@ -24,7 +24,7 @@ from kit.errors import InvalidArgument, ReelrouteError, Unavailable
 from kit.idempotency import claim_request
 from kit.outbox import Notice
 from kit.timestamps import to_timestamp
-from services.scheduler import bulk_store, dispatch_store, domain, importing, messages, saving, store
+from services.scheduler import bulk_store, dispatch_store, domain, importing, messages, saving, store, zones
 from services.scheduler.deciding import NOBODY, Fate
 from services.scheduler.importing import FieldChange, Outcome
 from services.scheduler.planning import Conflict, ConflictRefused
@@ -180,7 +180,7 @@ class BulkApi(bulk_pb2_grpc.BulkServiceServicer):
     def _changed(self, draft: domain.Draft, request: pb.ChangePostsRequest, now: datetime) -> domain.Draft:
         if request.WhichOneof("change") == "shift":
             local = (draft.schedule.local_time + _shift(request.shift)).isoformat()
-            schedule = domain.resolve(local, draft.schedule.time_zone, None, now)
+            schedule = zones.resolve(local, draft.schedule.time_zone, None, now)
             return replace(draft, schedule=schedule, accept_conflicts=request.accept_conflicts)
         message = messages.edited(draft, request.edit.post, request.edit.update_mask)
         message.accept_conflicts = request.accept_conflicts

@@ -13,7 +13,7 @@ from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
 from kit.errors import ReelrouteError
 from kit.timestamps import from_timestamp, to_timestamp
-from services.scheduler import dispatch, domain
+from services.scheduler import dispatch, domain, zones
 from services.scheduler.dispatch_store import Held, Publication
 from services.scheduler.planning import Conflict
 
@@ -44,9 +44,9 @@ _CAUSE = {pb.HoldCause.Value(f"HOLD_CAUSE_{cause.value}"): cause for cause in do
 
 
 def schedule_from(message: pb.PostDraft, now: datetime) -> domain.Schedule:
-    """When the author wants it. Raises what `domain.resolve` raises."""
+    """When the author wants it. Raises what `zones.resolve` raises."""
     ambiguous = _AMBIGUOUS.get(message.ambiguous_time)
-    return domain.resolve(message.local_time, message.time_zone, ambiguous, now)
+    return zones.resolve(message.local_time, message.time_zone, ambiguous, now)
 
 
 def draft_from(message: pb.PostDraft, schedule: domain.Schedule) -> domain.Draft:

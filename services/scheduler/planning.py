@@ -16,7 +16,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from kit.errors import FailedPrecondition, FieldViolation, NotFound
-from services.scheduler.domain import instant_at
+from services.scheduler.zones import instant_at
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _DAY = timedelta(days=1)
