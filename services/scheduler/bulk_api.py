@@ -323,7 +323,7 @@ def _schedule(post: scheduler_pb2.PostDraft, before: domain.Post | None, now: da
     """When the row wants it. A time that is over is fine where it is the one that is saved."""
     try:
         return messages.schedule_from(post, now)
-    except domain.ScheduleTimeInPast:
+    except zones.ScheduleTimeInPast:
         saved = before.draft.schedule if before else None
         if saved and (datetime.fromisoformat(post.local_time), post.time_zone) == (saved.local_time, saved.time_zone):
             return saved
