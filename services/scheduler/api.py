@@ -40,6 +40,7 @@ from services.scheduler.tables import requests
 from services.scheduler.waiting import DueBell, claim_or_wait
 
 CLAIM_SECONDS = Histogram("reelroute_claim_seconds", "Time of one claim in the database.")
+_MOST_SUMMARIES = 1000
 # Fields of PostDraft that together make the instant.
 _TIME_FIELDS = {"local_time", "time_zone", "ambiguous_time"}
 
@@ -148,12 +149,22 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
 
     def ListPosts(self, request: pb.ListPostsRequest, context: grpc.ServicerContext) -> pb.ListPostsResponse:
         workspace_id = UUID(request.workspace_id)
-        page = Page.parse(request.page_size, request.page_token, (datetime, UUID))
         wanted = messages.filter_from(request)
+        if request.view == pb.POST_VIEW_SUMMARY:
+            return self._list_summaries(request, wanted)
+        page = Page.parse(request.page_size, request.page_token, (datetime, UUID))
         with self._database.transaction(workspace_id) as tx:
             posts = store.list_posts(tx, workspace_id, wanted, page)
         shown, token = page.cut(posts, lambda post: (post.draft.schedule.instant, post.post_id))
         return pb.ListPostsResponse(posts=[messages.post_to(post) for post in shown], next_page_token=token)
+
+    def _list_summaries(self, request: pb.ListPostsRequest, wanted: domain.PostFilter) -> pb.ListPostsResponse:
+        workspace_id = UUID(request.workspace_id)
+        page = Page.parse(request.page_size, request.page_token, (datetime, UUID), most=_MOST_SUMMARIES)
+        with self._database.transaction(workspace_id) as tx:
+            found = store.list_summaries(tx, workspace_id, wanted, page)
+        shown, token = page.cut(found, lambda each: (each.post[5], each.post[0]))
+        return pb.ListPostsResponse(posts=[messages.summary_to(each) for each in shown], next_page_token=token)
 
     def UpdatePost(self, request: pb.UpdatePostRequest, context: grpc.ServicerContext) -> pb.UpdatePostResponse:
         workspace_id, post_id = UUID(request.workspace_id), UUID(request.post_id)

@@ -261,7 +261,12 @@ class Post:
     @property
     def etag(self) -> str:
         """Changes with every edit."""
-        return f"r{self.revision}"
+        return etag_of(self.revision)
+
+
+def etag_of(revision: int) -> str:
+    """What a post's revision is called outside."""
+    return f"r{revision}"
 
 
 @dataclass(frozen=True, slots=True)

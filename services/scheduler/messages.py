@@ -16,6 +16,7 @@ from kit.timestamps import from_timestamp, to_timestamp
 from services.scheduler import dispatch, domain, zones
 from services.scheduler.dispatch_store import Held, Publication
 from services.scheduler.planning import Conflict
+from services.scheduler.store import Summary
 
 _AMBIGUOUS = {
     pb.AMBIGUOUS_TIME_EARLIER: domain.AmbiguousTime.EARLIER,
@@ -32,6 +33,7 @@ _APPROVAL = {
     domain.Approval.PENDING: pb.APPROVAL_PENDING,
     domain.Approval.APPROVED: pb.APPROVAL_APPROVED,
 }
+_STATE = {state.value: pb.DeliveryState.Value(f"DELIVERY_STATE_{state.value}") for state in domain.DeliveryState}
 _LATE_ACTION = {pb.LateAction.Value(f"LATE_ACTION_{action.value}"): action for action in domain.LateAction}
 _DUE_ACTION = {pb.DueAction.Value(f"DUE_ACTION_{action.value}"): action for action in domain.DueAction}
 _DECISION = {
@@ -184,6 +186,41 @@ def post_to(post: domain.Post) -> pb.Post:
         series_id=str(post.occurrence.series_id) if post.occurrence else "",
         occurrence_time=post.occurrence.time.isoformat(timespec="seconds") if post.occurrence else "",
         approval=_APPROVAL[post.approval],
+    )
+
+
+def summary_to(summary: Summary) -> pb.Post:
+    """A post as a calendar shows it."""
+    post_id, channel, caption, local, zone, schedule, ref, revision, approval, series_id, occurrence = summary.post
+    return pb.Post(
+        post_id=post_id,
+        channel=channel,
+        caption=caption,
+        local_time=local.isoformat(),
+        time_zone=zone,
+        schedule_time=to_timestamp(schedule),
+        ref=ref,
+        etag=domain.etag_of(revision),
+        approval=_APPROVAL[domain.Approval(approval)],
+        series_id=series_id or "",
+        occurrence_time=occurrence.isoformat() if occurrence else "",
+        deliveries=[
+            pb.Delivery(
+                delivery_id=delivery_id,
+                post_id=post_id,
+                account_id=account_id,
+                platform=platform,
+                state=_STATE[state],
+                due_time=to_timestamp(due),
+                url=url,
+                failure_reason=reason,
+                publish_time=to_timestamp(published) if published else None,
+                needs_person=needs_person,
+            )
+            for delivery_id, account_id, platform, state, due, url, reason, published, needs_person in (
+                summary.deliveries
+            )
+        ],
     )
 
 

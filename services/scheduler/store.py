@@ -10,10 +10,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import zip_longest
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, exists, func, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Text,
+    and_,
+    cast,
+    exists,
+    false,
+    func,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
 
 from kit.db import new_id
 from kit.listen import notify
@@ -157,6 +171,62 @@ def list_posts(tx: Connection, workspace_id: UUID, wanted: PostFilter, page: Pag
         query = query.where(tuple_(posts.c.schedule_time, posts.c.post_id) > tuple_(*page.after))
     rows = tx.execute(query.order_by(posts.c.schedule_time, posts.c.post_id).limit(page.size + 1)).mappings().all()
     return with_deliveries(tx, workspace_id, rows)
+
+
+def list_summaries(tx: Connection, workspace_id: UUID, wanted: PostFilter, page: Page) -> list[Summary]:
+    """The same as a calendar shows them. One statement, whose values are taken as the driver gives them: a month of ten
+    thousand posts is asked for at once.
+    """
+    query = select(posts).where(matching(workspace_id, wanted))
+    if page.after:
+        query = query.where(tuple_(posts.c.schedule_time, posts.c.post_id) > tuple_(*page.after))
+    shown = query.order_by(posts.c.schedule_time, posts.c.post_id).limit(page.size + 1).cte("shown")
+    columns = ("delivery_id", "account_id", "platform", "state", "due_time", "url", "failure_reason", "publish_time")
+    waiting, over = (
+        select(*(table.c[name] for name in columns), needs_person.label("needs_person"))
+        .where(table.c.workspace_id == workspace_id, table.c.post_id == shown.c.post_id)
+        .correlate(shown)
+        for table, needs_person in ((deliveries, deliveries.c.needs_person), (finished_deliveries, false()))
+    )
+    each = union_all(waiting, over).lateral("each")
+    rows = tx.execute(
+        select(
+            cast(shown.c.post_id, Text),
+            shown.c.channel,
+            func.left(shown.c.caption, SUMMARY_CHARACTERS),
+            shown.c.local_time,
+            shown.c.time_zone,
+            shown.c.schedule_time,
+            shown.c.ref,
+            shown.c.revision,
+            shown.c.approval,
+            cast(shown.c.series_id, Text),
+            shown.c.occurrence_time,
+            cast(each.c.delivery_id, Text),
+            cast(each.c.account_id, Text),
+            *(each.c[name] for name in columns[2:]),
+            each.c.needs_person,
+        )
+        .select_from(shown.join(each, true()))
+        .order_by(shown.c.schedule_time, shown.c.post_id, each.c.delivery_id)
+    )
+    found: list[Summary] = []
+    for row in rows:
+        if not found or found[-1].post[0] != row[0]:
+            found.append(Summary(row[:_OF_POST], []))
+        found[-1].deliveries.append(row[_OF_POST:])
+    return found
+
+
+SUMMARY_CHARACTERS = 100
+_OF_POST = 11
+
+
+class Summary(NamedTuple):
+    """A post and its deliveries, in the order of the columns above."""
+
+    post: Sequence[Any]
+    deliveries: list[Sequence[Any]]
 
 
 def matching(workspace_id: UUID, wanted: PostFilter) -> ColumnElement[bool]:
