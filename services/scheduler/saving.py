@@ -260,11 +260,12 @@ def _look_around(tx: Connection, workspace_id: UUID, plans: Plans, questions: Se
     compared = _spans((each.instant, window) for each in questions if each.caption or each.files)
     # Posts of one channel are not compared with each other.
     but = sorted(channels) if len(channels) == 1 else []
+    judged = [each.post for each in questions if each.caption or each.files]
     return _Around(
         plans,
         rules,
         plan_store.posts_in_channels(tx, workspace_id, [each for each in reach if reach[each]], spans) if spans else {},
-        plan_store.posts_to_compare(tx, workspace_id, but, compared) if compared else [],
+        plan_store.posts_to_compare(tx, workspace_id, but, compared, judged) if compared else [],
         store.database_time(tx),
     )
 
