@@ -16,8 +16,9 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from kit.errors import FieldViolation, InvalidArgument, NotFound
+from services.scheduler.conflicts import Conflict, Rule
 from services.scheduler.domain import Media
-from services.scheduler.planning import Conflict, Rule, length
+from services.scheduler.planning import length
 
 # Of the word groups. One word of twenty exchanged leaves 0.7 of the groups of three, two leave 0.5.
 SAME_TEXT = 0.6

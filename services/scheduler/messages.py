@@ -12,8 +12,8 @@ from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
 from kit.timestamps import from_timestamp, to_timestamp
 from services.scheduler import dispatch, domain
+from services.scheduler.conflicts import Conflict
 from services.scheduler.dispatch_store import Held, Publication
-from services.scheduler.planning import Conflict
 
 _AMBIGUOUS = {
     pb.AMBIGUOUS_TIME_EARLIER: domain.AmbiguousTime.EARLIER,
