@@ -59,6 +59,9 @@ class CallInterceptor(grpc.ServerInterceptor):
         elif handler.stream_unary:
             wrapped = self._unary(handler.stream_unary, call.method, metadata)
             build = grpc.stream_unary_rpc_method_handler
+        elif handler.stream_stream:
+            wrapped = self._stream(handler.stream_stream, call.method, metadata)
+            build = grpc.stream_stream_rpc_method_handler
         else:
             wrapped = self._stream(handler.unary_stream, call.method, metadata)
             build = grpc.unary_stream_rpc_method_handler

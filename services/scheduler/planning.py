@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
-from zoneinfo import ZoneInfo
 
 from kit.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound
-from services.scheduler.domain import TimeZoneUnknown, instant_at, is_zone
+from services.scheduler.zones import check_zone, instant_at, local_at
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 NONE = timedelta(0)
@@ -102,7 +101,7 @@ class PostingPlan:
 
     def local(self, instant: datetime) -> datetime:
         """What the plan's clock shows at an instant, without its zone."""
-        return instant.astimezone(ZoneInfo(self.time_zone)).replace(tzinfo=None)
+        return local_at(instant, self.time_zone)
 
     @property
     def reach(self) -> timedelta:
@@ -153,13 +152,11 @@ _Fault = tuple[type[InvalidArgument], str, str]
 
 
 def checked(plan: PostingPlan) -> PostingPlan:
-    """The plan with its slots in order. Raises the class of the first fault; the violations name all fields at fault."""
-    if not is_zone(plan.time_zone):
-        message = (
-            f"{plan.time_zone!r} is not an IANA time zone. Use a name like 'America/New_York' or 'UTC'; abbreviations"
-            " and offsets do not know when clocks change."
-        )
-        raise _refused([(TimeZoneUnknown, "time_zone", message)])
+    """The plan with its slots in order.
+
+    Raises TimeZoneUnknown, else the class of the first fault that is found; the violations name all fields at fault.
+    """
+    check_zone(plan.time_zone, "plan.time_zone")
     faults = [*_faults_of_slots(plan), *_too_close(plan)]
     for index, blackout in enumerate(plan.blackouts):
         if blackout.last < blackout.first:
@@ -222,9 +219,9 @@ def slot_instants(plan: PostingPlan, start: datetime, end: datetime) -> Iterator
     day, last = plan.local(start).date() - _DAY, plan.local(end).date()
     waiting: set[datetime] = set()
     while day <= last:
-        waiting |= {instant_at(datetime.combine(day, at), plan.time_zone, 0) for at in by_day.get(day.weekday(), ())}
+        waiting |= {instant_at(datetime.combine(day, at), plan.time_zone) for at in by_day.get(day.weekday(), ())}
         day += _DAY
-        midnight = instant_at(datetime.combine(day, time()), plan.time_zone, 0)
+        midnight = instant_at(datetime.combine(day, time()), plan.time_zone)
         passed = {instant for instant in waiting if instant < midnight}
         waiting -= passed
         yield from (instant for instant in sorted(passed) if start <= instant < end)

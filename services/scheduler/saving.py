@@ -50,27 +50,28 @@ def save(tx: Connection, workspace_id: UUID, news: Sequence[NewPost]) -> list[Sa
     verdicts = _judge(tx, workspace_id, plans, drafts, [None] * len(drafts))
     passed = [index for index, conflicts in enumerate(verdicts) if not _refuses(conflicts)]
     saved = [replace(news[index], approval=approval_by(plans, drafts[index].channel)) for index in passed]
-    post_ids = dict(zip(passed, store.insert_posts(tx, workspace_id, saved) if saved else (), strict=True))
-    return [
-        Saved(post_ids[index], conflicts) if index in post_ids else _refusal(conflicts)
-        for index, conflicts in enumerate(verdicts)
-    ]
+    post_ids = dict(zip(passed, store.insert_posts(tx, workspace_id, saved), strict=True))
+    return [refusal(conflicts) or Saved(post_ids[index], conflicts) for index, conflicts in enumerate(verdicts)]
 
 
-def change(tx: Connection, workspace_id: UUID, changes: Sequence[tuple[Post, Draft]]) -> list[Saved | ConflictRefused]:
+def change(
+    tx: Connection, workspace_id: UUID, changes: Sequence[tuple[Post, Draft]], *, change_id: UUID | None = None
+) -> list[Saved | ConflictRefused]:
     """Saves edits of posts, which the caller has locked and found editable, in the same way. An edit is judged by the
     rules about what it changes. What is published or when has changed: an approval was of the post as it stood.
+    `change_id` marks the posts as part of a bulk change.
     """
     drafts = [draft for _, draft in changes]
     plans = _take_plans(tx, workspace_id, drafts)
     verdicts = _judge(tx, workspace_id, plans, drafts, [post.post_id for post, _ in changes])
     results: list[Saved | ConflictRefused] = []
+    edits: list[store.Edit] = []
     for (post, draft), conflicts in zip(changes, verdicts, strict=True):
-        if _refuses(conflicts):
-            results.append(_refusal(conflicts))
-            continue
-        store.update_post(tx, post, draft, _approval_after(post, draft, plans))
-        results.append(Saved(post.post_id, conflicts))
+        refused = refusal(conflicts)
+        if refused is None:
+            edits.append(store.Edit(post, draft, _approval_after(post, draft, plans)))
+        results.append(refused or Saved(post.post_id, conflicts))
+    store.update_posts(tx, workspace_id, edits, change_id=change_id)
     return results
 
 
@@ -102,8 +103,10 @@ def _refuses(conflicts: Iterable[Conflict]) -> bool:
     return any(each.blocking for each in conflicts)
 
 
-def _refusal(conflicts: Iterable[Conflict]) -> ConflictRefused:
-    return ConflictRefused.by([each for each in conflicts if each.blocking])
+def refusal(conflicts: Iterable[Conflict]) -> ConflictRefused | None:
+    """Why a draft with these conflicts is not saved; None when it is."""
+    blocking = [each for each in conflicts if each.blocking]
+    return ConflictRefused.by(blocking) if blocking else None
 
 
 def _take_plans(tx: Connection, workspace_id: UUID, drafts: Sequence[Draft]) -> Plans:
