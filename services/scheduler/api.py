@@ -32,9 +32,9 @@ from services.scheduler import (
     saving,
     store,
 )
+from services.scheduler.conflicts import ConflictRefused
 from services.scheduler.deciding import NOBODY, Fate
 from services.scheduler.dispatch_store import Held
-from services.scheduler.planning import ConflictRefused
 from services.scheduler.saving import Saved
 from services.scheduler.tables import requests
 from services.scheduler.waiting import DueBell, claim_or_wait

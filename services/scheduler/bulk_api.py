@@ -25,9 +25,9 @@ from kit.idempotency import claim_request
 from kit.outbox import Notice
 from kit.timestamps import to_timestamp
 from services.scheduler import bulk_store, dispatch_store, domain, importing, messages, saving, store, zones
+from services.scheduler.conflicts import Conflict, ConflictRefused
 from services.scheduler.deciding import NOBODY, Fate
 from services.scheduler.importing import FieldChange, Outcome
-from services.scheduler.planning import Conflict, ConflictRefused
 from services.scheduler.saving import Saved
 from services.scheduler.tables import requests
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 import abc
 import enum
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from kit.errors import FieldViolation, InvalidArgument, NotFound
+from services.scheduler.conflicts import Conflict, Rule
 from services.scheduler.domain import Media
-from services.scheduler.planning import Conflict, Rule, length
+from services.scheduler.planning import length
 
 # Of the word groups. One word of twenty exchanged leaves 0.7 of the groups of three, two leave 0.5.
 SAME_TEXT = 0.6
@@ -117,6 +118,34 @@ class Compared:
 def plain(caption: str) -> str:
     """A caption without the differences that nobody sees: capitals and spaces."""
     return " ".join(caption.casefold().split())
+
+
+class Wanted:
+    """Tells which posts may be duplicates of some that are judged: of thousands around them mostly none."""
+
+    def __init__(self, judged: Iterable[Compared]) -> None:
+        self._texts: set[str] = set()
+        self._groups: set[int] = set()
+        self._media: dict[str, Media] = {}
+        for post in judged:
+            self._texts.add(post.text)
+            self._groups.update(post.shingles[:_FIRST])
+            self._media.update((each.sha256, each) for each in post.media)
+        self._files: _Files | None = None
+
+    def has_text(self, text: str, shingles: Sequence[int]) -> bool:
+        """Whether a text may be like one of theirs."""
+        return not self._groups.isdisjoint(shingles[:_FIRST]) or text in self._texts
+
+    def has_file(self, file: Media) -> bool:
+        """Whether a file is one of theirs, or like one."""
+        if file.sha256 in self._media or not file.frame_hashes:
+            return file.sha256 in self._media
+        if self._files is None:
+            self._files = _Files()
+            for each in self._media.values():
+                self._files.meet(each.sha256, each.frame_hashes)
+        return bool(self._files.alike(file.sha256, file.frame_hashes))
 
 
 class Duplicates:
@@ -227,7 +256,7 @@ class _Alike(abc.ABC):
     def add(self, key: str, fingerprint: Sequence[int], channel: str, place: Place) -> None:
         """One more place of a thing."""
         if key not in self._places:
-            self._meet(key, fingerprint, self._alike(key, fingerprint) if self._like else [])
+            self.meet(key, fingerprint, self.alike(key, fingerprint) if self._like else ())
         insort(self._places[key].setdefault(channel, []), place, key=_time_of)
 
     def remove(self, key: str, channel: str, place: Place) -> None:
@@ -239,14 +268,15 @@ class _Alike(abc.ABC):
     def like(self, key: str, fingerprint: Sequence[int]) -> Iterator[tuple[str, list[Place]]]:
         """Where this and what is like it is, by channel."""
         if key not in self._like:
-            alike = self._alike(key, fingerprint)
+            alike = self.alike(key, fingerprint)
             if key not in self._places:
-                self._meet(key, fingerprint, alike)
+                self.meet(key, fingerprint, alike)
             self._like[key] = [key, *alike]
         for each in self._like[key]:
             yield from self._places[each].items()
 
-    def _meet(self, key: str, fingerprint: Sequence[int], alike: Sequence[str]) -> None:
+    def meet(self, key: str, fingerprint: Sequence[int], alike: Iterable[str] = ()) -> None:
+        """From now on it is known, also to those that are like it and were asked about before."""
         for each in alike:
             if each in self._like:
                 self._like[each].append(key)
@@ -256,10 +286,10 @@ class _Alike(abc.ABC):
 
     @abc.abstractmethod
     def _learn(self, key: str, fingerprint: Sequence[int]) -> None:
-        """From now on `_alike` finds it."""
+        """From now on `alike` finds it."""
 
     @abc.abstractmethod
-    def _alike(self, key: str, fingerprint: Sequence[int]) -> list[str]:
+    def alike(self, key: str, fingerprint: Sequence[int]) -> list[str]:
         """What else is known and like it."""
 
 
@@ -274,7 +304,7 @@ class _Texts(_Alike):
         for group in fingerprint[:_FIRST]:
             self._by_group.setdefault(group, []).append(key)
 
-    def _alike(self, key: str, fingerprint: Sequence[int]) -> list[str]:
+    def alike(self, key: str, fingerprint: Sequence[int]) -> list[str]:
         likely: set[str] = set()
         for group in fingerprint[:_FIRST]:
             likely.update(self._by_group.get(group, ()))
@@ -294,7 +324,7 @@ class _Files(_Alike):
             for part in _parts(frame):
                 self._by_part.setdefault(part, []).append((frame, key))
 
-    def _alike(self, key: str, fingerprint: Sequence[int]) -> list[str]:
+    def alike(self, key: str, fingerprint: Sequence[int]) -> list[str]:
         likely: set[str] = set()
         for frame in set(fingerprint):
             for part in _parts(frame):

@@ -14,8 +14,8 @@ from reelroute.scheduler.v1 import scheduler_pb2 as pb
 from kit.errors import ReelrouteError
 from kit.timestamps import from_timestamp, to_timestamp
 from services.scheduler import dispatch, domain, zones
+from services.scheduler.conflicts import Conflict
 from services.scheduler.dispatch_store import Held, Publication
-from services.scheduler.planning import Conflict
 from services.scheduler.store import Summary
 
 _AMBIGUOUS = {

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from kit.paging import Page
 from services.scheduler.domain import Media
-from services.scheduler.duplicates import Compared, DuplicateAction, DuplicateRule, Rules, plain
+from services.scheduler.duplicates import Compared, DuplicateAction, DuplicateRule, Rules, Wanted, plain
 from services.scheduler.planning import Blackout, PostingPlan, QuietHours, Slot
 from services.scheduler.store import media_of
 from services.scheduler.tables import duplicate_rules, posting_plans, posts
@@ -146,6 +146,7 @@ def delete_rule(tx: Connection, workspace_id: UUID, channel: str, other_channel:
     )
 
 
+_ROWS_AT_ONCE = 1000
 # What still goes out, or is out. Single probes of an index: the planner is not to hash ten million deliveries instead.
 _LIVES = """COALESCE(
     (SELECT true FROM deliveries d WHERE d.post_id = p.post_id LIMIT 1),
@@ -180,21 +181,32 @@ def posts_in_channels(
     return found
 
 
-def posts_to_compare(tx: Connection, workspace_id: UUID, but: Sequence[str], spans: Sequence[Span]) -> list[Compared]:
-    """Posts that go out or went out within the spans, but of these channels."""
-    read: dict[str, tuple[Media, ...]] = {}
+def posts_to_compare(
+    tx: Connection, workspace_id: UUID, but: Sequence[str], spans: Sequence[Span], judged: Sequence[Compared]
+) -> list[Compared]:
+    """Posts that go out or went out within the spans, but of these channels, that may be duplicates of those that are
+    judged.
+    """
+    wanted: Wanted | None = None
+    files: dict[str, tuple[tuple[Media, ...], bool]] = {}
 
-    def media(written: str) -> tuple[Media, ...]:
+    def read(written: str, wanted: Wanted) -> tuple[tuple[Media, ...], bool]:
         # The same files come again and again.
-        if written not in read:
-            read[written] = media_of(json.loads(written))
-        return read[written]
+        if written not in files:
+            media = media_of(json.loads(written))
+            files[written] = media, any(map(wanted.has_file, media))
+        return files[written]
 
+    found = []
     values = {"workspace_id": workspace_id, "but": list(but), **_ends_of(spans)}
-    return [
-        Compared(post_id, channel, at, plain(caption), shingles, media(written))
-        for post_id, channel, at, caption, shingles, written in tx.execute(_TO_COMPARE, values)
-    ]
+    # Few are wanted of perhaps many: they pass by, and are not all held at once.
+    rows = tx.execute(_TO_COMPARE, values, execution_options={"yield_per": _ROWS_AT_ONCE})
+    for post_id, channel, at, caption, shingles, written in rows:
+        wanted = wanted or Wanted(judged)
+        text_, (media, is_wanted) = plain(caption), read(written, wanted)
+        if is_wanted or wanted.has_text(text_, shingles):
+            found.append(Compared(post_id, channel, at, text_, shingles, media))
+    return found
 
 
 def read_compared(

@@ -1,54 +1,26 @@
-"""What a channel's posting plan allows, and where its slots are. Pure.
+"""Posting plans: when a channel posts. What a plan may say, and where its slots are. Pure.
 
 A plan is about wall-clock times of its zone. A slot in a gap of the clock is at the time after it, one that comes twice
-is the first of the two. Rules look at the instant of a post and at the other posts of its channel.
+is the first of the two. Whether a post keeps a plan is asked in conflicts.py.
 """
 
 from __future__ import annotations
 
-import enum
-from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
-from uuid import UUID
-from zoneinfo import ZoneInfo
+from itertools import pairwise
 
-from kit.errors import FailedPrecondition, FieldViolation, NotFound
-from services.scheduler.zones import instant_at
+from kit.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound
+from services.scheduler.zones import check_zone, instant_at, local_at
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+NONE = timedelta(0)
 _DAY = timedelta(days=1)
-_NONE = timedelta(0)
+_WEEK = timedelta(days=7)
 # The longest day of a clock, with an hour to spare: all of a post's day is so near to it.
 _LONGEST_DAY = timedelta(hours=26)
-# Times that a refusal looks at before it names none.
-_SUGGESTIONS_TRIED = 8
-
-
-class Rule(enum.Enum):
-    """What a post may break. The value is its name everywhere."""
-
-    QUIET_HOURS = "QUIET_HOURS"
-    MIN_GAP = "MIN_GAP"
-    DAILY_CAP = "DAILY_CAP"
-    BLACKOUT = "BLACKOUT"
-    DUPLICATE_CAPTION = "DUPLICATE_CAPTION"
-    DUPLICATE_MEDIA = "DUPLICATE_MEDIA"
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """A rule that a post breaks. `field` is a path in PostDraft; `other_post_id` None: no other post is in the way, or
-    one that is being saved too.
-    """
-
-    rule: Rule
-    field: str
-    message: str
-    other_post_id: UUID | None = None
-    blocking: bool = True
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -57,6 +29,15 @@ class Slot:
 
     weekday: int
     local_time: time
+
+    @property
+    def since_monday(self) -> timedelta:
+        """How far into the week, by the clock."""
+        at = self.local_time
+        return timedelta(days=self.weekday, hours=at.hour, minutes=at.minute, seconds=at.second)
+
+    def __str__(self) -> str:
+        return f"{DAYS[self.weekday]} {self.local_time.isoformat('auto').removesuffix(':00')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,21 +94,45 @@ class PostingPlan:
     time_zone: str
     slots: tuple[Slot, ...] = ()
     quiet_hours: tuple[QuietHours, ...] = ()
-    min_gap: timedelta = _NONE
+    min_gap: timedelta = NONE
     daily_cap: int = 0
     blackouts: tuple[Blackout, ...] = ()
     requires_approval: bool = False
 
     def local(self, instant: datetime) -> datetime:
         """What the plan's clock shows at an instant, without its zone."""
-        return instant.astimezone(ZoneInfo(self.time_zone)).replace(tzinfo=None)
+        return local_at(instant, self.time_zone)
 
     @property
     def reach(self) -> timedelta:
         """How far from a post others matter to it, and to the times that are named instead; 0: nowhere."""
         if not self.min_gap and not self.daily_cap:
-            return _NONE
-        return 2 * self.min_gap + max(self.min_gap, _LONGEST_DAY if self.daily_cap else _NONE)
+            return NONE
+        return 2 * self.min_gap + max(self.min_gap, _LONGEST_DAY if self.daily_cap else NONE)
+
+
+class SlotRepeated(InvalidArgument):
+    """A plan names a weekly slot twice."""
+
+
+class SlotInQuietHours(InvalidArgument):
+    """A slot is at a time at which nothing may go out."""
+
+
+class SlotsTooClose(InvalidArgument):
+    """Two slots are nearer to each other than the plan's own min_gap."""
+
+
+class SlotsOverCap(InvalidArgument):
+    """A day has more slots than the plan's own daily_cap."""
+
+
+class SlotsWithoutChannel(InvalidArgument):
+    """The plan for channels without one of their own has no slots: they would be nobody's."""
+
+
+class BlackoutInvalid(InvalidArgument):
+    """A blackout has a date that is not in the calendar, or ends before it begins."""
 
 
 class PlanNotFound(NotFound):
@@ -138,166 +143,69 @@ class NoFreeSlot(FailedPrecondition):
     """Every slot of the next year is taken, or closed by a rule."""
 
 
-class ConflictRefused(FailedPrecondition):
-    """The post breaks rules of its channel's plan, or about duplicates. The reason is the first rule's name."""
-
-    @classmethod
-    def by(cls, conflicts: Sequence[Conflict]) -> ConflictRefused:
-        """The refusal for blocking conflicts."""
-        more = f" (and {len(conflicts) - 1} more)" if len(conflicts) > 1 else ""
-        others = dict.fromkeys(str(each.other_post_id) for each in conflicts if each.other_post_id)
-        return cls(
-            f"{conflicts[0].message}{more} To have it all the same, say accept_conflicts.",
-            [FieldViolation(each.field, each.message, each.rule.value) for each in conflicts],
-            {"other_post_ids": ",".join(others)} if others else {},
-            code_reason=conflicts[0].rule.value,
-        )
-
-
 def plan_for(channel: str, plans: Mapping[str, PostingPlan]) -> PostingPlan | None:
     """The plan whose rules a channel's posts keep: its own, else the workspace's ("")."""
     return plans.get(channel) or plans.get("")
 
 
-class Calendar:
-    """When a channel's posts go out, and what its rules say of one more. Grows with each post that is added.
+_Fault = tuple[type[InvalidArgument], str, str]
 
-    `near` are the posts around the instants that will be asked about, as far as the plan's reach; times before
-    `earliest` are not named to anybody.
+
+def checked(plan: PostingPlan) -> PostingPlan:
+    """The plan with its slots in order.
+
+    Raises TimeZoneUnknown, else the class of the first fault that is found; the violations name all fields at fault.
     """
+    check_zone(plan.time_zone, "plan.time_zone")
+    faults = [*_faults_of_slots(plan), *_too_close(plan)]
+    for index, blackout in enumerate(plan.blackouts):
+        if blackout.last < blackout.first:
+            message = f"It ends on {blackout.last}, before it begins on {blackout.first}. Exchange the two dates."
+            faults.append((BlackoutInvalid, f"blackouts[{index}].last_date", message))
+    day, most = max(Counter(slot.weekday for slot in plan.slots).items(), key=lambda each: each[1], default=(0, 0))
+    if 0 < plan.daily_cap < most:
+        message = f"{DAYS[day]} has {most} slots. Raise the cap to {most}, say 0 for no cap, or remove slots."
+        faults.append((SlotsOverCap, "daily_cap", message))
+    if faults:
+        raise _refused(faults)
+    return replace(plan, slots=tuple(sorted(plan.slots)))
 
-    def __init__(
-        self,
-        channel: str,
-        plans: Mapping[str, PostingPlan],
-        near: Sequence[tuple[datetime, UUID]],
-        earliest: datetime,
-    ) -> None:
-        self.channel = channel
-        self.plan = plan_for(channel, plans)
-        self._closing = {plans[name].channel: plans[name] for name in (channel, "") if name in plans}.values()
-        self._earliest = earliest
-        self._instants: list[datetime] = []
-        self._post_ids: list[UUID | None] = []
-        self._by_day: Counter[date] = Counter()
-        for instant, post_id in sorted(near, key=lambda each: each[0]):
-            self._append(len(self._instants), instant, post_id)
 
-    def add(self, instant: datetime, post_id: UUID | None = None) -> None:
-        """A post that is being saved; None: it has no id yet."""
-        self._append(bisect_right(self._instants, instant), instant, post_id)
+def _faults_of_slots(plan: PostingPlan) -> Iterator[_Fault]:
+    if plan.slots and not plan.channel:
+        message = "The plan for channels without one of their own has no slots. Name the channel that they are for."
+        yield SlotsWithoutChannel, "slots", message
+    seen: dict[Slot, int] = {}
+    for index, slot in enumerate(plan.slots):
+        field = f"slots[{index}].local_time"
+        if slot in seen:
+            yield SlotRepeated, field, f"{slot} is slots[{seen[slot]}] already. Name each slot once."
+        seen.setdefault(slot, index)
+        # Quiet hours know weekdays only: any such day will do, and this one was a Monday.
+        day = datetime.combine(date(2024, 1, 1) + slot.weekday * _DAY, slot.local_time)
+        for quiet in plan.quiet_hours:
+            if quiet.contains(day):
+                yield SlotInQuietHours, field, f"{slot} is in the quiet hours {quiet}. Move it, or shorten them."
 
-    def remove(self, instant: datetime, post_id: UUID) -> None:
-        """A post that goes elsewhere, if it is here."""
-        for place in range(bisect_left(self._instants, instant), bisect_right(self._instants, instant)):
-            if self._post_ids[place] == post_id:
-                del self._instants[place], self._post_ids[place]
-                if self.plan is not None and self.plan.daily_cap:
-                    self._by_day[self.plan.local(instant).date()] -= 1
-                return
 
-    def _append(self, place: int, instant: datetime, post_id: UUID | None) -> None:
-        self._instants.insert(place, instant)
-        self._post_ids.insert(place, post_id)
-        if self.plan is not None and self.plan.daily_cap:
-            self._by_day[self.plan.local(instant).date()] += 1
-
-    def post_at(self, instant: datetime) -> tuple[bool, UUID | None]:
-        """Whether there is a post at exactly that instant, and its id."""
-        place = bisect_left(self._instants, instant)
-        if place < len(self._instants) and self._instants[place] == instant:
-            return True, self._post_ids[place]
-        return False, None
-
-    def fits(self, instant: datetime) -> bool:
-        """Whether one more post breaks no rule then."""
-        if self._blackout(instant) is not None:
-            return False
-        plan = self.plan
-        if plan is None:
-            return True
-        local = plan.local(instant)
-        return _quiet(plan, local) is None and self._too_near(instant) is None and not self._is_full(local.date())
-
-    def conflicts(self, instant: datetime) -> list[Conflict]:
-        """The rules that one more post breaks then."""
-        found = []
-        if closed := self._blackout(instant):
-            found.append(_closed(*closed))
-        plan = self.plan
-        if plan is None:
-            return found
-        local = plan.local(instant)
-        if quiet := _quiet(plan, local):
+def _too_close(plan: PostingPlan) -> Iterator[_Fault]:
+    starts = sorted((each.since_monday, index) for index, each in enumerate(plan.slots))
+    # The week is a circle: after the last slot comes the first.
+    around = [*starts, *((at + _WEEK, index) for at, index in starts[:1])]
+    for (before, other), (at, index) in pairwise(around):
+        if NONE < at - before < plan.min_gap:
             message = (
-                f"{_clock(local)} is in the quiet hours {quiet} ({plan.time_zone})."
-                f" Choose a time before {quiet.start:%H:%M}, or from {quiet.end:%H:%M} on."
+                f"{plan.slots[index]} is {length(at - before)} after {plan.slots[other]}, and min_gap is"
+                f" {length(plan.min_gap)}. Move one of them, or lower min_gap to {length(at - before)}."
             )
-            found.append(Conflict(Rule.QUIET_HOURS, "local_time", message))
-        place = self._too_near(instant)
-        if place is not None:
-            found.append(self._crowded(plan, instant, place))
-        if self._is_full(local.date()):
-            message = (
-                f"{_named(self.channel)} takes {plan.daily_cap} post(s) a day and has {self._by_day[local.date()]} on"
-                f" {local:%Y-%m-%d} ({plan.time_zone}). Choose another day, or raise the plan's daily_cap."
-            )
-            found.append(Conflict(Rule.DAILY_CAP, "local_time", message))
-        return found
-
-    def _blackout(self, instant: datetime) -> tuple[Blackout, PostingPlan] | None:
-        for plan in self._closing:
-            if plan.blackouts:
-                day = plan.local(instant).date()
-                for blackout in plan.blackouts:
-                    if blackout.first <= day <= blackout.last:
-                        return blackout, plan
-        return None
-
-    def _too_near(self, instant: datetime) -> int | None:
-        """The place of the nearest post that is nearer than the gap."""
-        gap = self.plan.min_gap if self.plan else _NONE
-        if not gap:
-            return None
-        place = bisect_left(self._instants, instant)
-        beside = [at for at in (place - 1, place) if 0 <= at < len(self._instants)]
-        nearest = min(beside, key=lambda at: abs(self._instants[at] - instant), default=None)
-        return nearest if nearest is not None and abs(self._instants[nearest] - instant) < gap else None
-
-    def _is_full(self, day: date) -> bool:
-        return self.plan is not None and 0 < self.plan.daily_cap <= self._by_day[day]
-
-    def _crowded(self, plan: PostingPlan, instant: datetime, place: int) -> Conflict:
-        other = self._instants[place]
-        first = bisect_left(self._instants, instant - plan.min_gap)
-        last = bisect_right(self._instants, instant + plan.min_gap)
-        ends = {at + way for at in self._instants[first:last] for way in (plan.min_gap, -plan.min_gap)}
-        nearest = sorted((at for at in ends if at >= self._earliest), key=lambda at: abs(at - instant))
-        free = sorted([at for at in nearest[:_SUGGESTIONS_TRIED] if self.fits(at)][:2])
-        accepted = (
-            f"The nearest free time(s): {', '.join(_clock(plan.local(at)) for at in free)}."
-            if free
-            else "Choose a time further away."
-        )
-        message = (
-            f"{_named(self.channel)} has a post at {_clock(plan.local(other))} ({plan.time_zone}), and its posts are at"
-            f" least {length(plan.min_gap)} apart. {accepted}"
-        )
-        return Conflict(Rule.MIN_GAP, "local_time", message, self._post_ids[place])
+            yield SlotsTooClose, f"slots[{index}].local_time", message
 
 
-def _quiet(plan: PostingPlan, local: datetime) -> QuietHours | None:
-    for quiet in plan.quiet_hours:
-        if quiet.contains(local):
-            return quiet
-    return None
-
-
-def _closed(blackout: Blackout, plan: PostingPlan) -> Conflict:
-    message = (
-        f"Nothing goes out on {blackout} ({plan.time_zone}). Choose a day before, or from {blackout.last + _DAY} on."
-    )
-    return Conflict(Rule.BLACKOUT, "local_time", message)
+def _refused(faults: Sequence[_Fault]) -> InvalidArgument:
+    violations = [FieldViolation(f"plan.{field}", message, kind("").reason) for kind, field, message in faults]
+    kind, _, message = faults[0]
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return kind(f"{violations[0].field}: {message}{more}", violations)
 
 
 def slot_instants(plan: PostingPlan, start: datetime, end: datetime) -> Iterator[datetime]:
@@ -311,21 +219,13 @@ def slot_instants(plan: PostingPlan, start: datetime, end: datetime) -> Iterator
     day, last = plan.local(start).date() - _DAY, plan.local(end).date()
     waiting: set[datetime] = set()
     while day <= last:
-        waiting |= {instant_at(datetime.combine(day, at), plan.time_zone, 0) for at in by_day.get(day.weekday(), ())}
+        waiting |= {instant_at(datetime.combine(day, at), plan.time_zone) for at in by_day.get(day.weekday(), ())}
         day += _DAY
-        midnight = instant_at(datetime.combine(day, time()), plan.time_zone, 0)
+        midnight = instant_at(datetime.combine(day, time()), plan.time_zone)
         passed = {instant for instant in waiting if instant < midnight}
         waiting -= passed
         yield from (instant for instant in sorted(passed) if start <= instant < end)
     yield from (instant for instant in sorted(waiting) if start <= instant < end)
-
-
-def _named(channel: str) -> str:
-    return f"The channel {channel}" if channel else "What has no channel"
-
-
-def _clock(local: datetime) -> str:
-    return f"{local:%Y-%m-%d %H:%M:%S}" if local.second else f"{local:%Y-%m-%d %H:%M}"
 
 
 def length(span: timedelta) -> str:

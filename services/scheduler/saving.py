@@ -16,6 +16,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from services.scheduler import plan_store, store
+from services.scheduler.conflicts import Calendar, Conflict, ConflictRefused
 from services.scheduler.domain import Approval, Draft, NewPost, Post
 from services.scheduler.duplicates import (
     Compared,
@@ -25,9 +26,8 @@ from services.scheduler.duplicates import (
     plain,
     widest_window,
 )
-from services.scheduler.planning import Calendar, Conflict, ConflictRefused, PostingPlan, plan_for
+from services.scheduler.planning import NONE, PostingPlan, plan_for
 
-_NONE = timedelta(0)
 # Rounds in which posts that move are judged as if all others had moved already.
 _ROUNDS = 3
 Plans = Mapping[str, PostingPlan]
@@ -250,7 +250,7 @@ def _remove(
 def _look_around(tx: Connection, workspace_id: UUID, plans: Plans, questions: Sequence[_Question]) -> _Around:
     channels = _channels(questions)
     reach = {channel: plan.reach for channel in channels if (plan := plan_for(channel, plans))}
-    spans = _spans((each.instant, reach.get(each.post.channel, _NONE)) for each in questions if each.time)
+    spans = _spans((each.instant, reach.get(each.post.channel, NONE)) for each in questions if each.time)
     rules = plan_store.read_rules(tx, workspace_id)
     refusing = [
         key
@@ -263,11 +263,12 @@ def _look_around(tx: Connection, workspace_id: UUID, plans: Plans, questions: Se
     compared = _spans((each.instant, window) for each in questions if each.caption or each.files)
     # Posts of one channel are not compared with each other.
     but = sorted(channels) if len(channels) == 1 else []
+    judged = [each.post for each in questions if each.caption or each.files]
     return _Around(
         plans,
         rules,
         plan_store.posts_in_channels(tx, workspace_id, [each for each in reach if reach[each]], spans) if spans else {},
-        plan_store.posts_to_compare(tx, workspace_id, but, compared) if compared else [],
+        plan_store.posts_to_compare(tx, workspace_id, but, compared, judged) if compared else [],
         store.database_time(tx),
     )
 
