@@ -126,7 +126,7 @@ def _tags(hashtags: str) -> tuple[str, ...] | Problem:
         return Problem(
             "hashtags",
             "hashtags_invalid",
-            f"{' '.join(wrong)[:200]}: each begins with #, has letters, digits and _ only, and a blank before the next.",
+            f"{' '.join(wrong)[:200]}: each begins with #, has letters, digits and _ only, and a blank before it.",
         )
     return tuple(tags)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 FORMATS = ("csv", "hootsuite", "buffer", "publer", "metricool", "xlsx", "ics")
-# The columns that people fill in, then those by which a post keeps its author's choices when it is written and read again.
+# The columns that people fill in, then those that keep the author's choices of a post that is written and read again.
 COLUMNS = (
     "ref",
     "local_date",
@@ -103,7 +103,7 @@ NOTHING_CHOSEN = TikTokChoices()
 
 
 class Row(NamedTuple):
-    """One row in our terms: a text for each of CELLS. `line` is where a person finds it: the file's line, the sheet's row.
+    """One row in our terms: a text for each of CELLS. `line` is where a person finds it: the file's, the sheet's.
 
     When `is_certain` is false, which cell is which is unknown, and nothing is said of them.
     """

@@ -11,23 +11,21 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
-from icalendar import Event
+from icalendar import Event as IcalEvent
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from services.gateway.calendars import text
 from services.gateway.calendars.entries import CELLS, NotACalendar, Problem, ReadOptions, Row
-from services.gateway.calendars.recurring import RecurrenceRefused, occurrences
+from services.gateway.calendars.recurring import Event, RecurrenceRefused, Unfolding, wall_time
 from services.gateway.calendars.times import zone_of
 
-# Understanding an event takes a quarter of a millisecond.
+# Understanding an event takes a quarter of a millisecond, and the text is kept meanwhile.
+MAX_BYTES = 16 * 1024 * 1024
 MAX_EVENTS = 20_000
-# Rules are tried out, which may take seconds for one that hardly ever comes true.
-MAX_RECURRING_EVENTS = 200
-# Occurrences of all events of a file.
-MAX_OCCURRENCES = 50_000
 
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _RECURS = re.compile(r"(RRULE|RDATE|RECURRENCE-ID)[;:]", re.IGNORECASE)
 _UID = re.compile(r"UID(?:;[^:]*)?:(.*)", re.IGNORECASE)
 # The end of a property of ours, and the column that it is.
@@ -54,11 +52,15 @@ def rows(file: IO[bytes], options: ReadOptions, *, now: datetime) -> tuple[Itera
 
     Raises NotACalendar: file_empty, file_too_large, not_text, encoding_invalid, not_events, no_rows, too_many_rows.
     """
-    start = text.head(file)
+    start = text.head(file, MAX_BYTES)
     encoding = text.encoding_of(start, options)
+    if not is_calendar(start.decode(encoding, "ignore").encode()):
+        raise NotACalendar(
+            "not_events", "The file is no calendar of events: it does not begin with BEGIN:VCALENDAR.", 1
+        )
     try:
         with text.opened(file, encoding) as lines:
-            blocks = _blocks(lines.read())
+            blocks = _blocks(_LINE_END.split(lines.read()))
     except UnicodeDecodeError:
         raise text.wrong_encoding(file, encoding) from None
     if not blocks:
@@ -68,13 +70,10 @@ def rows(file: IO[bytes], options: ReadOptions, *, now: datetime) -> tuple[Itera
     return _rows(blocks, options, now), len(blocks)
 
 
-def _blocks(content: str) -> list[_Block]:
+def _blocks(lines: list[str]) -> list[_Block]:
     blocks: list[_Block] = []
     current: _Block | None = None
     nested = 0
-    lines = content.splitlines() if "\r" in content or "\n" in content else [content]
-    if not is_calendar(content[:100].encode()):
-        raise NotACalendar("not_events", "The file is no calendar of events: it does not begin with BEGIN:VCALENDAR.", 1)
     for number, line in enumerate(lines, 1):
         word = line.strip().upper()
         if current is None:
@@ -93,33 +92,31 @@ def _blocks(content: str) -> list[_Block]:
             current.recurs = current.recurs or bool(_RECURS.match(line))
             current.uid = current.uid or (found[1].strip() if (found := _UID.match(line)) else "")
     if current is not None:
-        raise NotACalendar("event_unfinished", f"The event that begins at line {current.line} has no end.", current.line)
+        raise NotACalendar(
+            "event_unfinished", f"The event that begins at line {current.line} has no end.", current.line
+        )
     return blocks
 
 
 def _rows(blocks: list[_Block], options: ReadOptions, now: datetime) -> Iterator[Row]:
-    groups: dict[str, list[_Block]] = {}
-    recurring = {block.uid for block in blocks if block.recurs and block.uid}
+    recurring = {block.uid: list[_Block]() for block in blocks if block.recurs and block.uid}
     for block in blocks:
         if block.uid in recurring:
-            groups.setdefault(block.uid, []).append(block)
-    left = MAX_OCCURRENCES
+            recurring[block.uid].append(block)
+    unfolding = Unfolding(now)
     for block in blocks:
-        group = groups.get(block.uid)
+        group = recurring.get(block.uid)
         if group is None:
             event = _parsed(block)
             yield event if isinstance(event, Row) else _row(block.line, event, options)
         elif group[0] is block:
-            is_one_too_many = list(groups).index(block.uid) >= MAX_RECURRING_EVENTS
-            for row in _unfolded(group, options, now, 0 if is_one_too_many else left):
-                left -= 1
-                yield row
+            yield from _unfolded(group, options, unfolding)
 
 
 def _parsed(block: _Block) -> Event | Row:
     try:
-        event = Event.from_ical("\r\n".join(block.lines) + "\r\n")
-        if isinstance(event, Event):
+        event = IcalEvent.from_ical("\r\n".join(block.lines) + "\r\n")
+        if isinstance(event, IcalEvent):
             # Reading a property may find out that its value is broken.
             _ = (event.get("DTSTART"), event.get("UID"))
             return event
@@ -129,41 +126,43 @@ def _parsed(block: _Block) -> Event | Row:
     return _refused(block.line, block.uid, "event_broken", f"The event cannot be read: {detail}.")
 
 
-def _unfolded(group: list[_Block], options: ReadOptions, now: datetime, most: int) -> Iterator[Row]:
+def _unfolded(group: list[_Block], options: ReadOptions, unfolding: Unfolding) -> Iterator[Row]:
     """The occurrences of one event that recurs, and of its exceptions."""
     first = group[0]
-    events: list[tuple[int, Event]] = []
+    events: list[Event] = []
+    lines: dict[datetime, int] = {}
     for block in group:
         event = _parsed(block)
         if isinstance(event, Row):
             yield event
             return
-        events.append((block.line, event))
-    problem = next((_problem(event, options) for _, event in events if _problem(event, options)), None)
-    if problem is not None:
-        yield _row(first.line, events[0][1], options)
-        return
+        if not _has_time(event, options):
+            # There is nothing to unfold from: the row says why.
+            yield _row(block.line, event, options)
+            return
+        events.append(event)
+    zone = _zone(events[0], options).name
+    for block, event in zip(group, events, strict=True):
+        if "RECURRENCE-ID" in event:
+            lines[wall_time(event["RECURRENCE-ID"].dt, zone)] = block.line
     try:
-        found = occurrences([event for _, event in events], _zone(events[0][1], options)[0], now=now, most=most)
+        found = unfolding.occurrences(events, zone)
     except RecurrenceRefused as refused:
         yield _refused(first.line, first.uid, refused.reason, refused.message)
         return
     for each in found:
-        line = next(
-            (line for line, event in events if "RECURRENCE-ID" in event and _local(event["RECURRENCE-ID"]) == each.rule_time),
-            first.line,
-        )
         ref = f"{first.uid}#{each.rule_time.isoformat()}"
         warnings = (Problem("*", "recurrence_cut", each.remark),) if each.remark else ()
+        line = lines.get(each.rule_time, first.line)
         yield _row(line, each.event, options, ref=ref, local=each.local_time, warnings=warnings)
 
 
-def _problem(event: Event, options: ReadOptions) -> Problem | None:
-    """Why an event has no time to unfold from: it is for a day, or its zone is unknown."""
+def _has_time(event: Event, options: ReadOptions) -> bool:
     start = event.get("DTSTART")
     if start is None or not isinstance(getattr(start, "dt", None), datetime):
-        return Problem("local_time", "time_missing", "The event is for whole days: there is no time to post at.")
-    return _zone(event, options)[1]
+        return False
+    zone = _zone(event, options)
+    return bool(zone.name) and zone.problem is None
 
 
 def _row(
@@ -190,19 +189,19 @@ def _row(
     if str(event.get("STATUS", "")).strip().upper() == "CANCELLED":
         message = "The event is cancelled. If it was imported before, cancel its post."
         problems.append(Problem("*", "event_cancelled", message))
-    zone, wrong, remark = _zone_and_remark(event, options)
+    zone = _zone(event, options)
     start = local or (event["DTSTART"].dt if "DTSTART" in event else None)
     if isinstance(start, datetime):
         cells["local_date"], cells["local_time"] = start.date().isoformat(), start.time().isoformat()
-        cells["timezone"] = zone
-        problems += [wrong] if wrong else []
+        cells["timezone"] = zone.name
+        problems += [zone.problem] if zone.problem else []
+        warnings = (*warnings, zone.remark) if zone.remark else warnings
     elif isinstance(start, date):
         cells["local_date"], cells["timezone"] = start.isoformat(), options.time_zone or "UTC"
         message = "The event is for whole days: there is no time to post at."
         problems.append(Problem("local_time", "time_missing", message))
     else:
         problems.append(Problem("local_date", "date_missing", "The event has no start."))
-    warnings = (*warnings, remark) if remark else warnings
     return Row(line, tuple(cells[name] for name in CELLS), tuple(problems), warnings)
 
 
@@ -241,30 +240,30 @@ def _only_category(event: Event) -> str:
     return categories[0] if len(categories) == 1 else ""
 
 
-def _local(value: Any) -> datetime | None:
-    return value.dt.replace(tzinfo=None) if isinstance(value.dt, datetime) else None
-
-
-def _zone(event: Event, options: ReadOptions) -> tuple[str, Problem | None]:
-    zone, problem, _ = _zone_and_remark(event, options)
-    return zone, problem
-
-
-def _zone_and_remark(event: Event, options: ReadOptions) -> tuple[str, Problem | None, Problem | None]:
+class _Zone(NamedTuple):
     """The IANA zone of an event's start, what is wrong with it, and what is odd about it."""
+
+    name: str
+    problem: Problem | None = None
+    remark: Problem | None = None
+
+
+def _zone(event: Event, options: ReadOptions) -> _Zone:
     start = event.get("DTSTART")
     if start is None or not isinstance(start.dt, datetime):
-        return "", None, None
+        return _Zone("")
     named = str(start.params.get("TZID", "")).strip()
     if not named:
         # Without a zone it floats: the same time wherever one is. Only its sender knows where that is.
-        return ("UTC" if start.dt.tzinfo is not None else options.time_zone), None, None
-    if isinstance(zone_of(named), str):
-        return named, None, None
-    windows = WINDOWS_TO_OLSON.get(named, "")
-    # Some calendars put their own path in front: /freeassociation.sourceforge.net/Europe/Berlin
-    tail = next((end for at in range(1, 6) if isinstance(zone_of(end := "/".join(named.split("/")[at:])), str)), "")
-    if meant := windows or (tail if named.startswith("/") else ""):
-        return meant, None, Problem("timezone", "timezone_mapped", f"{named} is read as {meant}.")
-    wrong = zone_of(named)
-    return named, wrong if isinstance(wrong, Problem) else None, None
+        return _Zone("UTC" if start.dt.tzinfo is not None else options.time_zone)
+    if not isinstance(problem := zone_of(named), Problem):
+        return _Zone(named)
+    if meant := WINDOWS_TO_OLSON.get(named, "") or _behind_a_path(named):
+        return _Zone(meant, None, Problem("timezone", "timezone_mapped", f"{named} is read as {meant}."))
+    return _Zone(named, problem)
+
+
+def _behind_a_path(named: str) -> str:
+    """Some calendars put their own path in front of a zone: /freeassociation.sourceforge.net/Europe/Berlin."""
+    parts = named.split("/")[1:] if named.startswith("/") else []
+    return next((end for at in range(len(parts)) if not isinstance(zone_of(end := "/".join(parts[at:])), Problem)), "")

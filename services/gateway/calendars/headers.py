@@ -55,9 +55,7 @@ def find(rows: Sequence[tuple[int, Sequence[str]]], options: ReadOptions) -> Hea
 def _needed(options: ReadOptions) -> list[str]:
     given = {"timezone": options.time_zone, "account": options.account}
     return [
-        name
-        for name in ("local_date", "local_time", "timezone", "account", "caption", "media")
-        if not given.get(name)
+        name for name in ("local_date", "local_time", "timezone", "account", "caption", "media") if not given.get(name)
     ]
 
 

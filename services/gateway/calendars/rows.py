@@ -7,7 +7,7 @@ understood by a function that remembers, and the usual row takes the short way.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
@@ -54,9 +54,7 @@ _PRIVACY = MappingProxyType(
 )
 
 
-def understand(
-    rows: Iterable[Row], options: ReadOptions, *, now: datetime, addresses: bool = False
-) -> Iterator[Entry]:
+def understand(rows: Iterable[Row], options: ReadOptions, *, now: datetime, addresses: bool = False) -> Iterator[Entry]:
     """An entry for each row. `addresses`: media are web addresses, of which the path counts; none is ever opened."""
     # Of what was there before only a hash is kept, and its line: the file may be long.
     lines: dict[int, int] = {}
@@ -239,8 +237,9 @@ def is_media_address(address: str) -> bool:
 def _choices(cells: tuple[str, ...]) -> tuple[AmbiguousTime, TikTokChoices, tuple[Problem, ...]]:
     said = {name: cell.strip() for name, cell in zip(CHOICES, cells, strict=True)}
     problems: list[Problem] = []
-    ambiguous = said["ambiguous_time"].upper()
-    if ambiguous not in ("", "EARLIER", "LATER"):
+    word = said["ambiguous_time"].upper()
+    ambiguous: AmbiguousTime = "EARLIER" if word == "EARLIER" else "LATER" if word == "LATER" else ""
+    if word != ambiguous:
         problems.append(Problem("ambiguous_time", "choice_unknown", "Write EARLIER or LATER, or leave it empty."))
     privacy = said["privacy_level"]
     level = _PRIVACY.get(re.sub(r"[\s-]+", "_", privacy.casefold())) if privacy else None
@@ -258,4 +257,4 @@ def _choices(cells: tuple[str, ...]) -> tuple[AmbiguousTime, TikTokChoices, tupl
         problems.append(Problem("cover_time_ms", "choice_unknown", f"{cover[:40]}: write milliseconds, 1500."))
         cover = ""
     chosen = TikTokChoices(privacy_level=level, cover_time_ms=int(cover) if cover else None, **flags)
-    return ambiguous if ambiguous in ("EARLIER", "LATER") else "", chosen, tuple(problems)
+    return ambiguous, chosen, tuple(problems)

@@ -125,7 +125,7 @@ def _rows(records: Iterator[Record], header: Header) -> Iterator[Row]:
 
 
 def in_our_order(places: dict[str, int]) -> Callable[[list[str]], tuple[str, ...]]:
-    """What picks our cells out of a row that ends in an empty cell: this is taken for the columns that are not there."""
+    """What picks our cells out of a row that ends in an empty cell, which is taken for columns that are not there."""
     return itemgetter(*(places.get(name, -1) for name in CELLS))
 
 

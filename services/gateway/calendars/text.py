@@ -26,11 +26,11 @@ _BINARY_STARTS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"%PDF", b"\x1f\x8b")
 _ADVICE = "Nothing was replaced by guessing: save the file as “CSV UTF-8”, or say its encoding, such as windows-1252."
 
 
-def head(file: IO[bytes]) -> bytes:
+def head(file: IO[bytes], max_bytes: int = MAX_BYTES) -> bytes:
     """How the file begins. Raises NotACalendar: file_empty, file_too_large."""
     size = file.seek(0, io.SEEK_END)
-    if size > MAX_BYTES:
-        raise NotACalendar("file_too_large", f"A calendar has at most {MAX_BYTES // 1024 // 1024} MB. Split the file.")
+    if size > max_bytes:
+        raise NotACalendar("file_too_large", f"At most {max_bytes // 1024 // 1024} MB are taken. Split the file.")
     file.seek(0)
     start = file.read(_HEAD_BYTES)
     if not start.strip(b" \t\r\n\xef\xbb\xbf\xff\xfe\x00") and size <= _HEAD_BYTES:
@@ -48,7 +48,9 @@ def encoding_of(start: bytes, options: ReadOptions) -> str:
         raise NotACalendar("encoding_unknown", message)
     marked = next((name for mark, name in _BYTE_ORDER_MARKS if start.startswith(mark)), "")
     encoding = marked or options.encoding.casefold() or "utf-8"
-    if start.startswith(_BINARY_STARTS) or (not encoding.startswith(("utf-16", "utf-32")) and _has_control_bytes(start)):
+    if start.startswith(_BINARY_STARTS) or (
+        not encoding.startswith(("utf-16", "utf-32")) and _has_control_bytes(start)
+    ):
         raise NotACalendar(
             "not_text", "The file is no text, though it may be called .csv. In the spreadsheet, save it as “CSV UTF-8”."
         )
@@ -71,7 +73,7 @@ def first_lines(start: bytes, encoding: str, count: int) -> list[str]:
 def opened(file: IO[bytes], encoding: str) -> Iterator[io.TextIOWrapper]:
     """The file as text from its beginning, with its line ends as they are. It stays open afterwards."""
     file.seek(0)
-    text = io.TextIOWrapper(file, encoding=encoding, newline="")  # type: ignore[type-var]
+    text = io.TextIOWrapper(file, encoding=encoding, newline="")
     try:
         yield text
     finally:
@@ -105,7 +107,7 @@ def _named(line: int, begun: bytes, header: bytes, encoding: str) -> NotACalenda
     if header.count(b";") >= 5 and b"," not in header:
         message = (
             f"Line {line} is not {name}, and the columns are separated by semicolons: the spreadsheet's old"
-            " regional CSV. If so, say encoding=windows-1252, delimiter=; and the date_order. Else save it as “CSV UTF-8”."
+            " regional CSV. If so, say encoding=windows-1252, delimiter=; and date_order; or save it as “CSV UTF-8”."
         )
         return NotACalendar("delimiter_or_encoding", message, line)
     ref = re.match(rb"[\w.-]{1,100}", begun)

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
 
-from services.gateway.calendars import headers
-from services.gateway.calendars.entries import CELLS, CHOICES, NotACalendar, Problem, ReadOptions, Row
+from services.gateway.calendars.entries import CELLS, NotACalendar, Problem, ReadOptions, Row
 from services.gateway.calendars.headers import plain
 from services.gateway.calendars.rows import is_media_address
 from services.gateway.calendars.tables import Table
@@ -134,7 +132,9 @@ def _rows(tool: str, table: Table, names: Sequence[str], *, has_header: bool) ->
     width = max(len(names), 7) if not has_header else len(names)
     for line, cells in table.records(1 if has_header else 0):
         if any(cell.strip() for cell in cells[width:]):
-            message = f"The row has {len(cells)} cells, the header {width}. A cell with the separator in it needs quotes."
+            message = (
+                f"The row has {len(cells)} cells, the header {width}. A cell with the separator in it needs quotes."
+            )
             yield Row(line, ("",) * len(CELLS), (Problem("*", "too_many_columns", message),), is_certain=False)
             continue
         values = dict(zip(reversed(names), reversed(_padded(cells, len(names))), strict=True))
@@ -152,7 +152,7 @@ def _value(values: dict[str, str], name: str) -> str:
 
 
 def _row(line: int, problems: list[Problem], not_kept: Sequence[str] = (), **cells: str) -> Row:
-    warnings = ()
+    warnings: tuple[Problem, ...] = ()
     if not_kept:
         warnings = (Problem("*", "not_kept", f"A post has no place for: {', '.join(not_kept)}."),)
     return Row(line, tuple(cells.get(name, "") for name in CELLS), tuple(problems), warnings)

@@ -1,4 +1,4 @@
-"""Workbooks (xlsx): one sheet's table, with what only a sheet has: real dates, formulas, hidden and struck-through rows.
+"""Workbooks (xlsx): one sheet's table, with what only a sheet has: real dates, formulas, hidden and struck rows.
 
 A workbook is a ZIP of XML. What it says of its own size is judged before anything is unpacked, then its sheet is read
 row by row and never kept whole. openpyxl's own reader for that gives neither hidden rows nor the difference between an
@@ -37,6 +37,7 @@ _MERGED = re.compile(rb'<(?:\w+:)?mergeCell\b[^>]*?\bref="([A-Z]{1,3}[0-9]{1,7}:
 _ROW_TAG = re.compile(rb"<(?:\w+:)?row[ >]")
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _BROKEN = (ParseError, DefusedXmlException, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError)
+_ANY_DAY = date(2000, 1, 1)
 _NO_VALUE = object()  # of a formula that nobody has calculated
 
 
@@ -218,7 +219,7 @@ def _scanned(book: Workbook, path: str) -> tuple[int, dict[tuple[int, int], int]
                 piece, rest = piece[:end], piece[end:][:_PIECE_BYTES]
                 count += len(_ROW_TAG.findall(piece))
                 for found in _MERGED.findall(piece):
-                    left, top, _, bottom = range_boundaries(found.decode())
+                    left, top, _, bottom = (edge or 0 for edge in range_boundaries(found.decode()))
                     if top < bottom and len(merged) < MAX_MERGED:
                         merged[left, top] = bottom
     except _BROKEN as error:
@@ -268,16 +269,16 @@ def _first_rows(book: Workbook, path: str) -> list[tuple[int, list[str]]]:
 
 
 def _struck_styles(book: Any) -> frozenset[int]:
-    return frozenset(
-        index for index, style in enumerate(book._cell_styles) if book._fonts[style.fontId].strike
-    )
+    return frozenset(index for index, style in enumerate(book._cell_styles) if book._fonts[style.fontId].strike)
 
 
 def _text(name: str, cell: _Cell) -> tuple[str, Problem | None]:
     """A cell as the same text that a CSV file would have, or why it has none. `name` is its column."""
     value = cell.value
     if value is _NO_VALUE:
-        message = "The cell is a formula, and the file has no value of it. Open and save it in Excel, or type the value."
+        message = (
+            "The cell is a formula, and the file has no value of it. Open and save it in Excel, or type the value."
+        )
         return "", Problem(name, "formula_without_value", message)
     if cell.is_error:
         return "", Problem(name, "cell_error", f"The cell shows {value}. Type what it should be.")
@@ -303,9 +304,9 @@ def _listed(name: str, text: str) -> str:
 def _moment(name: str, value: object) -> str:
     """A real date or time, to the second: a sheet keeps fractions of a day."""
     if isinstance(value, timedelta) and timedelta() <= value < timedelta(days=1):
-        value = (datetime.min + value).time()
+        value = (datetime.combine(_ANY_DAY, time()) + value).time()
     if isinstance(value, time):
-        return _rounded(datetime.combine(date(2000, 1, 1), value)).time().isoformat()
+        return _rounded(datetime.combine(_ANY_DAY, value)).time().isoformat()
     if isinstance(value, datetime):
         value = _rounded(value)
         # A day alone is midnight to a sheet. With a time of day in it the text is refused, as it is in CSV.
