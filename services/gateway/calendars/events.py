@@ -7,6 +7,7 @@ choices are properties that end in our name of the column, whoever invented them
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 from services.gateway.calendars import text
 from services.gateway.calendars.entries import CELLS, NotACalendar, Problem, ReadOptions, Row
 from services.gateway.calendars.recurring import Event, RecurrenceRefused, Unfolding, wall_time
+from services.gateway.calendars.rows import REF_LENGTH
 from services.gateway.calendars.times import zone_of
 
 # Understanding an event takes a quarter of a millisecond, and the text is kept meanwhile.
@@ -176,9 +178,7 @@ def _row(
 ) -> Row:
     cells = dict.fromkeys(CELLS, "")
     cells |= _own_properties(event)
-    cells["ref"] = cells["ref"] or str(event.get("UID", ""))
-    if ref:
-        cells["ref"] = ref
+    cells["ref"] = _short(ref or cells["ref"] or str(event.get("UID", "")))
     cells["caption"] = cells["caption"] or str(event.get("DESCRIPTION", "")) or str(event.get("SUMMARY", ""))
     cells["channel"] = cells["channel"] or _only_category(event)
     cells["media"] = cells["media"] or "|".join(str(each).strip() for each in _all(event, "ATTACH"))
@@ -205,8 +205,16 @@ def _row(
     return Row(line, tuple(cells[name] for name in CELLS), tuple(problems), warnings)
 
 
+def _short(ref: str) -> str:
+    """The ref itself; of a longer one than a post can have (Outlook's UIDs), its beginning and a mark of the rest."""
+    if len(ref) <= REF_LENGTH:
+        return ref
+    mark = hashlib.blake2b(ref.encode(), digest_size=12).hexdigest()
+    return f"{ref[: REF_LENGTH - len(mark) - 1]}~{mark}"
+
+
 def _refused(line: int, uid: str, reason: str, message: str) -> Row:
-    return Row(line, (uid, *[""] * (len(CELLS) - 1)), (Problem("*", reason, message),), is_certain=False)
+    return Row(line, (_short(uid), *[""] * (len(CELLS) - 1)), (Problem("*", reason, message),), is_certain=False)
 
 
 def _own_properties(event: Event) -> dict[str, str]:

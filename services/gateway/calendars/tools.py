@@ -15,6 +15,7 @@ from services.gateway.calendars.headers import plain
 from services.gateway.calendars.rows import is_media_address
 from services.gateway.calendars.tables import Table
 
+HOOTSUITE = ("when", "text", "link")  # by these names to us: its files have no header
 BUFFER = ("Text", "Image URL", "Tags", "Posting Time")
 PUBLER = (
     "Date - Intl. format or prompt",
@@ -103,7 +104,7 @@ def rows(tool: str, table: Table, options: ReadOptions) -> tuple[Iterator[Row], 
 
 
 _NEEDED = {
-    "hootsuite": ("when", "text", "link"),
+    "hootsuite": HOOTSUITE,
     "buffer": ("text", "posting_time"),
     "publer": ("date", "text", "media_url(s)"),
     "metricool": ("text", "date", "time"),
@@ -118,7 +119,7 @@ def _same(theirs: str, name: str) -> bool:
 def _hootsuite_names(first: list[str], table: Table) -> list[str]:
     """Hootsuite's own files have no header; exporters write one."""
     if _DATE_AND_TIME.fullmatch(table.first[0][1][0].strip()):
-        return ["when", "text", "link"]
+        return [*HOOTSUITE]
     ours = {"when": _HOOTSUITE_WHEN, "text": _HOOTSUITE_TEXT, "link": _HOOTSUITE_LINK}
     for name, theirs in ours.items():
         place = next((place for place, each in enumerate(first) if each in theirs), -1)
