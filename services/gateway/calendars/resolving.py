@@ -120,13 +120,14 @@ class Resolver:
         """A draft for each entry, with the entry's own problems first."""
         for entry in entries:
             problems: list[Problem] = []
+            told = {problem.field for problem in entry.problems}
             accounts = tuple(
                 account
-                for handle in entry.accounts
+                for handle in (entry.accounts if "account" not in told else ())
                 if (account := self._account(handle, entry.channel, problems)) is not None
             )
             media: tuple[str, ...] = ()
-            if not any(problem.field == "media" for problem in entry.problems):
+            if "media" not in told:
                 media = tuple(asset for name in entry.media if (asset := self._asset(name, problems)) is not None)
             if self._skus is not None and (unknown := [sku for sku in entry.skus if sku not in self._skus]):
                 message = f"{', '.join(unknown)[:200]} is not in the list of products."
