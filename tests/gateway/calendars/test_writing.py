@@ -172,7 +172,7 @@ def test_a_workbook_has_real_dates_and_times_and_no_formula() -> None:
     book = openpyxl.load_workbook(
         io.BytesIO(written("xlsx", replace(POST, caption="=1+1", local_time="2027-02-10T10:00:30")))
     )
-    cells = dict(zip(WRITTEN, book.worksheets[0][2], strict=True))
+    cells: dict[str, Any] = dict(zip(WRITTEN, book.worksheets[0][2], strict=True))
     assert (cells["local_date"].value, cells["local_date"].is_date) == (datetime(2027, 2, 10), True)
     assert cells["local_time"].value.isoformat() == "10:00:30"
     assert (cells["caption"].value, cells["caption"].data_type) == ("=1+1", "s")
