@@ -1,0 +1,216 @@
+"""Edits of series and of single occurrences, and what becomes of their posts. The caller owns the transaction, and has
+locked the series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import takewhile
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from services.scheduler import dispatch_store, domain, recurrence, saving, series, series_store, store, zones
+from services.scheduler.deciding import Fate
+from services.scheduler.domain import DeliveryState, Draft, NewPost, Occurrence, Post, Schedule
+from services.scheduler.planning import ConflictRefused
+from services.scheduler.series import STEP, OccurrenceState, Series, Unposted
+from services.scheduler.series_making import advanced, begun, tell_refused
+from services.scheduler.zones import ScheduleTimeInPast
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What an edit did to the posts that were there."""
+
+    series: Series
+    changed: int
+    canceled: int
+
+
+def follow(tx: Connection, old: Series, new: Series, start: datetime, now: datetime) -> Followed:
+    """Makes the posts of occurrences from a wall-clock time on follow an edit of their series, which may be another
+    series from there on. Both are saved by the caller; afterwards `series_making.make` adds what the rule newly has.
+
+    A post whose time the rule still has is changed in place; another takes the place of a new occurrence of the same
+    day or week; the rest are canceled, and belong to no series any more. Posts that have gone out, are going out, or
+    were canceled by somebody stay. So does the time of a post to which somebody has given another.
+    """
+    posts = series_store.posts_of(tx, old, start, lock=True)
+    skipped = _carry_skipped(tx, old, new, start)
+    today = max(start, zones.local_at(now, new.recurrence.time_zone))
+    last = max([*posts, *([old.made_until] if old.made_until else [])], default=start)
+    wanted = set(takewhile(lambda each: each <= last, recurrence.occurrences(new.recurrence, start)))
+    following = {time: post for time, post in posts.items() if series.may_change(post)}
+    if set(new.post.account_ids) != set(old.post.account_ids):
+        # A post keeps its accounts.
+        moves: dict[datetime, datetime] = {}
+    else:
+        free = sorted(each for each in wanted - posts.keys() - skipped if each >= today)
+        left = [time for time in following if time not in wanted]
+        moves = {time: time for time in following if time in wanted} | series.pair(left, free)
+    gone = [post for time, post in following.items() if time not in moves]
+    _cancel(tx, gone)
+    names: dict[UUID, Occurrence | None] = {post.post_id: None for post in gone}
+    names |= {posts[time].post_id: new.occurrence(to) for time, to in moves.items()}
+    names |= {
+        post.post_id: new.occurrence(time) for time, post in posts.items() if time in wanted and time not in following
+    }
+    series_store.name_posts(tx, new.workspace_id, names)
+    edits = {to: (posts[time], _follower(posts[time], old, new, time, to)) for time, to in moves.items()}
+    changed, refusals = _change(tx, new, {to: each for to, each in edits.items() if _differs(*each)})
+    series_store.put_unposted(tx, new, refusals)
+    tell_refused(tx, new, refusals)
+    return Followed(begun(new, today), changed, len(gone) + len(refusals))
+
+
+def _carry_skipped(tx: Connection, old: Series, new: Series, start: datetime) -> set[datetime]:
+    """What was skipped stays so where the new rule has it; what was refused is tried again."""
+    kept = [
+        each
+        for time, each in series_store.unposted(tx, old, start).items()
+        if each.state is OccurrenceState.SKIPPED and recurrence.has(new.recurrence, time)
+    ]
+    series_store.delete_unposted(tx, old, start)
+    series_store.put_unposted(tx, new, kept)
+    return {each.time for each in kept}
+
+
+def _follower(post: Post, old: Series, new: Series, time: datetime, to: datetime) -> Draft:
+    keeps_time = time == to and series.was_moved(post, old.schedule_at(time))
+    is_edited = replace(new.post, schedule=old.post.schedule) != old.post
+    draft = new.post if is_edited else post.draft
+    return replace(
+        draft,
+        schedule=post.draft.schedule if keeps_time else new.schedule_at(to),
+        account_ids=post.draft.account_ids,
+        platforms=post.draft.platforms,
+        accept_conflicts=new.post.accept_conflicts,
+    )
+
+
+def _differs(post: Post, draft: Draft) -> bool:
+    return replace(draft, accept_conflicts=post.draft.accept_conflicts) != post.draft
+
+
+def _change(tx: Connection, of: Series, edits: Mapping[datetime, tuple[Post, Draft]]) -> tuple[int, list[Unposted]]:
+    """Changes posts; cancels those that a rule refuses then. How many were changed, and what was refused."""
+    drafts = [draft for _, draft in edits.values()]
+    judged = saving.judge(tx, of.workspace_id, drafts, instead_of=[post.post_id for post, _ in edits.values()])
+    taken: list[store.Edit] = []
+    refusals: list[Unposted] = []
+    canceled: list[Post] = []
+    for (time, (post, draft)), each in zip(edits.items(), judged, strict=True):
+        if each.refusal is None:
+            taken.append(store.Edit(post, draft, saving.approval_after(post, draft, each)))
+        else:
+            refusals.append(series.refused(time, each.refusal))
+            canceled.append(post)
+    _cancel(tx, canceled)
+    series_store.name_posts(tx, of.workspace_id, {post.post_id: None for post in canceled})
+    store.update_posts(tx, of.workspace_id, taken)
+    return len(taken), refusals
+
+
+def end(tx: Connection, of: Series, start: datetime) -> tuple[Series, int]:
+    """Ends a series before a wall-clock time. The series as it is to be saved, and how many posts were canceled.
+
+    They belong to no series any more: an edit that lets the series go on makes others.
+    """
+    posts = series_store.posts_of(tx, of, start, lock=True)
+    canceled = [post for post in posts.values() if not series.is_canceled(post) and _may_cancel(post)]
+    _cancel(tx, canceled)
+    series_store.name_posts(tx, of.workspace_id, {post.post_id: None for post in canceled})
+    series_store.delete_unposted(tx, of, start)
+    return ended(of, start), len(canceled)
+
+
+def ended(of: Series, start: datetime) -> Series:
+    """The series without its occurrences from a wall-clock time on."""
+    until = start - STEP
+    if of.recurrence.until_time is not None:
+        until = min(of.recurrence.until_time, until)
+    shorter = replace(of, recurrence=replace(of.recurrence, until_time=until))
+    return advanced(shorter, shorter.made_until)
+
+
+def _may_cancel(post: Post) -> bool:
+    try:
+        return bool(domain.deliveries_to_cancel(post))
+    except domain.DeliveryInProgress:
+        return False
+
+
+def _cancel(tx: Connection, posts: Collection[Post]) -> None:
+    canceled = Fate(DeliveryState.CANCELED)
+    dispatch_store.settle(tx, [(each, canceled) for post in posts for each in domain.deliveries_to_cancel(post)])
+
+
+def skip(tx: Connection, of: Series, time: datetime) -> Post | None:
+    """Lets an occurrence not take place. Its post, which was canceled, if there was one.
+
+    Raises PostNotEditable when the post is going out or has gone out.
+    """
+    post = _post(tx, of, time)
+    if post is not None and not series.is_canceled(post):
+        series.check_may_skip(post)
+        _cancel(tx, [post])
+    series_store.put_unposted(tx, of, [Unposted(time, OccurrenceState.SKIPPED)])
+    return post
+
+
+def move(tx: Connection, of: Series, time: datetime, schedule: Schedule) -> UUID:
+    """Lets an occurrence take place at another time. The id of its post, which is made now if there is none.
+
+    Raises PostNotEditable, and ConflictRefused when a rule does not allow that time.
+    """
+    post = _post(tx, of, time)
+    series_store.delete_unposted(tx, of, time, time)
+    if post is not None and not series.is_canceled(post):
+        domain.check_editable(post, "")
+        draft = replace(post.draft, schedule=schedule, accept_conflicts=of.post.accept_conflicts)
+        if _differs(post, draft):
+            (judged,) = saving.judge(tx, of.workspace_id, [draft], instead_of=[post.post_id])
+            if judged.refusal is not None:
+                raise judged.refusal
+            edit = store.Edit(post, draft, saving.approval_after(post, draft, judged))
+            store.update_posts(tx, of.workspace_id, [edit])
+        return post.post_id
+    if post is not None:
+        series_store.name_posts(tx, of.workspace_id, {post.post_id: None})
+    new = NewPost(replace(of.post, schedule=schedule), occurrence=of.occurrence(time))
+    (saved,) = saving.save(tx, of.workspace_id, [new])
+    if isinstance(saved, ConflictRefused):
+        raise saved
+    return saved.post_id
+
+
+def restore(tx: Connection, of: Series, time: datetime, now: datetime) -> UUID | None:
+    """Lets an occurrence be as the rule says again. The id of its post; None when that is made later.
+
+    Raises ScheduleTimeInPast when its time is over, and what `move` raises.
+    """
+    post = _post(tx, of, time)
+    if post is None and (of.made_until is None or time > of.made_until):
+        series_store.delete_unposted(tx, of, time, time)
+        return None
+    schedule = of.schedule_at(time)
+    if schedule.instant < now and (post is None or series.is_canceled(post) or series.was_moved(post, schedule)):
+        message = f"{time.isoformat()} is over. Move the occurrence to a later time instead."
+        raise ScheduleTimeInPast.of_field("occurrence_time", message)
+    return move(tx, of, time, schedule)
+
+
+def _post(tx: Connection, of: Series, time: datetime) -> Post | None:
+    return series_store.posts_of(tx, of, time, time, lock=True).get(time)
+
+
+def list_occurrences(tx: Connection, of: Series, times: Sequence[datetime]) -> list[series.Listed]:
+    """How occurrences stand, which are in order."""
+    if not times:
+        return []
+    posts = series_store.posts_of(tx, of, times[0], times[-1])
+    unposted = series_store.unposted(tx, of, times[0], times[-1])
+    return [series.listed(of, each, posts.get(each), unposted.get(each)) for each in times]
