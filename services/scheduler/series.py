@@ -52,8 +52,8 @@ class OccurrenceState(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Unposted:
-    """An occurrence of which no post is to be made: SKIPPED, or REFUSED with the reason. What was refused is tried again
-    when the series is edited.
+    """An occurrence of which no post is to be made: SKIPPED, or REFUSED with the reason. What was refused is tried
+    again when the series is edited.
     """
 
     time: datetime
