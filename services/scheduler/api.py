@@ -19,7 +19,7 @@ from kit.errors import InvalidArgument, ReelrouteError
 from kit.idempotency import once
 from kit.outbox import Notice
 from kit.paging import Page
-from kit.timestamps import from_timestamp, to_timestamp
+from kit.timestamps import to_timestamp
 from services.scheduler import (
     catching_up,
     deciding,
@@ -32,14 +32,15 @@ from services.scheduler import (
     saving,
     store,
 )
+from services.scheduler.conflicts import ConflictRefused
 from services.scheduler.deciding import NOBODY, Fate
 from services.scheduler.dispatch_store import Held
-from services.scheduler.planning import ConflictRefused
 from services.scheduler.saving import Saved
 from services.scheduler.tables import requests
 from services.scheduler.waiting import DueBell, claim_or_wait
 
 CLAIM_SECONDS = Histogram("reelroute_claim_seconds", "Time of one claim in the database.")
+_MOST_SUMMARIES = 1000
 # Fields of PostDraft that together make the instant.
 _TIME_FIELDS = {"local_time", "time_zone", "ambiguous_time"}
 
@@ -108,25 +109,29 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
                 good[index] = messages.draft_from(message, messages.schedule_from(message, now))
             except InvalidArgument as refusal:
                 results[index] = pb.BatchCreateResult(refusal=messages.refusal_to(refusal))
+        drafts = list(good.values())
         if request.validate_only:
-            judged = saving.judge(tx, workspace_id, list(good.values()))
-            for (index, draft), each in zip(good.items(), judged, strict=True):
-                results[index] = pb.BatchCreateResult(
-                    post=None if each.refusal else messages.planned_to(request.workspace_id, draft),
-                    refusal=messages.refusal_to(each.refusal) if each.refusal else None,
-                    conflicts=messages.conflicts_to(() if each.refusal else each.conflicts),
+            for (index, draft), conflicts in zip(good.items(), saving.judge(tx, workspace_id, drafts), strict=True):
+                refused = saving.refusal(conflicts)
+                results[index] = (
+                    pb.BatchCreateResult(refusal=messages.refusal_to(refused))
+                    if refused
+                    else pb.BatchCreateResult(
+                        post=messages.planned_to(request.workspace_id, draft),
+                        conflicts=messages.conflicts_to(conflicts),
+                    )
                 )
         else:
-            saved = saving.save(tx, workspace_id, [domain.NewPost(draft) for draft in good.values()])
+            saved = saving.save(tx, workspace_id, [domain.NewPost(draft) for draft in drafts])
             ids = [each.post_id for each in saved if isinstance(each, Saved)]
             posts = {post.post_id: post for post in store.read_posts(tx, workspace_id, ids)}
-            for index, each in zip(good, saved, strict=True):
+            for index, result in zip(good, saved, strict=True):
                 results[index] = (
                     pb.BatchCreateResult(
-                        post=messages.post_to(posts[each.post_id]), conflicts=messages.conflicts_to(each.conflicts)
+                        post=messages.post_to(posts[result.post_id]), conflicts=messages.conflicts_to(result.conflicts)
                     )
-                    if isinstance(each, Saved)
-                    else pb.BatchCreateResult(refusal=messages.refusal_to(each))
+                    if isinstance(result, Saved)
+                    else pb.BatchCreateResult(refusal=messages.refusal_to(result))
                 )
             store.tell(tx, [_created(post) for post in posts.values()])
         return pb.BatchCreatePostsResponse(results=[results[index] for index in range(len(request.posts))])
@@ -144,19 +149,22 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
 
     def ListPosts(self, request: pb.ListPostsRequest, context: grpc.ServicerContext) -> pb.ListPostsResponse:
         workspace_id = UUID(request.workspace_id)
+        wanted = messages.filter_from(request)
+        if request.view == pb.POST_VIEW_SUMMARY:
+            return self._list_summaries(request, wanted)
         page = Page.parse(request.page_size, request.page_token, (datetime, UUID))
         with self._database.transaction(workspace_id) as tx:
-            posts = store.list_posts(
-                tx,
-                workspace_id,
-                page,
-                from_time=from_timestamp(request.from_time, "from_time") if request.HasField("from_time") else None,
-                until_time=from_timestamp(request.until_time, "until_time") if request.HasField("until_time") else None,
-                channel=request.channel,
-                state=messages.state_from(request.delivery_state),
-            )
+            posts = store.list_posts(tx, workspace_id, wanted, page)
         shown, token = page.cut(posts, lambda post: (post.draft.schedule.instant, post.post_id))
         return pb.ListPostsResponse(posts=[messages.post_to(post) for post in shown], next_page_token=token)
+
+    def _list_summaries(self, request: pb.ListPostsRequest, wanted: domain.PostFilter) -> pb.ListPostsResponse:
+        workspace_id = UUID(request.workspace_id)
+        page = Page.parse(request.page_size, request.page_token, (datetime, UUID), most=_MOST_SUMMARIES)
+        with self._database.transaction(workspace_id) as tx:
+            found = store.list_summaries(tx, workspace_id, wanted, page)
+        shown, token = page.cut(found, lambda each: (each.post[5], each.post[0]))
+        return pb.ListPostsResponse(posts=[messages.summary_to(each) for each in shown], next_page_token=token)
 
     def UpdatePost(self, request: pb.UpdatePostRequest, context: grpc.ServicerContext) -> pb.UpdatePostResponse:
         workspace_id, post_id = UUID(request.workspace_id), UUID(request.post_id)
@@ -164,30 +172,23 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
             post = store.read_post(tx, workspace_id, post_id, lock=True)
             domain.check_editable(post, request.etag)
             draft = self._edited(post.draft, request, store.database_time(tx))
-            (judged,) = saving.judge(tx, workspace_id, [draft], instead_of=[post_id])
-            if judged.refusal:
-                raise judged.refusal
-            edit = store.Edit(post, draft, saving.approval_after(post, draft, judged))
-            store.update_posts(tx, workspace_id, [edit])
+            (saved,) = saving.change(tx, workspace_id, [(post, draft)])
+            if isinstance(saved, ConflictRefused):
+                raise saved
             edited = store.read_post(tx, workspace_id, post_id)
             changed = ", ".join(sorted(request.update_mask))
             store.tell(
                 tx,
                 [_about(edited, "post.updated", f"The post was changed: {changed}.", edited.update_time)],
             )
-        return pb.UpdatePostResponse(post=messages.post_to(edited), conflicts=messages.conflicts_to(judged.conflicts))
+        return pb.UpdatePostResponse(post=messages.post_to(edited), conflicts=messages.conflicts_to(saved.conflicts))
 
     def _edited(self, draft: domain.Draft, request: pb.UpdatePostRequest, now: datetime) -> domain.Draft:
         """The draft with the masked fields replaced; the whole keeps the same rules as a new one.
 
         When no field of the time is named the instant stays, also when it is over and another attempt waits.
         """
-        message = messages.draft_to(draft)
-        for name in request.update_mask:
-            message.ClearField(name)  # type: ignore[arg-type]
-            message.MergeFrom(_only(request.post, name))
-        if "caption" in request.update_mask and "shingles" not in request.update_mask:
-            message.ClearField("shingles")  # they are of the former words
+        message = messages.edited(draft, request.post, request.update_mask)
         self._check(message)
         moved = _TIME_FIELDS.intersection(request.update_mask)
         return messages.draft_from(message, messages.schedule_from(message, now) if moved else draft.schedule)
@@ -455,16 +456,6 @@ def _decided(result: domain.Delivery | ReelrouteError) -> pb.DecisionResult:
     if isinstance(result, ReelrouteError):
         return pb.DecisionResult(refusal=messages.refusal_to(result))
     return pb.DecisionResult(delivery=messages.delivery_to(result))
-
-
-def _only(message: pb.PostDraft, name: str) -> pb.PostDraft:
-    """A draft that holds one field of another."""
-    result = pb.PostDraft()
-    result.MergeFrom(message)
-    for field in result.DESCRIPTOR.fields:
-        if field.name != name:
-            result.ClearField(field.name)  # type: ignore[arg-type]
-    return result
 
 
 def _created(post: domain.Post) -> Notice:

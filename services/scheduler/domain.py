@@ -261,7 +261,26 @@ class Post:
     @property
     def etag(self) -> str:
         """Changes with every edit."""
-        return f"r{self.revision}"
+        return etag_of(self.revision)
+
+
+def etag_of(revision: int) -> str:
+    """What a post's revision is called outside."""
+    return f"r{revision}"
+
+
+@dataclass(frozen=True, slots=True)
+class PostFilter:
+    """Which posts are meant; all that it names must hold."""
+
+    from_time: datetime | None = None
+    until_time: datetime | None = None
+    channel: str = ""
+    account_id: UUID | None = None
+    series_id: UUID | None = None
+    state: DeliveryState | None = None
+    post_ids: tuple[UUID, ...] = ()
+    ref: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kit.errors import InvalidArgument
+from kit.errors import FieldViolation, InvalidArgument
 from services.scheduler.domain import DeliveryState, Draft, Lateness, Media, Post
 
 # What nobody can change any more, and what nobody misses.
@@ -111,5 +111,5 @@ def first_of_each(keys: Sequence[str]) -> list[ImportKeyRepeated | None]:
             found.append(None)
         else:
             message = f"Row {before + 1} of this chunk has the key {key!r} too. Give each row a key of its own."
-            found.append(ImportKeyRepeated.of_field("key", message))
+            found.append(ImportKeyRepeated(message, [FieldViolation("key", message)]))
     return found

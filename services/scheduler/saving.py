@@ -1,12 +1,13 @@
-"""How posts are saved, whichever door they came through: judged by the rules that concern them, then written.
+"""The way in which every door saves posts: judged by the rules of their channels, then written. The caller owns the
+transaction, and tells what happened.
 
-The rules of a plan are kept by all posts together, so the plans are locked first, the posts nearby are read then, and
-the new ones are written in the same transaction. Tells nobody: the caller says what happened.
+What keeps two callers from taking one slot, or from passing a cap together, is the row of the plan: it is locked
+before the posts around are looked at. A caller that locks posts does so before it comes here, so that nobody waits in a
+circle.
 """
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,10 +15,22 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from services.scheduler import plan_store, planning, store
+from services.scheduler import plan_store, store
+from services.scheduler.conflicts import Calendar, Conflict, ConflictRefused
 from services.scheduler.domain import Approval, Draft, NewPost, Post
-from services.scheduler.duplicates import Duplicates, Known, pair, widest
-from services.scheduler.planning import Conflict, ConflictRefused, Neighbour, PostingPlan
+from services.scheduler.duplicates import (
+    Compared,
+    DuplicateAction,
+    Duplicates,
+    Rules,
+    plain,
+    widest_window,
+)
+from services.scheduler.planning import NONE, PostingPlan, plan_for
+
+# Rounds in which posts that move are judged as if all others had moved already.
+_ROUNDS = 3
+Plans = Mapping[str, PostingPlan]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,114 +41,248 @@ class Saved:
     conflicts: tuple[Conflict, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A draft with the rules that it breaks. `approval` is what it needs to go out."""
-
-    conflicts: tuple[Conflict, ...]
-    approval: Approval
-
-    @property
-    def refusal(self) -> ConflictRefused | None:
-        """Why it is not saved; None when it is."""
-        blocking = [each for each in self.conflicts if each.blocking]
-        return ConflictRefused.by(blocking) if blocking else None
-
-
 def save(tx: Connection, workspace_id: UUID, news: Sequence[NewPost]) -> list[Saved | ConflictRefused]:
-    """Saves what breaks no blocking rule, with the approval that its channel's plan asks for."""
-    judged = judge(tx, workspace_id, [new.draft for new in news])
-    refusals = [each.refusal for each in judged]
-    taken = [
-        replace(new, approval=each.approval)
-        for new, each, refusal in zip(news, judged, refusals, strict=True)
-        if refusal is None
-    ]
-    post_ids = iter(store.insert_posts(tx, workspace_id, taken))
-    return [
-        Saved(next(post_ids), each.conflicts) if refusal is None else refusal
-        for each, refusal in zip(judged, refusals, strict=True)
-    ]
+    """Saves what breaks no blocking rule; each is judged with those before it in the list. Where the plan of its
+    channel asks for approval, it waits for it.
+    """
+    drafts = [new.draft for new in news]
+    plans = _take_plans(tx, workspace_id, drafts)
+    verdicts = _judge(tx, workspace_id, plans, drafts, [None] * len(drafts))
+    passed = [index for index, conflicts in enumerate(verdicts) if not _refuses(conflicts)]
+    saved = [replace(news[index], approval=approval_by(plans, drafts[index].channel)) for index in passed]
+    post_ids = dict(zip(passed, store.insert_posts(tx, workspace_id, saved), strict=True))
+    return [refusal(conflicts) or Saved(post_ids[index], conflicts) for index, conflicts in enumerate(verdicts)]
+
+
+def change(
+    tx: Connection, workspace_id: UUID, changes: Sequence[tuple[Post, Draft]], *, change_id: UUID | None = None
+) -> list[Saved | ConflictRefused]:
+    """Saves edits of posts, which the caller has locked and found editable, in the same way. An edit is judged by the
+    rules about what it changes. What is published or when has changed: an approval was of the post as it stood.
+    `change_id` marks the posts as part of a bulk change.
+    """
+    drafts = [draft for _, draft in changes]
+    plans = _take_plans(tx, workspace_id, drafts)
+    verdicts = _judge(tx, workspace_id, plans, drafts, [post.post_id for post, _ in changes])
+    results: list[Saved | ConflictRefused] = []
+    edits: list[store.Edit] = []
+    for (post, draft), conflicts in zip(changes, verdicts, strict=True):
+        refused = refusal(conflicts)
+        if refused is None:
+            edits.append(store.Edit(post, draft, _approval_after(post, draft, plans)))
+        results.append(refused or Saved(post.post_id, conflicts))
+    store.update_posts(tx, workspace_id, edits, change_id=change_id)
+    return results
 
 
 def judge(
     tx: Connection, workspace_id: UUID, drafts: Sequence[Draft], *, instead_of: Sequence[UUID | None] = ()
-) -> list[Judged]:
-    """What each draft breaks: of the posts that are saved, and of the drafts before it that would be.
-
-    `instead_of` are the posts that the drafts replace. They are in nobody's way.
+) -> list[tuple[Conflict, ...]]:
+    """The same without saving. `instead_of`: for each draft the post that it replaces, if any; what it leaves as it is
+    in that post breaks no rule anew.
     """
-    if not drafts:
-        return []
-    plans = plan_store.lock_plans(tx, workspace_id, {draft.channel for draft in drafts})
-    rules = {pair(each.channel, each.other_channel): each for each in plan_store.list_rules(tx, workspace_id)}
+    plans = _take_plans(tx, workspace_id, drafts)
+    return _judge(tx, workspace_id, plans, drafts, list(instead_of) or [None] * len(drafts))
+
+
+def approval_by(plans: Plans, channel: str) -> Approval:
+    """Whether a new or changed post of a channel waits for approval."""
+    plan = plan_for(channel, plans)
+    return Approval.PENDING if plan is not None and plan.requires_approval else Approval.NOT_NEEDED
+
+
+def _approval_after(post: Post, draft: Draft, plans: Plans) -> Approval:
+    old = post.draft
+    published = (draft.channel, draft.caption, draft.media, draft.options, draft.schedule.instant)
+    if published == (old.channel, old.caption, old.media, old.options, old.schedule.instant):
+        return post.approval
+    return approval_by(plans, draft.channel)
+
+
+def _refuses(conflicts: Iterable[Conflict]) -> bool:
+    return any(each.blocking for each in conflicts)
+
+
+def refusal(conflicts: Iterable[Conflict]) -> ConflictRefused | None:
+    """Why a draft with these conflicts is not saved; None when it is."""
+    blocking = [each for each in conflicts if each.blocking]
+    return ConflictRefused.by(blocking) if blocking else None
+
+
+def _take_plans(tx: Connection, workspace_id: UUID, drafts: Sequence[Draft]) -> Plans:
+    """The plans that the drafts are judged by, locked."""
+    plan_store.keep_rules(tx, workspace_id)
+    channels = {draft.channel for draft in drafts}
+    plans = plan_store.read_plans(tx, workspace_id, [*channels, ""])
+    used = {plan.channel for channel in channels if (plan := plan_for(channel, plans))}
+    if used:
+        plan_store.lock_plans(tx, workspace_id, sorted(used))
+    return plans
+
+
+def _judge(
+    tx: Connection, workspace_id: UUID, plans: Plans, drafts: Sequence[Draft], instead_of: Sequence[UUID | None]
+) -> list[tuple[Conflict, ...]]:
     replaced = [each for each in instead_of if each is not None]
-    near = plan_store.posts_near(tx, workspace_id, _spans(drafts, plans, widest(rules)), replaced)
-    duplicates = Duplicates(rules)
-    channels: dict[str, list[Neighbour]] = {}
-    for post in near:
-        duplicates.add(Known(post.post_id, post.channel, post.instant, post.shingles, post.media))
-        channels.setdefault(post.channel, []).append(Neighbour(post.instant, post.post_id))
-    for neighbours in channels.values():
-        neighbours.sort(key=_instant)
-    judged = []
-    for draft in drafts:
-        known = Known(None, draft.channel, draft.schedule.instant, draft.shingles, draft.media)
-        neighbours = channels.setdefault(draft.channel, [])
-        conflicts = duplicates.conflicts(known)
-        if plans:
-            conflicts = [*planning.broken(draft.channel, plans, known.instant, neighbours), *conflicts]
-        if draft.accept_conflicts:
-            conflicts = [replace(each, blocking=False) for each in conflicts]
-        judged.append(Judged(tuple(conflicts), approval_of(draft.channel, plans)))
-        if judged[-1].refusal is None:
-            duplicates.add(known)
-            if plans:
-                insort(neighbours, Neighbour(known.instant), key=_instant)
-    return judged
+    old = plan_store.read_compared(tx, workspace_id, replaced) if replaced else {}
+    questions = [
+        _question(draft, each, old.get(each) if each else None) for draft, each in zip(drafts, instead_of, strict=True)
+    ]
+    around = _look_around(tx, workspace_id, plans, questions)
+    # Those that move make room for each other: at first all have left. Who may not move after all stays where it is,
+    # and may be in the way of others.
+    staying: set[UUID] = set()
+    rounds = 0
+    while True:
+        rounds += 1
+        verdicts = around.judge(questions, staying)
+        stay = {
+            each.post.post_id
+            for each, conflicts in zip(questions, verdicts, strict=True)
+            if each.old and each.post.post_id and _refuses(conflicts)
+        }
+        if stay <= staying:
+            return verdicts
+        staying |= stay if rounds < _ROUNDS else set(old)
 
 
-def approval_of(channel: str, plans: Mapping[str, PostingPlan]) -> Approval:
-    """What a new or changed post of a channel needs."""
-    plan = planning.plan_for(channel, plans)
-    return Approval.PENDING if plan and plan.requires_approval else Approval.NOT_NEEDED
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A draft, the post that it replaces, and which rules it may break: those about what it changes."""
+
+    instant: datetime
+    post: Compared
+    old: tuple[datetime, Compared] | None
+    accepts: bool
+    time: bool
+    caption: bool
+    files: bool
 
 
-def approval_after(before: Post, after: Draft, judged: Judged) -> Approval:
-    """What a post needs after an edit: an approval is of what was looked at, and of the time it goes out at."""
-    same = (before.draft.caption, before.draft.media, before.draft.options, before.draft.schedule.instant) == (
-        after.caption,
-        after.media,
-        after.options,
-        after.schedule.instant,
-    )
-    return before.approval if same and judged.approval is not Approval.NOT_NEEDED else judged.approval
-
-
-def _spans(
-    drafts: Sequence[Draft], plans: Mapping[str, PostingPlan], window: timedelta
-) -> list[tuple[datetime, datetime]]:
-    """Where other posts matter, as spans that do not overlap."""
-    reaches = {
-        channel: max(window, planning.reach(plan) if (plan := planning.plan_for(channel, plans)) else timedelta())
-        for channel in {draft.channel for draft in drafts}
-    }
-    return _joined(
-        (draft.schedule.instant - reaches[draft.channel], draft.schedule.instant + reaches[draft.channel])
-        for draft in drafts
-        if reaches[draft.channel]
+def _question(draft: Draft, post_id: UUID | None, old: tuple[datetime, Compared] | None) -> _Question:
+    instant = draft.schedule.instant
+    # To those after it in the list, one that is replaced is a post with an id.
+    post = Compared(post_id, draft.channel, int(instant.timestamp()), plain(draft.caption), draft.shingles, draft.media)
+    if old is None:
+        return _Question(instant, post, None, draft.accept_conflicts, True, True, True)
+    was = old[1]
+    moved = (post.channel, post.time) != (was.channel, was.time)
+    words = (post.text, post.shingles) != (was.text, was.shingles)
+    return _Question(
+        instant, post, old, draft.accept_conflicts, moved, moved or words, moved or post.media != was.media
     )
 
 
-def _joined(spans: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
-    joined: list[tuple[datetime, datetime]] = []
-    for begin, end in sorted(spans):
-        if joined and begin <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What is known of the posts around those that are judged."""
+
+    plans: Plans
+    rules: Rules
+    in_channels: Mapping[str, Sequence[tuple[datetime, UUID]]]
+    to_compare: Sequence[Compared]
+    now: datetime
+
+    def judge(self, questions: Sequence[_Question], staying: set[UUID]) -> list[tuple[Conflict, ...]]:
+        """Judges each with those before it. `staying`: posts that are replaced and not yet gone."""
+        leaving = {each.post.post_id for each in questions if each.old} - staying
+        calendars = {
+            channel: Calendar(
+                channel,
+                self.plans,
+                [each for each in self.in_channels.get(channel, ()) if each[1] not in leaving],
+                self.now,
+            )
+            for channel in _channels(questions)
+            if channel in self.plans or "" in self.plans
+        }
+        duplicates = None
+        # Posts of one channel are not compared with each other.
+        if self.to_compare or len(_channels(questions)) > 1:
+            duplicates = Duplicates(self.rules)
+            for post in self.to_compare:
+                if post.post_id not in leaving:
+                    duplicates.add(post)
+        return [_verdict(each, calendars, duplicates, bool(staying)) for each in questions]
+
+
+def _verdict(
+    question: _Question, calendars: Mapping[str, Calendar], duplicates: Duplicates | None, some_stay: bool
+) -> tuple[Conflict, ...]:
+    post = question.post
+    old = question.old if some_stay else None
+    calendar = calendars.get(post.channel)
+    if old:
+        _remove(*old, calendars, duplicates)
+    found: list[Conflict] = []
+    if calendar and question.time:
+        found += calendar.conflicts(question.instant)
+    if duplicates and question.caption:
+        found += duplicates.captions(post)
+    if duplicates and question.files:
+        found += duplicates.files(post)
+    if found and question.accepts:
+        found = [replace(each, blocking=False) for each in found]
+    if not _refuses(found):
+        _add(question.instant, post, calendars, duplicates)
+    elif old:
+        _add(*old, calendars, duplicates)
+    return tuple(found)
+
+
+def _add(instant: datetime, post: Compared, calendars: Mapping[str, Calendar], duplicates: Duplicates | None) -> None:
+    if calendar := calendars.get(post.channel):
+        calendar.add(instant, post.post_id)
+    if duplicates:
+        duplicates.add(post)
+
+
+def _remove(
+    instant: datetime, post: Compared, calendars: Mapping[str, Calendar], duplicates: Duplicates | None
+) -> None:
+    calendar = calendars.get(post.channel)
+    if calendar and post.post_id:
+        calendar.remove(instant, post.post_id)
+    if duplicates:
+        duplicates.remove(post)
+
+
+def _look_around(tx: Connection, workspace_id: UUID, plans: Plans, questions: Sequence[_Question]) -> _Around:
+    channels = _channels(questions)
+    reach = {channel: plan.reach for channel in channels if (plan := plan_for(channel, plans))}
+    spans = _spans((each.instant, reach.get(each.post.channel, NONE)) for each in questions if each.time)
+    rules = plan_store.read_rules(tx, workspace_id)
+    refusing = [
+        key
+        for key, rule in rules.items()
+        if rule.action is DuplicateAction.REFUSE and not {"", *channels}.isdisjoint(key)
+    ]
+    if refusing:
+        plan_store.lock_rules(tx, workspace_id, refusing)
+    window = widest_window(rules)
+    compared = _spans((each.instant, window) for each in questions if each.caption or each.files)
+    # Posts of one channel are not compared with each other.
+    but = sorted(channels) if len(channels) == 1 else []
+    judged = [each.post for each in questions if each.caption or each.files]
+    return _Around(
+        plans,
+        rules,
+        plan_store.posts_in_channels(tx, workspace_id, [each for each in reach if reach[each]], spans) if spans else {},
+        plan_store.posts_to_compare(tx, workspace_id, but, compared, judged) if compared else [],
+        store.database_time(tx),
+    )
+
+
+def _channels(questions: Iterable[_Question]) -> set[str]:
+    return {each.post.channel for each in questions}
+
+
+def _spans(around: Iterable[tuple[datetime, timedelta]]) -> list[plan_store.Span]:
+    """The times around instants, as few spans as they make; none where the reach is 0."""
+    spans: list[plan_store.Span] = []
+    for begin, end in sorted((instant - reach, instant + reach) for instant, reach in around if reach):
+        if spans and begin <= spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(spans[-1][1], end))
         else:
-            joined.append((begin, end))
-    return joined
-
-
-def _instant(neighbour: Neighbour) -> datetime:
-    return neighbour.instant
+            spans.append((begin, end))
+    return spans
