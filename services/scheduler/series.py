@@ -35,10 +35,10 @@ class SeriesChanged(Conflict):
 
 
 class SeriesState(enum.Enum):
-    """Whether anything more comes of a series. The value is its text in the database."""
+    """Whether anything more comes of a series. The value is its name in the proto."""
 
     ACTIVE = "ACTIVE"
-    ENDED = "ENDED"  # an edit may bring it back
+    ENDED = "ENDED"  # its last occurrence is over; an edit may bring it back
 
 
 class OccurrenceState(enum.Enum):
@@ -67,7 +67,7 @@ class Series:
     """A series. The schedule of `post` is not used: each occurrence has its own.
 
     Occurrences up to `made_until`, a wall-clock time, were made; None: none were. `next_time` is the instant of the
-    first after it, None when the rule has no more.
+    first after it; when there is none, `end_time` is that of the last.
     """
 
     series_id: UUID
@@ -75,9 +75,9 @@ class Series:
     name: str
     recurrence: Recurrence
     post: Draft
-    state: SeriesState
     made_until: datetime | None
     next_time: datetime | None
+    end_time: datetime | None
     previous_series_id: UUID | None
     revision: int
     create_time: datetime
@@ -87,6 +87,10 @@ class Series:
     def etag(self) -> str:
         """Changes with every edit."""
         return f"r{self.revision}"
+
+    def state(self, now: datetime) -> SeriesState:
+        """Whether anything more comes of it."""
+        return SeriesState.ENDED if self.end_time is not None and self.end_time <= now else SeriesState.ACTIVE
 
     @property
     def unmade_from(self) -> datetime:

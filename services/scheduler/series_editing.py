@@ -6,19 +6,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from itertools import takewhile
+from datetime import datetime, timedelta
+from itertools import chain, islice, takewhile
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from services.scheduler import dispatch_store, domain, recurrence, saving, series, series_store, store, zones
+from kit.db import new_id
+from kit.errors import FieldViolation
+from services.scheduler import dispatch_store, domain, recurrence, saving, series, series_store, zones
+from services.scheduler.conflicts import ConflictRefused
 from services.scheduler.deciding import Fate
 from services.scheduler.domain import DeliveryState, Draft, NewPost, Occurrence, Post, Schedule
-from services.scheduler.planning import ConflictRefused
+from services.scheduler.recurrence import RecurrenceInvalid
+from services.scheduler.saving import Saved
 from services.scheduler.series import STEP, OccurrenceState, Series, Unposted
 from services.scheduler.series_making import advanced, begun, tell_refused
 from services.scheduler.zones import ScheduleTimeInPast
+
+# How far an occurrence is looked for from where it was moved to.
+REACH = timedelta(days=31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +46,54 @@ def follow(tx: Connection, old: Series, new: Series, start: datetime, now: datet
     were canceled by somebody stay. So does the time of a post to which somebody has given another.
     """
     posts = series_store.posts_of(tx, old, start, lock=True)
-    skipped = _carry_skipped(tx, old, new, start)
     today = max(start, zones.local_at(now, new.recurrence.time_zone))
+    skipped = _carry_skipped(tx, old, new, today)
     last = max([*posts, *([old.made_until] if old.made_until else [])], default=start)
     wanted = set(takewhile(lambda each: each <= last, recurrence.occurrences(new.recurrence, start)))
     following = {time: post for time, post in posts.items() if series.may_change(post)}
-    if set(new.post.account_ids) != set(old.post.account_ids):
-        # A post keeps its accounts.
-        moves: dict[datetime, datetime] = {}
-    else:
+    # What was moved here from the past stays at its time, whatever the rule.
+    moves = {time: time for time in following if time < today}
+    # A post keeps its accounts.
+    if set(new.post.account_ids) == set(old.post.account_ids):
+        moves |= {time: time for time in following if time in wanted}
         free = sorted(each for each in wanted - posts.keys() - skipped if each >= today)
-        left = [time for time in following if time not in wanted]
-        moves = {time: time for time in following if time in wanted} | series.pair(left, free)
+        moves |= series.pair([time for time in following if time not in moves], free)
     gone = [post for time, post in following.items() if time not in moves]
     _cancel(tx, gone)
     names: dict[UUID, Occurrence | None] = {post.post_id: None for post in gone}
-    names |= {posts[time].post_id: new.occurrence(to) for time, to in moves.items()}
-    names |= {
-        post.post_id: new.occurrence(time) for time, post in posts.items() if time in wanted and time not in following
-    }
+    for time, post in posts.items():
+        to = moves.get(time, time)
+        if to in wanted and post.post_id not in names:
+            names[post.post_id] = new.occurrence(to)
     series_store.name_posts(tx, new.workspace_id, names)
-    edits = {to: (posts[time], _follower(posts[time], old, new, time, to)) for time, to in moves.items()}
+    edits = {to: (posts[time], _follower(posts[time], old, new, time, to, today)) for time, to in moves.items()}
     changed, refusals = _change(tx, new, {to: each for to, each in edits.items() if _differs(*each)})
     series_store.put_unposted(tx, new, refusals)
     tell_refused(tx, new, refusals)
     return Followed(begun(new, today), changed, len(gone) + len(refusals))
+
+
+def rest(old: Series, new: Series, start: datetime, now: datetime, *, is_new_rule: bool) -> Series:
+    """The series that goes on as `new` says from an occurrence of another on.
+
+    Raises RecurrenceInvalid when its rule begins before that day: there the other one is still at work.
+    """
+    rule = new.recurrence if is_new_rule else recurrence.without_first(old.recurrence, start)
+    if rule.start_time.date() < start.date():
+        message = (
+            f"{rule.start_time.isoformat()} is before the occurrence from which on the series is to be changed. Begin"
+            f" on {start.date().isoformat()} or later, or leave from_occurrence_time empty to change the whole series."
+        )
+        raise RecurrenceInvalid(message, [FieldViolation("series.recurrence.start_time", message)])
+    return replace(
+        new,
+        series_id=new_id(),
+        recurrence=rule,
+        previous_series_id=old.series_id,
+        revision=1,
+        create_time=now,
+        update_time=now,
+    )
 
 
 def _carry_skipped(tx: Connection, old: Series, new: Series, start: datetime) -> set[datetime]:
@@ -78,8 +108,8 @@ def _carry_skipped(tx: Connection, old: Series, new: Series, start: datetime) ->
     return {each.time for each in kept}
 
 
-def _follower(post: Post, old: Series, new: Series, time: datetime, to: datetime) -> Draft:
-    keeps_time = time == to and series.was_moved(post, old.schedule_at(time))
+def _follower(post: Post, old: Series, new: Series, time: datetime, to: datetime, today: datetime) -> Draft:
+    keeps_time = time == to and (time < today or series.was_moved(post, old.schedule_at(time)))
     is_edited = replace(new.post, schedule=old.post.schedule) != old.post
     draft = new.post if is_edited else post.draft
     return replace(
@@ -97,21 +127,16 @@ def _differs(post: Post, draft: Draft) -> bool:
 
 def _change(tx: Connection, of: Series, edits: Mapping[datetime, tuple[Post, Draft]]) -> tuple[int, list[Unposted]]:
     """Changes posts; cancels those that a rule refuses then. How many were changed, and what was refused."""
-    drafts = [draft for _, draft in edits.values()]
-    judged = saving.judge(tx, of.workspace_id, drafts, instead_of=[post.post_id for post, _ in edits.values()])
-    taken: list[store.Edit] = []
-    refusals: list[Unposted] = []
-    canceled: list[Post] = []
-    for (time, (post, draft)), each in zip(edits.items(), judged, strict=True):
-        if each.refusal is None:
-            taken.append(store.Edit(post, draft, saving.approval_after(post, draft, each)))
-        else:
-            refusals.append(series.refused(time, each.refusal))
-            canceled.append(post)
+    results = saving.change(tx, of.workspace_id, list(edits.values()))
+    refusals = {
+        time: series.refused(time, result)
+        for time, result in zip(edits, results, strict=True)
+        if isinstance(result, ConflictRefused)
+    }
+    canceled = [edits[time][0] for time in refusals]
     _cancel(tx, canceled)
     series_store.name_posts(tx, of.workspace_id, {post.post_id: None for post in canceled})
-    store.update_posts(tx, of.workspace_id, taken)
-    return len(taken), refusals
+    return len(edits) - len(refusals), list(refusals.values())
 
 
 def end(tx: Connection, of: Series, start: datetime) -> tuple[Series, int]:
@@ -132,7 +157,9 @@ def ended(of: Series, start: datetime) -> Series:
     until = start - STEP
     if of.recurrence.until_time is not None:
         until = min(of.recurrence.until_time, until)
-    shorter = replace(of, recurrence=replace(of.recurrence, until_time=until))
+    if until == of.recurrence.until_time:
+        return of
+    shorter = replace(of, recurrence=replace(of.recurrence, until_time=until), revision=of.revision + 1)
     return advanced(shorter, shorter.made_until)
 
 
@@ -148,8 +175,8 @@ def _cancel(tx: Connection, posts: Collection[Post]) -> None:
     dispatch_store.settle(tx, [(each, canceled) for post in posts for each in domain.deliveries_to_cancel(post)])
 
 
-def skip(tx: Connection, of: Series, time: datetime) -> Post | None:
-    """Lets an occurrence not take place. Its post, which was canceled, if there was one.
+def skip(tx: Connection, of: Series, time: datetime) -> UUID | None:
+    """Lets an occurrence not take place. The id of its post, which is canceled, if there is one.
 
     Raises PostNotEditable when the post is going out or has gone out.
     """
@@ -158,7 +185,7 @@ def skip(tx: Connection, of: Series, time: datetime) -> Post | None:
         series.check_may_skip(post)
         _cancel(tx, [post])
     series_store.put_unposted(tx, of, [Unposted(time, OccurrenceState.SKIPPED)])
-    return post
+    return post.post_id if post else None
 
 
 def move(tx: Connection, of: Series, time: datetime, schedule: Schedule) -> UUID:
@@ -172,19 +199,19 @@ def move(tx: Connection, of: Series, time: datetime, schedule: Schedule) -> UUID
         domain.check_editable(post, "")
         draft = replace(post.draft, schedule=schedule, accept_conflicts=of.post.accept_conflicts)
         if _differs(post, draft):
-            (judged,) = saving.judge(tx, of.workspace_id, [draft], instead_of=[post.post_id])
-            if judged.refusal is not None:
-                raise judged.refusal
-            edit = store.Edit(post, draft, saving.approval_after(post, draft, judged))
-            store.update_posts(tx, of.workspace_id, [edit])
+            _raise_refusal(saving.change(tx, of.workspace_id, [(post, draft)]))
         return post.post_id
     if post is not None:
         series_store.name_posts(tx, of.workspace_id, {post.post_id: None})
     new = NewPost(replace(of.post, schedule=schedule), occurrence=of.occurrence(time))
-    (saved,) = saving.save(tx, of.workspace_id, [new])
-    if isinstance(saved, ConflictRefused):
-        raise saved
-    return saved.post_id
+    return _raise_refusal(saving.save(tx, of.workspace_id, [new])).post_id
+
+
+def _raise_refusal(results: Sequence[Saved | ConflictRefused]) -> Saved:
+    (result,) = results
+    if isinstance(result, ConflictRefused):
+        raise result
+    return result
 
 
 def restore(tx: Connection, of: Series, time: datetime, now: datetime) -> UUID | None:
@@ -205,6 +232,17 @@ def restore(tx: Connection, of: Series, time: datetime, now: datetime) -> UUID |
 
 def _post(tx: Connection, of: Series, time: datetime) -> Post | None:
     return series_store.posts_of(tx, of, time, time, lock=True).get(time)
+
+
+def list_from(tx: Connection, of: Series, start: datetime, after: datetime | None, most: int) -> list[series.Listed]:
+    """The occurrences that take place from an instant on, by the time that the rule gives them: those behind `after`.
+    One that was moved there from more than REACH before is not found.
+    """
+    first = zones.local_at(start, of.recurrence.time_zone)
+    moved = series_store.moved_beyond(tx, of, first - REACH, first, start)
+    times = chain(moved, recurrence.occurrences(of.recurrence, first if after is None else max(first, after)))
+    behind = (each for each in times if after is None or each > after)
+    return list_occurrences(tx, of, list(islice(behind, most)))
 
 
 def list_occurrences(tx: Connection, of: Series, times: Sequence[datetime]) -> list[series.Listed]:

@@ -17,10 +17,10 @@ from sqlalchemy import Connection
 from kit.activity import activity
 from kit.db import ALL_WORKSPACES, Database
 from services.scheduler import recurrence, saving, series_store, store, zones
+from services.scheduler.conflicts import ConflictRefused
 from services.scheduler.domain import NewPost
-from services.scheduler.planning import ConflictRefused
 from services.scheduler.saving import Saved
-from services.scheduler.series import STEP, Series, SeriesState, Unposted, refused
+from services.scheduler.series import STEP, Series, Unposted, refused
 from services.scheduler.zones import ScheduleTimeInPast
 
 log = structlog.get_logger()
@@ -100,14 +100,15 @@ def make(tx: Connection, of: Series, ahead: timedelta, now: datetime) -> Made:
 
 
 def advanced(of: Series, made_until: datetime | None) -> Series:
-    """The series when occurrences up to a wall-clock time are made. Without any after that it has ended."""
+    """The series when occurrences up to a wall-clock time are made."""
     if of.made_until is not None and made_until is not None:
         made_until = max(of.made_until, made_until)
     after = replace(of, made_until=made_until)
     following = next(recurrence.occurrences(of.recurrence, after.unmade_from), None)
-    if following is None:
-        return replace(after, next_time=None, state=SeriesState.ENDED)
-    return replace(after, next_time=of.schedule_at(following).instant, state=SeriesState.ACTIVE)
+    if following is not None:
+        return replace(after, next_time=of.schedule_at(following).instant, end_time=None)
+    last = recurrence.last(of.recurrence, after.unmade_from) or of.recurrence.start_time
+    return replace(after, next_time=None, end_time=of.schedule_at(last).instant)
 
 
 def begun(of: Series, start: datetime) -> Series:

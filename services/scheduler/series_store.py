@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select, text, tuple_, update
+from sqlalchemy import Connection, RowMapping, Select, delete, false, func, insert, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from kit.paging import Page
@@ -42,7 +42,7 @@ def note_made(tx: Connection, made: Series) -> None:
     tx.execute(
         update(series)
         .where(series.c.workspace_id == made.workspace_id, series.c.series_id == made.series_id)
-        .values(state=made.state.value, made_until_time=made.made_until, next_time=made.next_time)
+        .values(made_until_time=made.made_until, next_time=made.next_time, end_time=made.end_time)
     )
 
 
@@ -65,7 +65,8 @@ def list_series(
     if channel:
         query = query.where(series.c.channel == channel)
     if state:
-        query = query.where(series.c.state == state.value)
+        is_over = func.coalesce(series.c.end_time <= func.now(), false())
+        query = query.where(is_over if state is SeriesState.ENDED else ~is_over)
     if page.after:
         query = query.where(tuple_(series.c.create_time, series.c.series_id) < tuple_(*page.after))
     rows = tx.execute(query.order_by(series.c.create_time.desc(), series.c.series_id.desc()).limit(page.size + 1))
@@ -73,7 +74,7 @@ def list_series(
 
 
 _TO_MAKE = text(
-    "SELECT workspace_id, series_id, next_time FROM series WHERE state = 'ACTIVE' AND next_time <= now() + :ahead"
+    "SELECT workspace_id, series_id, next_time FROM series WHERE next_time <= now() + :ahead"
     " AND (next_time, series_id) > (:after_time, :after_id) ORDER BY next_time, series_id LIMIT :limit"
 )
 
@@ -90,9 +91,7 @@ def series_to_make(
 
 def take_to_make(tx: Connection, workspace_id: UUID, series_id: UUID, ahead: timedelta) -> Series | None:
     """Such a series, locked; None when somebody else has it, or has made it."""
-    query = _mine(workspace_id, series_id).where(
-        series.c.state == SeriesState.ACTIVE.value, series.c.next_time <= func.now() + ahead
-    )
+    query = _mine(workspace_id, series_id).where(series.c.next_time <= func.now() + ahead)
     row = tx.execute(query.with_for_update(skip_locked=True)).mappings().first()
     return _series(row) if row else None
 
@@ -128,6 +127,18 @@ def times_posted(tx: Connection, of: Series, first: datetime, last: datetime) ->
         posts.c.occurrence_time.between(first, last),
     )
     return set(tx.execute(query).scalars())
+
+
+def moved_beyond(tx: Connection, of: Series, first: datetime, last: datetime, instant: datetime) -> list[datetime]:
+    """The occurrences from one wall-clock time until before another whose posts take place at an instant or later."""
+    query = select(posts.c.occurrence_time).where(
+        posts.c.workspace_id == of.workspace_id,
+        posts.c.series_id == of.series_id,
+        posts.c.occurrence_time >= first,
+        posts.c.occurrence_time < last,
+        posts.c.schedule_time >= instant,
+    )
+    return list(tx.execute(query.order_by(posts.c.occurrence_time)).scalars())
 
 
 def name_posts(tx: Connection, workspace_id: UUID, names: Mapping[UUID, Occurrence | None]) -> None:
@@ -210,9 +221,9 @@ def _values(of: Series) -> dict[str, Any]:
         "gap_rule": recurrence.gap_rule.value,
         "fold": recurrence.fold,
         "template": _template(of.post),
-        "state": of.state.value,
         "made_until_time": of.made_until,
         "next_time": of.next_time,
+        "end_time": of.end_time,
         "previous_series_id": of.previous_series_id,
         "revision": of.revision,
     }
@@ -261,9 +272,9 @@ def _series(row: RowMapping) -> Series:
             shingles=tuple(template["shingles"]),
             accept_conflicts=template["accept_conflicts"],
         ),
-        state=SeriesState(row["state"]),
         made_until=row["made_until_time"],
         next_time=row["next_time"],
+        end_time=row["end_time"],
         previous_series_id=row["previous_series_id"],
         revision=row["revision"],
         create_time=row["create_time"],

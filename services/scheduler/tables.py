@@ -263,16 +263,18 @@ series = Table(
     Column("fold", SmallInteger, nullable=False),
     # What each occurrence publishes: accounts, platforms, caption, media, options, ref, lateness, shingles.
     Column("template", JSONB, nullable=False),
-    Column("state", Text, nullable=False),
-    # Occurrences up to this wall-clock time, itself included, were made; the instant is that of the first after it.
+    # Occurrences up to this wall-clock time, itself included, were made.
     Column("made_until_time", DateTime(timezone=False)),
+    # When the first takes place that is not made; or, when all are made, when the last does.
     time_column("next_time"),
+    time_column("end_time"),
     Column("previous_series_id", Uuid),
     Column("revision", Integer, nullable=False, server_default="1"),
     time_column("create_time", now=True),
     time_column("update_time", now=True),
     Index("series_of_workspace", "workspace_id", "create_time", "series_id"),
-    Index("series_to_make", "next_time", "series_id", postgresql_where=text("state = 'ACTIVE'")),
+    CheckConstraint("(next_time IS NULL) = (end_time IS NOT NULL)", name="it_goes_on_or_ends"),
+    Index("series_to_make", "next_time", "series_id", postgresql_where=text("next_time IS NOT NULL")),
 )
 
 # Occurrences of which no post is made.
@@ -295,8 +297,8 @@ zone_rules = Table(
     metadata,
     Column("time_zone", Text, primary_key=True),
     Column("fingerprint", LargeBinary, nullable=False),
-    # Since when.
-    time_column("change_time", now=True),
+    # Since when; NULL: they have not changed since they were first seen.
+    time_column("change_time"),
 )
 
 requests = requests_table(metadata)

@@ -90,20 +90,20 @@ def upgrade() -> None:
         sa.Column("gap_rule", sa.Text, nullable=False),
         sa.Column("fold", sa.SmallInteger, nullable=False),
         sa.Column("template", JSONB, nullable=False),
-        sa.Column("state", sa.Text, nullable=False),
         _wall_clock("made_until_time"),
         _time("next_time"),
+        _time("end_time"),
         sa.Column("previous_series_id", sa.Uuid),
         sa.Column("revision", sa.Integer, nullable=False, server_default="1"),
         _time("create_time", null=False),
         _time("update_time", null=False),
-        sa.CheckConstraint("state IN ('ACTIVE','ENDED')", name="series_state_is_known"),
+        sa.CheckConstraint("(next_time IS NULL) = (end_time IS NOT NULL)", name="it_goes_on_or_ends"),
         sa.CheckConstraint("rule_kind IN ('RRULE','CRON')", name="rule_kind_is_known"),
         sa.CheckConstraint("gap_rule IN ('SHIFT','SKIP')", name="gap_rule_is_known"),
     )
     op.create_index("series_of_workspace", "series", ["workspace_id", "create_time", "series_id"])
     op.create_index(
-        "series_to_make", "series", ["next_time", "series_id"], postgresql_where=sa.text("state = 'ACTIVE'")
+        "series_to_make", "series", ["next_time", "series_id"], postgresql_where=sa.text("next_time IS NOT NULL")
     )
     op.create_table(
         "unposted_occurrences",
@@ -121,7 +121,7 @@ def upgrade() -> None:
         "zone_rules",
         sa.Column("time_zone", sa.Text, primary_key=True),
         sa.Column("fingerprint", sa.LargeBinary, nullable=False),
-        _time("change_time", null=False),
+        _time("change_time"),
     )
     isolate_by_workspace(op, "posting_plans", "duplicate_rules", "series", "unposted_occurrences")
 
