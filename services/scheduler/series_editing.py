@@ -46,10 +46,12 @@ def follow(tx: Connection, old: Series, new: Series, start: datetime, now: datet
     were canceled by somebody stay. So does the time of a post to which somebody has given another.
     """
     posts = series_store.posts_of(tx, old, start, lock=True)
-    today = max(start, zones.local_at(now, new.recurrence.time_zone))
-    skipped = _carry_skipped(tx, old, new, today)
+    # A rule that goes on from an occurrence may begin earlier on that day.
+    first = start if new.series_id == old.series_id else min(start, new.recurrence.start_time)
+    today = max(first, zones.local_at(now, new.recurrence.time_zone))
+    skipped = _carry_skipped(tx, old, new, max(start, today))
     last = max([*posts, *([old.made_until] if old.made_until else [])], default=start)
-    wanted = set(takewhile(lambda each: each <= last, recurrence.occurrences(new.recurrence, start)))
+    wanted = set(takewhile(lambda each: each <= last, recurrence.occurrences(new.recurrence, first)))
     following = {time: post for time, post in posts.items() if series.may_change(post)}
     # What was moved here from the past stays at its time, whatever the rule.
     moves = {time: time for time in following if time < today}

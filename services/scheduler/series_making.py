@@ -107,8 +107,9 @@ def advanced(of: Series, made_until: datetime | None) -> Series:
     following = next(recurrence.occurrences(of.recurrence, after.unmade_from), None)
     if following is not None:
         return replace(after, next_time=of.schedule_at(following).instant, end_time=None)
-    last = recurrence.last(of.recurrence, after.unmade_from) or of.recurrence.start_time
-    return replace(after, next_time=None, end_time=of.schedule_at(last).instant)
+    last = recurrence.last(of.recurrence, after.unmade_from)
+    # Without any time at all, as it may be ended, it is over since it is there.
+    return replace(after, next_time=None, end_time=of.schedule_at(last).instant if last else of.create_time)
 
 
 def begun(of: Series, start: datetime) -> Series:
