@@ -17,7 +17,11 @@ from services.scheduler.deciding import Rules
 from services.scheduler.domain import Delivery, Hold, Policy
 from services.scheduler.store import delivery_of
 
-_WITHIN = "due_time < :until AND (due_time, delivery_id) > (:after, :after_id) ORDER BY due_time, delivery_id LIMIT :n"
+# The first condition says what the third does; the planner counts rows by it.
+_WITHIN = (
+    "due_time >= :after AND due_time < :until AND (due_time, delivery_id) > (:after, :after_id)"
+    " ORDER BY due_time, delivery_id LIMIT :n"
+)
 # Claims are few: they are read by their leases. Those that were let go, or may have been, can no longer fail to.
 _CLAIMED = "state = 'CLAIMED' AND commit_time IS NULL AND crash_count = 0"
 _OF_WORKSPACE = text(
