@@ -24,21 +24,13 @@ class Page:
     after: tuple[Any, ...] | None
 
     @classmethod
-    def parse(
-        cls,
-        page_size: int,
-        page_token: str,
-        kinds: Sequence[type],
-        *,
-        usual: int = DEFAULT_PAGE_SIZE,
-        most: int = MAX_PAGE_SIZE,
-    ) -> Page:
-        """From a request. `kinds` are the types of the key's parts, each made from its text (datetimes: ISO). A page
-        holds `usual` rows where the request names no number, and `most` at most.
+    def parse(cls, page_size: int, page_token: str, kinds: Sequence[type], *, most: int = MAX_PAGE_SIZE) -> Page:
+        """From a request. `kinds` are the types of the key's parts, each made from its text (datetimes: ISO); `most` is
+        the largest size.
 
         Raises InvalidArgument when the token is not one that we gave out.
         """
-        size = min(page_size or usual, most)
+        size = min(page_size or DEFAULT_PAGE_SIZE, most)
         if not page_token:
             return cls(size, None)
         try:

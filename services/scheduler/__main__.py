@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prometheus_client import Gauge
-from reelroute.scheduler.v1 import scheduler_pb2_grpc
+from reelroute.scheduler.v1 import bulk_pb2_grpc, scheduler_pb2_grpc
 
 from kit import outbox, service
 from kit.db import ALL_WORKSPACES, Database
@@ -12,6 +12,7 @@ from kit.listen import Listener
 from kit.loop import Loop
 from services.scheduler import dispatch, dispatch_store, holding, store
 from services.scheduler.api import SchedulerApi
+from services.scheduler.bulk_api import BulkApi
 from services.scheduler.config import SchedulerConfig
 from services.scheduler.domain import Policy
 from services.scheduler.tables import requests
@@ -48,7 +49,12 @@ def run(config: SchedulerConfig) -> None:
                 scheduler_pb2_grpc.add_SchedulerServiceServicer_to_server,
                 SchedulerApi(database, bell, policy, poll_seconds=config.poll_seconds),
                 "reelroute.scheduler.v1.SchedulerService",
-            )
+            ),
+            (
+                bulk_pb2_grpc.add_BulkServiceServicer_to_server,
+                BulkApi(database),
+                "reelroute.scheduler.v1.BulkService",
+            ),
         ],
         parts=[relay, listener],
         duties=[

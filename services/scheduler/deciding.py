@@ -29,8 +29,8 @@ from services.scheduler.domain import (
     LeaseLost,
     Policy,
     Schedule,
-    instant_at,
 )
+from services.scheduler.zones import instant_at
 
 # Whose holds those of everything and of a platform are.
 NOBODY = UUID(int=0)

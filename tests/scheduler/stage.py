@@ -12,8 +12,8 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from reelroute.notification.v1 import notification_pb2
+from reelroute.scheduler.v1 import bulk_pb2_grpc, scheduler_pb2_grpc
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
-from reelroute.scheduler.v1 import scheduler_pb2_grpc
 from sqlalchemy import text
 
 from kit.db import ALL_WORKSPACES, Database
@@ -22,6 +22,7 @@ from kit.listen import Listener
 from kit.rpc_status import from_rpc_error
 from services.scheduler import store
 from services.scheduler.api import SchedulerApi
+from services.scheduler.bulk_api import BulkApi
 from services.scheduler.domain import Policy
 from services.scheduler.waiting import DueBell
 from tests.local.support import wait_until
@@ -50,6 +51,7 @@ class Stage:
     def __init__(self, database: Database, channel: grpc.Channel, bell: Bell) -> None:
         self.database = database
         self.stub = scheduler_pb2_grpc.SchedulerServiceStub(channel)
+        self.bulk = bulk_pb2_grpc.BulkServiceStub(channel)
         self.bell = bell
 
     def create(self, draft: pb.PostDraft | None = None, workspace: str = WORKSPACE, request_id: str = "") -> pb.Post:
@@ -203,7 +205,10 @@ def open_stage(database: Database) -> Iterator[Stage]:
     listener = Listener(database.url, {store.DUE_CHANNEL: bell.ring})
     listener.start()
     wait_until(lambda: bell.rings, "the listener")
-    with served((scheduler_pb2_grpc.add_SchedulerServiceServicer_to_server, api)) as channel:
+    with served(
+        (scheduler_pb2_grpc.add_SchedulerServiceServicer_to_server, api),
+        (bulk_pb2_grpc.add_BulkServiceServicer_to_server, BulkApi(database)),
+    ) as channel:
         yield Stage(database, channel, bell)
         bell.close()
     listener.stop(5)
