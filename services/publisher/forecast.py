@@ -10,6 +10,7 @@ counts for nothing either: it mostly ends within the hour.
 
 from __future__ import annotations
 
+import bisect
 import enum
 import heapq
 import itertools
@@ -30,6 +31,7 @@ from services.publisher.domain import (
 )
 from services.publisher.platforms import checks
 from services.publisher.platforms.base import MediaFile
+from services.publisher.platforms.tiktok import PRIVATE_LEVELS
 from services.publisher.quotas import MINUTE, PATIENCE, Quotas, Uses, cap_message, free_at
 
 # What goes out so late is on time: nobody needs to hear of it.
@@ -268,7 +270,8 @@ class _Simulation:
         heapq.heappush(self._heap, (time, each.schedule_time, next(self._numbers), each))
 
     def _look(self, time: datetime, account_id: UUID, last: datetime) -> None:
-        if account_id in self._facts.accounts and time < last:
+        end = self._facts.accounts[account_id].authorization_expire_time
+        if end is not None and time < min(end, last):
             heapq.heappush(self._heap, (time, time, next(self._numbers), account_id))
 
     def _authorization(self, account: Account) -> Authorization:
@@ -297,7 +300,8 @@ class _Simulation:
         if out > max(time, free) + ON_TIME:
             self._waits.setdefault(each.delivery_id, "RATE_REACHED")
         uses.add(account.account_id, out)
-        if account.authorization_expire_time and account.authorization_expire_time < last:
+        choices = each.options.get(account.platform.value.lower(), {})
+        if account.authorization_expire_time and choices.get("privacy_level") not in PRIVATE_LEVELS:
             for look in watch_times(out):
                 self._look(look, account.account_id, last)
         put_off = self._waits.get(each.delivery_id, "")
@@ -320,8 +324,7 @@ class _Simulation:
         for cap, taken in places:
             out = max(out, free_at(taken, cap, MINUTE, time))
         for _, taken in places:
-            taken.append(out)
-            taken.sort()
+            bisect.insort(taken, out)
         return out
 
     def _late(
