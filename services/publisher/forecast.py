@@ -153,8 +153,11 @@ def _text(time: datetime) -> str:
 def _obstacles(each: Upcoming, facts: Facts) -> Iterator[Obstacle]:
     account = facts.accounts.get(each.account_id)
     if account is None:
-        text = "Its account is not connected to this workspace any more. Connect it, or cancel the post."
-        yield Obstacle(Cause.ACCOUNT, "ACCOUNT_NOT_FOUND", text)
+        yield Obstacle(
+            Cause.ACCOUNT,
+            "ACCOUNT_NOT_FOUND",
+            "The workspace has no account with its id. Connect it, or cancel the post.",
+        )
     else:
         yield from _account_obstacles(each, account, facts)
         yield from _content_obstacles(each, account, facts)
@@ -163,19 +166,24 @@ def _obstacles(each: Upcoming, facts: Facts) -> Iterator[Obstacle]:
     if each.hold_cause == "PAUSE":
         yield Obstacle(Cause.PAUSE, "HELD_PAUSE", f"It is paused. {each.hold_reason}".strip() + " Lift the pause.")
     if each.needs_person or each.held_cause == "CRASHES":
-        text = each.failure_message or "It waits for a decision."
-        yield Obstacle(Cause.DECISION, each.failure_reason or "DECISION_NEEDED", text)
+        yield Obstacle(
+            Cause.DECISION, each.failure_reason or "DECISION_NEEDED", each.failure_message or "It waits for a decision."
+        )
 
 
 def _account_obstacles(each: Upcoming, account: Account, facts: Facts) -> Iterator[Obstacle]:
     if account.state is AccountState.AUTHORIZATION_LOST:
         yield Obstacle(Cause.ACCOUNT, AUTHORIZATION_LOST, f"@{account.handle} cannot publish: {account.problem}")
     elif each.hold_cause == "ACCOUNT":
-        text = f"@{account.handle} cannot publish: {each.hold_reason or 'its owner must act.'}"
-        yield Obstacle(Cause.ACCOUNT, "HELD_ACCOUNT", text)
+        yield Obstacle(
+            Cause.ACCOUNT, "HELD_ACCOUNT", f"@{account.handle} cannot publish. {each.hold_reason} Connect it again."
+        )
     if account.platform not in facts.quotas:
-        text = f"This installation has no address of {account.platform.title}. Set it again, or cancel the post."
-        yield Obstacle(Cause.ACCOUNT, "PLATFORM_NOT_CONFIGURED", text)
+        yield Obstacle(
+            Cause.ACCOUNT,
+            "PLATFORM_NOT_CONFIGURED",
+            f"This installation has no address of {account.platform.title}. Set it again, or cancel the post.",
+        )
 
 
 def _content_obstacles(each: Upcoming, account: Account, facts: Facts) -> Iterator[Obstacle]:
@@ -183,11 +191,13 @@ def _content_obstacles(each: Upcoming, account: Account, facts: Facts) -> Iterat
     for reference in each.media:
         sha256, file = facts.media.get(reference.media_asset_id, ("", None))
         if file is None:
-            text = "A media file is no longer in the library. Upload it and change the post."
-            yield Obstacle(Cause.MEDIA, "MEDIA_MISSING", text)
+            yield Obstacle(
+                Cause.MEDIA, "MEDIA_MISSING", "A file is no longer in the library. Upload it, and change the post."
+            )
         elif sha256 != reference.sha256:
-            text = "A media file is not the one that the post was made with. Change the post."
-            yield Obstacle(Cause.MEDIA, "MEDIA_CHANGED", text)
+            yield Obstacle(
+                Cause.MEDIA, "MEDIA_CHANGED", "A file is not the one that the post was made with. Change the post."
+            )
         else:
             files.append(file)
     options = each.options.get(account.platform.value.lower())

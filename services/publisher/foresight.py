@@ -5,17 +5,20 @@ tables. For the RPC and the preflight alike; for callers in threads.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 import grpc
+from google.protobuf.message import Message
 from reelroute.content.v1 import content_pb2, content_pb2_grpc
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 from reelroute.scheduler.v1 import scheduler_pb2_grpc
 
 from kit.db import ALL_WORKSPACES, Database
+from kit.rpc_status import from_rpc_error
 from kit.timestamps import to_timestamp
 from services.publisher import account_store, forecast, store, use_store
 from services.publisher.claims import media_of, options_of
@@ -24,6 +27,8 @@ from services.publisher.forecast import Facts, Foreseen, Upcoming
 from services.publisher.library import facts_of
 from services.publisher.platforms.base import MediaFile
 from services.publisher.quotas import DAY, Quotas
+
+Answered = TypeVar("Answered")
 
 # So many deliveries are looked at in one forecast; what is due after them is not foreseen by it.
 MOST_DELIVERIES = 20_000
@@ -54,7 +59,7 @@ class Foresight:
         self._lead = timedelta(seconds=lead)
 
     def forecast(self, workspace_id: UUID, horizon: timedelta) -> Forecast:
-        """What of a workspace's deliveries will not go out within so long from now. Raises what its calls raise."""
+        """What of a workspace's deliveries will not go out within so long from now. Raises what it is refused."""
         with self._database.transaction(workspace_id) as tx:
             now = store.database_time(tx)
         until = now + horizon
@@ -72,16 +77,14 @@ class Foresight:
         """What is to go out, by due time, page by page; of every workspace for ""."""
         token = ""
         while True:
-            answer = self._scheduler.ListUpcomingDeliveries(
-                pb.ListUpcomingDeliveriesRequest(
-                    workspace_id=workspace_id,
-                    from_time=to_timestamp(from_time) if from_time else None,
-                    until_time=to_timestamp(until_time),
-                    page_size=_PAGE,
-                    page_token=token,
-                ),
-                timeout=_CALL_SECONDS,
+            request = pb.ListUpcomingDeliveriesRequest(
+                workspace_id=workspace_id,
+                from_time=to_timestamp(from_time) if from_time else None,
+                until_time=to_timestamp(until_time),
+                page_size=_PAGE,
+                page_token=token,
             )
+            answer = _answer(self._scheduler.ListUpcomingDeliveries, request)
             yield from map(_upcoming, answer.deliveries)
             token = answer.next_page_token
             if not token:
@@ -124,14 +127,20 @@ class Foresight:
         """Files by id with their SHA-256; those that are gone are left out."""
         ids, found = sorted(wanted), {}
         for start in range(0, len(ids), _MEDIA_PER_CALL):
-            answer = self._content.BatchGetMediaAssets(
-                content_pb2.BatchGetMediaAssetsRequest(
-                    workspace_id=str(workspace_id), media_asset_ids=ids[start : start + _MEDIA_PER_CALL]
-                ),
-                timeout=_CALL_SECONDS,
+            request = content_pb2.BatchGetMediaAssetsRequest(
+                workspace_id=str(workspace_id), media_asset_ids=ids[start : start + _MEDIA_PER_CALL]
             )
+            answer = _answer(self._content.BatchGetMediaAssets, request)
             found.update({asset.media_asset_id: (asset.sha256, facts_of(asset)) for asset in answer.media_assets})
         return found
+
+
+def _answer(call: Callable[..., Answered], request: Message) -> Answered:
+    """What another service answers. Raises what it refuses as our own error."""
+    try:
+        return call(request, timeout=_CALL_SECONDS)
+    except grpc.RpcError as error:
+        raise from_rpc_error(error) from None
 
 
 def _upcoming(message: pb.UpcomingDelivery) -> Upcoming:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import grpc
 import structlog
 from reelroute.notification.v1 import notification_pb2
+from sqlalchemy.exc import SQLAlchemyError
 
 from kit.activity import activities, activity_request
 from kit.db import ALL_WORKSPACES, Database
+from kit.errors import DeadlineExceeded, Unavailable
 from services.publisher import account_store, preflight_store, store
 from services.publisher.accounts import LIMITS_LAST
 from services.publisher.domain import Account, AccountState
@@ -93,7 +94,7 @@ class Preflight:
                 self._refresh(workspace_id, account_ids, now)
             try:
                 forecast = self._foresight.forecast(workspace_id, until - now)
-            except grpc.RpcError:
+            except (Unavailable, DeadlineExceeded, SQLAlchemyError):
                 raise
             except Exception as error:
                 # One workspace's odd data keeps nothing from the others.

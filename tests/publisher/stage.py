@@ -110,6 +110,8 @@ class FakeLibrary(content_pb2_grpc.ContentServiceServicer):
     def BatchGetMediaAssets(  # noqa: N802
         self, request: content_pb2.BatchGetMediaAssetsRequest, context: grpc.ServicerContext
     ) -> content_pb2.BatchGetMediaAssetsResponse:
+        if self.refuse_with:
+            raise self.refuse_with
         found = [self.assets[each] for each in request.media_asset_ids if each in self.assets]
         return content_pb2.BatchGetMediaAssetsResponse(media_assets=found)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.publisher.domain import Account, AccountLimits, AccountState, MediaRef, Platform
+from services.publisher.domain import Account, AccountLimits, AccountState, MediaRef, Options, Platform
 from services.publisher.forecast import Authorization, Cause, Facts, Foreseen, Upcoming, foresee
 from services.publisher.platforms.base import MediaFile, unreadable
 from services.publisher.quotas import DAY, Quotas
@@ -20,8 +20,8 @@ from tests.publisher.factories import WORKSPACE, an_account
 NOW = datetime(2027, 1, 4, 12, tzinfo=UTC)
 VIDEO = MediaFile("v", "video/mp4", 300_000, 1080, 1920, "mp4", "h264", 30_000, 15_000, "yuv420p", unreadable)
 REF = MediaRef("v", "0" * 64, "video/mp4")
-PUBLIC = {"tiktok": {"privacy_level": "PUBLIC_TO_EVERYONE"}}
-PRIVATE = {"tiktok": {"privacy_level": "SELF_ONLY"}}
+PUBLIC: dict[str, Options] = {"tiktok": {"privacy_level": "PUBLIC_TO_EVERYONE"}}
+PRIVATE: dict[str, Options] = {"tiktok": {"privacy_level": "SELF_ONLY"}}
 LIMITS = AccountLimits(600, ("PUBLIC_TO_EVERYONE", "SELF_ONLY"))
 HOUR = timedelta(hours=1)
 # Its token was given an hour ago, and is good for a day; its authorisation has no end.
@@ -160,9 +160,8 @@ def test_what_will_not_go_out_anyway_takes_no_place_of_others() -> None:
 
 
 def test_a_post_that_was_put_off_takes_the_place_of_one_behind_it() -> None:
-    rule = {"max_lateness": timedelta(days=3)}
     # 13:00 and 14:00 fill the day, so 15:00 goes out a day after the first, and 13:30 of that day after the second.
-    posts = [a_post(hours, **rule) for hours in (1, 2, 3, 25.5)]
+    posts = [a_post(hours, max_lateness=timedelta(days=3)) for hours in (1, 2, 3, 25.5)]
     found = foresee(posts, facts(quotas=Quotas(posts_per_day=2)), NOW)
     assert [(each.upcoming, each.delayed_until) for each in found] == [
         (posts[2], posts[0].schedule_time + DAY),
