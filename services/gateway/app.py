@@ -28,6 +28,7 @@ from services.gateway.routes import (
     deliveries,
     health,
     holds,
+    imports,
     media,
     outages,
     posts,
@@ -95,6 +96,7 @@ def build_app(config: GatewayConfig) -> FastAPI:
     errors.install(app)
     for router in (
         posts.router,
+        imports.router,
         deliveries.router,
         holds.router,
         channels.router,

@@ -8,6 +8,7 @@ the scheduler knows the rows by their keys.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -19,22 +20,19 @@ from reelroute.content.v1 import content_pb2
 from reelroute.publisher.v1 import publisher_pb2
 from reelroute.scheduler.v1 import bulk_pb2, scheduler_pb2
 
-from kit import context, errors
-from kit.rpc import call_metadata
+from kit import errors
 from services.gateway.calendars import reading
 from services.gateway.calendars.entries import Calendar, Entry, NotACalendar, Problem, ReadOptions, TikTokChoices
 from services.gateway.calendars.resolving import Account, Draft, Resolver
 from services.gateway.checks import Checked, Checker, Plan
 from services.gateway.clients import Clients, refusal
 from services.gateway.errors import in_rest_words
-from services.gateway.models.accounts import platform_word
 from services.gateway.models.imports import ImportOptions
 from services.gateway.models.posts import PostOptions, TikTokOptions
 
 ROWS_PER_CHUNK = 1000
-_OUTCOME = {
-    number: name.removeprefix("IMPORT_OUTCOME_") for name, number in bulk_pb2.ImportOutcome.items() if number
-}
+_NAMES_PER_CALL = 1000
+_OUTCOME = {number: name.removeprefix("IMPORT_OUTCOME_") for name, number in bulk_pb2.ImportOutcome.items() if number}
 # A post's field as the columns of a calendar call it.
 _COLUMNS = {
     "account_ids": "account",
@@ -76,25 +74,21 @@ class Import:
     """One file's import."""
 
     clients: Clients
-    token: str
     workspace_id: str
     options: ImportOptions
     calendar: Calendar
     resolver: Resolver
     checker: Checker
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    _options: dict[TikTokChoices, tuple[PostOptions, scheduler_pb2.PostOptions]] = field(default_factory=dict)
 
     async def rows(self) -> AsyncIterator[dict[str, Any]]:
         """What became of each row, in the file's order, in the terms of ImportedRow. Raises ReelrouteError."""
-        call = self.clients.bulk.ImportPosts(
-            timeout=context.remaining_seconds(float("inf")), metadata=tuple(call_metadata(self.token))
-        )
+        call = self.clients.bulk.ImportPosts(**self.clients.stream_terms())
         ready: asyncio.Queue[list[Row] | None] = asyncio.Queue(maxsize=1)
         making = asyncio.create_task(self._make_ready(ready))
         try:
-            header = bulk_pb2.ImportHeader(
-                workspace_id=self.workspace_id, validate_only=self.options.validate_only
-            )
+            header = bulk_pb2.ImportHeader(workspace_id=self.workspace_id, validate_only=self.options.validate_only)
             await call.write(bulk_pb2.ImportPostsRequest(header=header))
             while (chunk := await _next(ready, making)) is not None:
                 for shown in await self._saved(call, chunk):
@@ -107,45 +101,41 @@ class Import:
             call.cancel()
 
     async def _saved(self, call: Any, chunk: Sequence[Row]) -> list[dict[str, Any]]:
-        good = [row for row in chunk if row.message is not None]
+        rows = [row.message for row in chunk if row.message is not None]
         results: Iterator[bulk_pb2.ImportResult] = iter(())
-        if good:
-            rows = [row.message for row in good]
+        if rows:
             await call.write(bulk_pb2.ImportPostsRequest(chunk=bulk_pb2.ImportChunk(rows=rows)))
             answer = await call.read()
             if answer is grpc.aio.EOF:
-                # The status says why.
-                await call.wait_for_connection()
                 raise errors.Unavailable("The import was ended. Send the file again: what is saved stays as it is.")
             results = iter(answer.results)
         shown = [_shown(row, next(results) if row.message is not None else None) for row in chunk]
         for each in shown:
-            self.counts[each["outcome"]] = self.counts.get(each["outcome"], 0) + 1
+            self.counts[each["outcome"]] += 1
         return shown
 
     async def _make_ready(self, ready: asyncio.Queue[list[Row] | None]) -> None:
         entries = self.calendar.entries
         while chunk := await asyncio.to_thread(lambda: list(islice(entries, ROWS_PER_CHUNK))):
             await self._find_media(chunk)
-            rows = [Row(draft, list(draft.problems), list(draft.entry.warnings)) for draft in self.resolver.resolve(chunk)]
+            rows = [
+                Row(draft, list(draft.problems), list(draft.entry.warnings)) for draft in self.resolver.resolve(chunk)
+            ]
             await self._check([row for row in rows if not row.problems])
             await ready.put(rows)
         await ready.put(None)
 
     async def _find_media(self, entries: Sequence[Entry]) -> None:
         """Looks up the names that the sender did not explain, by their last parts."""
-        wanted = self.resolver.unknown_media(name for entry in entries for name in entry.media)
-        for start in range(0, len(wanted), ROWS_PER_CHUNK):
+        library = self.resolver.library
+        wanted = library.unknown(name for entry in entries for name in entry.media)
+        for start in range(0, len(wanted), _NAMES_PER_CALL):
+            names = wanted[start : start + _NAMES_PER_CALL]
             answer = await self.clients.call(
                 self.clients.content.BatchGetMediaAssets,
-                content_pb2.BatchGetMediaAssetsRequest(
-                    workspace_id=self.workspace_id, file_names=wanted[start : start + ROWS_PER_CHUNK]
-                ),
+                content_pb2.BatchGetMediaAssetsRequest(workspace_id=self.workspace_id, file_names=names),
             )
-            self.resolver.learn(
-                [(asset.file_name, asset.media_asset_id) for asset in answer.media_assets],
-                wanted[start : start + ROWS_PER_CHUNK],
-            )
+            library.learn(names, [(asset.file_name, asset.media_asset_id) for asset in answer.media_assets])
 
     async def _check(self, rows: Sequence[Row]) -> None:
         """What the platforms and the library say of rows, and the messages of those that may be saved."""
@@ -162,11 +152,12 @@ class Import:
             [account.account_id for account in row.draft.accounts],
             row.entry.text,
             row.draft.media,
-            self._chosen(row.entry.tiktok),
+            self._chosen(row.entry.tiktok)[0],
+            row.entry.instant,
         )
 
-    def _chosen(self, choices: TikTokChoices) -> PostOptions:
-        """The author's choices: the row's, else those of the whole import."""
+    def _chosen(self, choices: TikTokChoices) -> tuple[PostOptions, scheduler_pb2.PostOptions]:
+        """The author's choices: the row's, else those of the whole import. Most rows make the same."""
         known = self._options.get(choices)
         if known is None:
             own = {name: value for name, value in asdict(choices).items() if value is not None}
@@ -176,10 +167,9 @@ class Import:
             else:
                 # Without a privacy level nothing was chosen: the platform's check says so.
                 made = TikTokOptions(**own) if "privacy_level" in own else None
-            known = self._options[choices] = PostOptions(tiktok=made)
+            options = PostOptions(tiktok=made)
+            known = self._options[choices] = (options, options.to_proto())
         return known
-
-    _options: dict[TikTokChoices, PostOptions] = field(default_factory=dict)
 
     def _message(self, draft: Draft, checked: Checked) -> bulk_pb2.ImportRow:
         entry = draft.entry
@@ -193,7 +183,7 @@ class Import:
                 local_time=entry.local_time,
                 time_zone=entry.time_zone,
                 ambiguous_time=_AMBIGUOUS[entry.ambiguous_time],
-                options=checked.options_to_proto(),
+                options=self._chosen(entry.tiktok)[1],
                 ref=entry.ref,
                 platforms=checked.platforms,
                 lateness=self.options.lateness.to_proto() if self.options.lateness else None,
@@ -211,7 +201,7 @@ _AMBIGUOUS = {
 
 
 async def begin(
-    clients: Clients, token: str, workspace_id: str, file: IO[bytes], options: ImportOptions, *, now: datetime
+    clients: Clients, workspace_id: str, file: IO[bytes], options: ImportOptions, *, now: datetime
 ) -> Import:
     """An import whose file can be read. Raises CalendarUnreadable."""
     read = ReadOptions(
@@ -237,7 +227,7 @@ async def begin(
         None if options.skus is None else frozenset(options.skus),
         declared=[(channel, handle.casefold()) for handle, channel in options.channels_of_accounts.items()],
     )
-    return Import(clients, token, workspace_id, options, calendar, resolver, Checker(clients, workspace_id))
+    return Import(clients, workspace_id, options, calendar, resolver, Checker(clients, workspace_id))
 
 
 async def _accounts(clients: Clients, workspace_id: str) -> dict[str, Account]:
@@ -246,7 +236,7 @@ async def _accounts(clients: Clients, workspace_id: str) -> dict[str, Account]:
     while True:
         answer = await clients.call(clients.publisher.ListAccounts, request)
         for each in answer.accounts:
-            found[each.handle.removeprefix("@").casefold()] = Account(each.account_id, platform_word(each.platform))
+            found[each.handle.removeprefix("@").casefold()] = Account(each.account_id)
         if not answer.next_page_token:
             return found
         request.page_token = answer.next_page_token
@@ -313,7 +303,7 @@ def _refused(refused: scheduler_pb2.DraftRefusal) -> list[dict[str, str]]:
     return [
         {
             "field": _column(in_rest_words(each.field)),
-            "reason": each.reason or refused.reason,
+            "reason": refused.reason,
             "message": each.description,
         }
         for each in refused.field_violations
@@ -322,5 +312,5 @@ def _refused(refused: scheduler_pb2.DraftRefusal) -> list[dict[str, str]]:
 
 def _column(path: str) -> str:
     """A field of a post as the calendar calls it."""
-    name = path.partition("[")[0]
-    return _COLUMNS.get(name, name.removeprefix("options.tiktok."))
+    name = path.partition("[")[0].removeprefix("options.tiktok.")
+    return _COLUMNS.get(name, name)

@@ -270,6 +270,8 @@ NEW_KEY: dict[str, Any] = KEY | {"key_text": "rr_3f9a1c2b_Yq3…"}
 def page(name: str, item: dict[str, Any]) -> dict[str, Any]:
     """A list's answer with one item, the last page."""
     return {name: [item], "next_page_token": ""}
+
+
 CONFLICT: dict[str, Any] = {
     "rule": "DUPLICATE_CAPTION",
     "field": "caption",

@@ -31,7 +31,7 @@ class ImportOptions(RequestModel):
     columns: dict[str, Text] = Field(
         default_factory=dict,
         max_length=40,
-        description="How the file calls our columns, where it calls them otherwise: `{\"local_date\": \"Date\"}`.",
+        description='How the file calls our columns, where it calls them otherwise: `{"local_date": "Date"}`.',
     )
     account: Text = Field(
         default="", max_length=500, description="Handle, for rows that name none; several are separated by `|`."
@@ -39,7 +39,9 @@ class ImportOptions(RequestModel):
     time_zone: Text = Field(default="", max_length=64, description="IANA name, for rows that name none.")
     channel: Channel = ""
     encoding: Text = Field(default="", max_length=40, description="Of a text that is not UTF-8: `windows-1252`.")
-    delimiter: Text = Field(default="", max_length=1, description="Of a table; empty: comma, semicolon or tab, as seen.")
+    delimiter: Text = Field(
+        default="", max_length=1, description="Of a table; empty: comma, semicolon or tab, as seen."
+    )
     date_order: Literal["dmy", "mdy", "ymd"] | None = Field(
         default=None, description="Of dates like 02.03.2027. Null: only dates that can be read in one way are taken."
     )

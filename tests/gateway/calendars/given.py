@@ -21,7 +21,7 @@ ZONES = {
     "fire": "America/Chicago",
     "earth": "Europe/Berlin",
 }
-ACCOUNTS = {f"emberfold.{name}": Account(f"id-{name}", "tiktok") for name in CHANNELS}
+ACCOUNTS = {f"emberfold.{name}": Account(f"id-{name}") for name in CHANNELS}
 
 
 def calendar(data: bytes, **options: Any) -> Calendar:

@@ -25,7 +25,7 @@ def test_each_account_of_a_row_is_found() -> None:
 
 
 def test_an_account_that_names_no_channel_may_have_any() -> None:
-    accounts = {"emberfold_official": Account("1", "tiktok")}
+    accounts = {"emberfold_official": Account("1")}
     assert not drafted(Resolver(accounts, MEDIA), account="@emberfold_official", channel="fire").problems
 
 
@@ -33,13 +33,13 @@ def test_an_account_of_another_channel_is_a_slip_unless_it_was_declared() -> Non
     assert reasons(drafted(channel="fire").problems) == ["channel_account_mismatch"]
     assert reasons(drafted(channel="wind").problems) == ["channel_unknown"]
     assert not drafted(Resolver(ACCOUNTS, MEDIA, declared=[("fire", "emberfold.air")]), channel="fire").problems
-    accounts = {"emberfold.air": Account("1", "tiktok", "fire")}
+    accounts = {"emberfold.air": Account("1", "fire")}
     assert not drafted(Resolver(accounts, MEDIA), channel="fire").problems
     assert reasons(drafted(Resolver(accounts, MEDIA), channel="air").problems) == ["channel_account_mismatch"]
 
 
 def test_the_workspace_s_own_channels_count() -> None:
-    accounts = {"brand.promo": Account("1", "tiktok")}
+    accounts = {"brand.promo": Account("1")}
     assert not drafted(Resolver(accounts, MEDIA), account="brand.promo", channel="deals").problems
     resolver = Resolver(accounts, MEDIA, channels=["promo", "deals"])
     assert reasons(drafted(resolver, account="brand.promo", channel="deals").problems) == ["channel_unknown"]
