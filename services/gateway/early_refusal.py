@@ -28,6 +28,7 @@ class EarlyRefusal(Response):
         self.raw_headers = problem.raw_headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends it, and waits a moment for the sender."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": True})
         try:

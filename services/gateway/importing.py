@@ -1,8 +1,8 @@
 """A calendar on its way into the scheduler: read, resolved, checked, fingerprinted and saved, chunk after chunk.
 
 While a chunk is being saved the next one is made ready, so that no part waits for another. Nothing is kept between
-chunks but what the file's names mean: a file of any length takes the same room. An import that breaks off is made again:
-the scheduler knows the rows by their keys.
+chunks but what the file's names mean: a file of any length takes the same room. An import that breaks off is made
+again: the scheduler knows the rows by their keys.
 """
 
 from __future__ import annotations

@@ -26,7 +26,6 @@ def lines_of(model: type[Any]) -> dict[int | str, dict[str, Any]]:
         200: {
             "description": "One JSON object per line.",
             "content": {MEDIA_TYPE: {"schema": schema, "example": example}},
-            "model": model,
         }
     }
 

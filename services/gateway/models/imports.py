@@ -39,9 +39,7 @@ class ImportOptions(RequestModel):
     time_zone: Text = Field(default="", max_length=64, description="IANA name, for rows that name none.")
     channel: Channel = ""
     encoding: Text = Field(default="", max_length=40, description="Of a text that is not UTF-8: `windows-1252`.")
-    delimiter: Text = Field(
-        default="", max_length=1, description="Of a table; empty: comma, semicolon or tab, as seen."
-    )
+    delimiter: Text = Field(default="", max_length=1, description="Of a table; empty: as its header shows.")
     date_order: Literal["dmy", "mdy", "ymd"] | None = Field(
         default=None, description="Of dates like 02.03.2027. Null: only dates that can be read in one way are taken."
     )
