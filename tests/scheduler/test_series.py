@@ -10,10 +10,13 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from reelroute.scheduler.v1 import scheduler_pb2 as posts
 from reelroute.scheduler.v1 import series_pb2 as pb
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from structlog.testing import capture_logs
 
 from kit.db import ALL_WORKSPACES, Database
 from kit.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound
@@ -233,7 +236,7 @@ def test_whenever_the_maker_dies_the_next_goes_on_without_a_gap_and_without_a_do
         # Ten more occurrences each time, in three transactions.
         days = 30 + 10 * (nth + 1)
         wires.rule = cut = Cut(3 * nth)
-        with contextlib.suppress(DBAPIError):
+        with contextlib.suppress(DBAPIError), capture_logs():
             series_making.make_ahead(wired, ahead(days))
         assert cut.happened
         wires.rule = passes
@@ -633,3 +636,111 @@ def test_a_time_that_the_clock_jumps_over_is_posted_after_the_gap_or_left_out(st
         jumped = found.pop((start + timedelta(days=1)).isoformat(), ("", None, ""))[1]
         assert jumped == (None if expected is None else f"{start + timedelta(days=1):%Y-%m-%d}{expected}")
         assert len(found) == 2
+
+
+RULES = [
+    "FREQ=DAILY",
+    "FREQ=DAILY;INTERVAL=3",
+    "FREQ=DAILY;BYHOUR=9,18",
+    "FREQ=WEEKLY;BYDAY=MO,TH;BYHOUR=10",
+    "FREQ=DAILY;COUNT=12",
+    "0 7 */2 * *",
+]
+EDITS = st.one_of(
+    st.tuples(st.sampled_from(["rule", "split and rule"]), st.integers(0, 30), st.sampled_from(RULES)),
+    st.tuples(
+        st.sampled_from(["words", "split", "skip", "move", "restore", "cancel", "edit", "end", "accounts"]),
+        st.integers(0, 30),
+        st.just(""),
+    ),
+)
+
+
+class Edited:
+    """A series that is edited at random, and what goes on from it."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.chain = [created(stage)]
+        self.skipped: set[str] = set()
+        self.words = "Tip"
+
+    def edit(self, what: str, index: int, rule: str) -> None:
+        stage, series = self.stage, self.chain[-1]
+        coming = occurrences(stage, series)
+        if not coming:
+            self.chain.append(created(stage))
+            return
+        chosen = coming[index % len(coming)].occurrence_time
+        start = chosen if what.startswith("split") else ""
+        match what:
+            case "rule" | "split and rule":
+                after = update(stage, series, start, recurrence=recurs(rule, start_time=chosen))
+                self._went_on(after)
+            case "words" | "split":
+                self.words = f"{self.words[:3]} {index}"
+                self._went_on(update(stage, series, start, post=template(self.words)))
+            case "accounts":
+                draft = template(self.words)
+                draft.account_ids[:] = [str(uuid4())]
+                self._went_on(update(stage, series, post=draft))
+            case "skip":
+                change(stage, series, chosen, skip=True)
+                self.skipped.add(chosen)
+            case "move":
+                change(stage, series, chosen, move_to_time=clock(index, 21))
+                self.skipped.discard(chosen)
+            case "restore":
+                change(stage, series, chosen, restore=True)
+                self.skipped.discard(chosen)
+            case "cancel" | "edit":
+                found = live(stage, series)
+                if chosen in found and what == "cancel":
+                    stage.cancel(get(stage, found[chosen][0]))
+                    self.skipped.add(chosen)
+                elif chosen in found:
+                    stage.update(
+                        get(stage, found[chosen][0]), posts.PostDraft(local_time=clock(index, 22)), "local_time"
+                    )
+            case "end":
+                end(stage, series, chosen)
+
+    def _went_on(self, after: pb.Series) -> None:
+        if after.series_id == self.chain[-1].series_id:
+            self.chain[-1] = after
+        else:
+            self.chain.append(after)
+
+    def check(self) -> None:
+        """Each occurrence that was not skipped has one post, at its time or where it was moved; no other goes out."""
+        for series in self.chain:
+            found = occurrences(self.stage, series)
+            posts_of_it = live(self.stage, series)
+            due = [each for each in found if each.occurrence_time < clock(30, 0)]
+            assert {time for time, state in states(due).items() if state != "POSTED"} <= self.skipped
+            assert {each.occurrence_time for each in found if each.state == pb.OCCURRENCE_STATE_POSTED} == set(
+                posts_of_it
+            )
+            for time, (post_id, local_time, _) in posts_of_it.items():
+                assert local_time == time or local_time[-8:] in ("21:00:00", "22:00:00")
+                assert post_id in {each.post_id for each in found if each.occurrence_time == time}
+        with self.stage.database.transaction(ALL_WORKSPACES) as tx:
+            orphans = (
+                "SELECT count(*) FROM deliveries d JOIN posts p ON p.post_id = d.post_id WHERE p.series_id IS NULL"
+            )
+            assert tx.execute(text(orphans)).scalar_one() == 0
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(EDITS, min_size=1, max_size=6))
+def test_whatever_is_edited_each_occurrence_has_one_post_and_nothing_else_goes_out(
+    stage: Stage, edits: list[tuple[str, int, str]]
+) -> None:
+    with stage.database.transaction(ALL_WORKSPACES) as tx:
+        for table in ("deliveries", "finished_deliveries", "posts", "series", "unposted_occurrences"):
+            tx.execute(text(f"DELETE FROM {table}"))
+    edited = Edited(stage)
+    for edit in edits:
+        edited.edit(*edit)
+        series_making.make_ahead(stage.database, ahead(30))
+        edited.check()
