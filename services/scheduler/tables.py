@@ -137,6 +137,14 @@ deliveries = Table(
     ),
     Index("deliveries_leased", "lease_expire_time", postgresql_where=text("state = 'CLAIMED'")),
     Index("deliveries_held", "hold_id", postgresql_where=text("state = 'HELD'")),
+    # Of those that wait for the end of a hold or for a person, what was to go out first.
+    Index(
+        "deliveries_kept_back",
+        "workspace_id",
+        "due_time",
+        "delivery_id",
+        postgresql_where=text("state IN ('HELD','MISSED')"),
+    ),
     Index("deliveries_of_outage", "workspace_id", "outage_id", postgresql_where=text("outage_id IS NOT NULL")),
     # Empty, but for what the version before finishes during an upgrade.
     Index(

@@ -50,6 +50,12 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("import_key <> ''"),
     )
+    op.create_index(
+        "deliveries_kept_back",
+        "deliveries",
+        ["workspace_id", "due_time", "delivery_id"],
+        postgresql_where=sa.text("state IN ('HELD','MISSED')"),
+    )
     op.create_table(
         "posting_plans",
         sa.Column("workspace_id", sa.Uuid, nullable=False),
