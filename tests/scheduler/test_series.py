@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import grpc
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -613,6 +614,35 @@ def test_a_time_that_the_clock_jumps_over_is_posted_after_the_gap_or_left_out(st
         jumped = found.pop((start + timedelta(days=1)).isoformat(), ("", None, ""))[1]
         assert jumped == (None if expected is None else f"{start + timedelta(days=1):%Y-%m-%d}{expected}")
         assert len(found) == 2
+
+
+def test_editors_and_makers_at_once_leave_each_occurrence_one_post(stage: Stage) -> None:
+    series = created(stage)
+
+    def make() -> None:
+        for days in range(31, 51):
+            series_making.make_ahead(stage.database, ahead(days))
+
+    def edit() -> None:
+        for hour in (9, 14) * 3:
+            update(stage, series, recurrence=recurs(f"FREQ=DAILY;BYHOUR={hour}"))
+
+    def skip() -> None:
+        for day in range(5, 25):
+            # While the rule has another hour there is no such occurrence.
+            with contextlib.suppress(grpc.RpcError):
+                change(stage, series, clock(day), skip=True)
+                change(stage, series, clock(day), restore=True)
+
+    workers = [threading.Thread(target=each) for each in (make, make, edit, skip)]
+    for each in workers:
+        each.start()
+    for each in workers:
+        each.join(60)
+    update(stage, series, recurrence=recurs("FREQ=DAILY;BYHOUR=14"))
+    series_making.make_ahead(stage.database, ahead(50))
+    skipped = {time for time, state in states(occurrences(stage, series)).items() if state == "SKIPPED"}
+    assert set(live(stage, series)) == {clock(day) for day in range(50)} - skipped
 
 
 RULES = [
