@@ -108,14 +108,15 @@ def run(size: Size) -> Outcome:
         # But for the post that found out that an account is lost.
         lived = {each: end for each, end in happened(running).items() if end[0] + passed >= days.begin}
     assert len(lived) == len(days.drafts)
+    # From then on the account is lost, and no longer about to be.
+    lost = min((time + passed for time, cause in lived.values() if cause == "TOKEN"), default=None)
     first, daily = Comparison(), Comparison()
     first.add("at the beginning", days.foreseen[0][1], {each: cause for each, (_, cause) in lived.items()})
     for day, foreseen in days.foreseen:
         morning = days.begin + timedelta(days=day)
-        daily.add(
-            f"on day {day}",
-            foreseen,
-            {each: cause for each, (time, cause) in lived.items() if time + passed >= morning},
-        )
+        coming = {each: cause for each, (time, cause) in lived.items() if time + passed >= morning}
+        if lost is not None and morning > lost:
+            coming = {each: "ACCOUNT" if cause == "TOKEN" else cause for each, cause in coming.items()}
+        daily.add(f"on day {day}", foreseen, coming)
     failed = sum(cause not in ("", "PAUSE") for _, cause in lived.values())
     return Outcome(len(lived), first, daily, failed, told_ahead)
