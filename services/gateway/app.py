@@ -24,13 +24,17 @@ from services.gateway.route import Gateway
 from services.gateway.routes import (
     accounts,
     activities,
+    changes,
     channels,
     deliveries,
+    forecast,
     health,
     holds,
     media,
     outages,
+    plans,
     posts,
+    series,
     workspaces,
 )
 
@@ -40,10 +44,17 @@ Send an API key as `Authorization: Bearer rr_…`; it acts for one workspace. Bo
 RFC 3339 in UTC, wall-clock times name their IANA time zone. Enum values are upper case. Lists are paged: send
 `next_page_token` of one page as `page_token` for the next.
 
-Every POST takes an `Idempotency-Key`: after a lost answer, send the same request with the same key."""
+Every POST, and the PATCH of a series, takes an `Idempotency-Key`: after a lost answer, send the same request with the
+same key."""
 
 _TAGS = [
     {"name": "Posts", "description": "What goes out, when, and for which accounts."},
+    {
+        "name": "Plans",
+        "description": "When a channel posts: weekly slots, quiet hours, gaps, caps, blackouts; and duplicates.",
+    },
+    {"name": "Series", "description": "Posts that recur by a rule. Each occurrence is a post of its own."},
+    {"name": "Forecast", "description": "What will fail in the next days, and what to do about it."},
     {"name": "Deliveries", "description": "One post for one account: its ledger, and what a person decides of it."},
     {
         "name": "Holds",
@@ -87,7 +98,7 @@ def build_app(config: GatewayConfig) -> FastAPI:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=config.cors_allow_origins,
-            allow_methods=["GET", "POST", "PUT", "PATCH"],
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-Id"],
             expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"],
         )
@@ -95,6 +106,10 @@ def build_app(config: GatewayConfig) -> FastAPI:
     errors.install(app)
     for router in (
         posts.router,
+        changes.router,
+        plans.router,
+        series.router,
+        forecast.router,
         deliveries.router,
         holds.router,
         channels.router,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reelroute.content.v1 import content_pb2
@@ -13,9 +14,10 @@ from reelroute.scheduler.v1 import scheduler_pb2
 from kit.errors import FieldViolation
 from services.gateway.clients import Clients
 from services.gateway.errors import PostRefused
+from services.gateway.models.drafts import PostContent, PostOptions
 from services.gateway.models.fields import canonical_id
 from services.gateway.models.media import duration_ms
-from services.gateway.models.posts import PostDraft, PostOptions, Warned
+from services.gateway.models.posts import Warned
 
 # BatchGetMediaAssetsRequest takes so many.
 _MEDIA_PER_CALL = 1000
@@ -32,7 +34,7 @@ class Plan:
     options: PostOptions
 
     @classmethod
-    def of(cls, draft: PostDraft) -> Plan:
+    def of(cls, draft: PostContent) -> Plan:
         """From a request."""
         return cls(
             [canonical_id(each) or each for each in draft.account_ids],
@@ -54,10 +56,13 @@ class Problem:
 
 @dataclass(slots=True)
 class Checked:
-    """A plan with its media, in order, its problems, and the platform of each account (none when one is not known)."""
+    """A plan with its media, in order, its problems, the platform of each account (none when one is not known), and
+    the sketch of its caption that near-duplicates are found by.
+    """
 
     plan: Plan
     platforms: list[str] = field(default_factory=list)
+    shingles: Sequence[int] = ()
     media: list[content_pb2.MediaAsset] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
@@ -86,16 +91,39 @@ class Checked:
     def media_to_proto(self) -> list[scheduler_pb2.PostMedia]:
         """For the scheduler."""
         return [
-            scheduler_pb2.PostMedia(media_asset_id=asset.media_asset_id, sha256=asset.sha256, mime_type=asset.mime_type)
+            scheduler_pb2.PostMedia(
+                media_asset_id=asset.media_asset_id,
+                sha256=asset.sha256,
+                mime_type=asset.mime_type,
+                frame_hashes=asset.frame_hashes,
+            )
             for asset in self.media
         ]
+
+    def to_proto(self, content: PostContent) -> scheduler_pb2.PostDraft:
+        """What was checked, for the scheduler; without its time."""
+        return scheduler_pb2.PostDraft(
+            channel=content.channel,
+            account_ids=self.plan.account_ids,
+            caption=content.caption,
+            media=self.media_to_proto(),
+            options=content.options.to_proto(),
+            ref=content.ref,
+            platforms=self.platforms,
+            lateness=content.lateness.to_proto() if content.lateness else None,
+            shingles=self.shingles,
+            accept_conflicts=content.accept_conflicts,
+        )
 
 
 async def check(clients: Clients, workspace_id: str, plans: Sequence[Plan]) -> list[Checked]:
     """Checks at most 500 plans; the results are in their order. Changes nothing."""
     if not plans:
         return []
-    library = await _library(clients, workspace_id, (each for plan in plans for each in plan.media_asset_ids))
+    library, sketches = await asyncio.gather(
+        _library(clients, workspace_id, (each for plan in plans for each in plan.media_asset_ids)),
+        _sketches(clients, workspace_id, (plan.caption for plan in plans)),
+    )
     checked = [_with_media(plan, library) for plan in plans]
     answer = await clients.call(
         clients.publisher.CheckPosts,
@@ -115,6 +143,7 @@ async def check(clients: Clients, workspace_id: str, plans: Sequence[Plan]) -> l
     for each, result in zip(checked, answer.results, strict=True):
         _add_problems(each, library, result)
         each.platforms = _platforms(each.plan, result)
+        each.shingles = sketches.get(each.plan.caption, ())
     return checked
 
 
@@ -130,6 +159,15 @@ async def _library(clients: Clients, workspace_id: str, wanted: Iterable[str]) -
         )
         found.update({asset.media_asset_id: asset for asset in answer.media_assets})
     return found
+
+
+async def _sketches(clients: Clients, workspace_id: str, captions: Iterable[str]) -> Mapping[str, Sequence[int]]:
+    texts = [each for each in dict.fromkeys(captions) if each]
+    if not texts:
+        return {}
+    request = content_pb2.FingerprintTextsRequest(workspace_id=workspace_id, texts=texts)
+    answer = await clients.call(clients.content.FingerprintTexts, request)
+    return {text: each.shingles for text, each in zip(texts, answer.fingerprints, strict=True)}
 
 
 def _with_media(plan: Plan, library: dict[str, content_pb2.MediaAsset]) -> Checked:

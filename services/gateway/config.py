@@ -31,6 +31,8 @@ class GatewayConfig(Settings):
     upload_seconds: float = Field(default=3600, gt=0)
     # An upload of which nothing more arrives for so long is given up.
     upload_idle_seconds: float = Field(default=60, gt=0)
+    # A change of many posts at once, from its first line to its last.
+    bulk_seconds: float = Field(default=600, gt=0)
     # One question of /readyz to one service.
     ready_seconds: float = Field(default=2, gt=0)
     # Drain on SIGTERM.

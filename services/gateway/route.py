@@ -26,6 +26,7 @@ from services.gateway.errors import BodyTooLarge, BodyTooSlow, JsonBroken, JsonT
 MAX_JSON_DEPTH = 100
 _UPLOAD = "POST /v1/media"
 _BATCH = "POST /v1/posts:batchCreate"
+_CHANGE = "POST /v1/posts:batchChange"
 
 _JSON_TYPE = re.compile(r"application/([a-z0-9.+-]+\+)?json", re.IGNORECASE)
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
@@ -78,7 +79,9 @@ class ApiRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             gateway = gateway_of(request)
             config = gateway.config
-            seconds = config.upload_seconds if operation == _UPLOAD else config.request_seconds
+            seconds = {_UPLOAD: config.upload_seconds, _CHANGE: config.bulk_seconds}.get(
+                operation, config.request_seconds
+            )
             with context.call(request_id=context.request_id(), timeout_seconds=seconds):
                 caller = await gateway.authenticator.caller(request.headers.getlist("authorization"))
                 structlog.contextvars.bind_contextvars(workspace_id=caller.workspace_id)
