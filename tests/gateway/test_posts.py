@@ -8,26 +8,7 @@ from reelroute.scheduler.v1 import scheduler_pb2
 
 from tests.gateway.conftest import Connect
 from tests.gateway.fakes import OTHER_WORKSPACE, WORKSPACE, Memory, PostNotEditable
-
-TIKTOK = {"privacy_level": "SELF_ONLY", "allow_comment": True, "cover_time_ms": 1500}
-
-
-def draft(memory: Memory, **changes: Any) -> dict[str, Any]:
-    return {
-        "channel": "air",
-        "account_ids": [memory.account()],
-        "caption": "Déjà vu 🃏",
-        "media_asset_ids": [memory.asset()],
-        "local_time": "2027-01-04T18:00",
-        "time_zone": "Europe/Berlin",
-        "ambiguous_time": "LATER",
-        "options": {"tiktok": TIKTOK},
-        "ref": "Q1-001",
-    } | changes
-
-
-def fields(problem: httpx.Response) -> list[str]:
-    return [each["field"] for each in problem.json()["field_violations"]]
+from tests.gateway.given import TIKTOK, draft, fields
 
 
 def test_a_post_reaches_the_scheduler_with_the_facts_of_its_media(api: httpx.Client, memory: Memory) -> None:
