@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
 import structlog
@@ -61,11 +61,10 @@ class Clients:
             raise refusal(error) from error
 
     async def answers(
-        self, method: grpc.aio.UnaryStreamMultiCallable[Request, Response], request: Request, seconds: float
+        self, method: grpc.aio.UnaryStreamMultiCallable[Request, Response], request: Request
     ) -> AsyncIterator[Response]:
-        """The answers of a call that has many, as they come, for at most so long. Raises as `call`."""
-        timeout = context.remaining_seconds(seconds)
-        running = method(request, timeout=timeout, metadata=tuple(call_metadata(self._token)))
+        """The answers of a call that has many, as they come. Raises as `call`."""
+        running = method(request, **self.stream_terms())
         try:
             async for answer in running:
                 yield answer
@@ -85,6 +84,13 @@ class Clients:
         except grpc.aio.AioRpcError:
             return False
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def stream_terms(self) -> dict[str, Any]:
+        """Deadline and credentials of a call that streams: all the time that the request has."""
+        return {
+            "timeout": context.remaining_seconds(self._config.upload_seconds),
+            "metadata": tuple(call_metadata(self._token)),
+        }
 
     @property
     def services(self) -> list[str]:

@@ -31,8 +31,6 @@ class GatewayConfig(Settings):
     upload_seconds: float = Field(default=3600, gt=0)
     # An upload of which nothing more arrives for so long is given up.
     upload_idle_seconds: float = Field(default=60, gt=0)
-    # A change of many posts at once, from its first line to its last.
-    bulk_seconds: float = Field(default=600, gt=0)
     # One question of /readyz to one service.
     ready_seconds: float = Field(default=2, gt=0)
     # Drain on SIGTERM.
@@ -47,6 +45,8 @@ class GatewayConfig(Settings):
 
     # TikTok takes videos of up to 4 GB.
     max_upload_bytes: int = Field(default=4_000_000_000, ge=1)
+    # A calendar: a hundred thousand posts are some 50 MB.
+    max_calendar_bytes: int = Field(default=64 * MEBIBYTE, ge=1)
     max_json_bytes: int = Field(default=MEBIBYTE, ge=1)
     # 500 posts with captions of 2,200 characters outside of ASCII, and room. A service takes 16 MiB a message.
     max_batch_bytes: int = Field(default=8 * MEBIBYTE, ge=1)

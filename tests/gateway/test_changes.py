@@ -20,11 +20,13 @@ class FilterEmpty(InvalidArgument):
     """As the scheduler says it."""
 
 
-def change(api: httpx.Client, key: str = "c", **body: Any) -> list[dict[str, Any]]:
+def change(api: httpx.Client, key: str = "c", **body: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """What the lines say of posts, and the last line."""
     answer = api.post("/v1/posts:batchChange", json={"filter": JANUARY} | body, headers={"Idempotency-Key": key})
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"].startswith("application/x-ndjson")
-    return [json.loads(line) for line in answer.text.splitlines()]
+    *lines, last = [json.loads(line) for line in answer.text.splitlines()]
+    return [each["post"] for each in lines], last
 
 
 @pytest.fixture
@@ -37,11 +39,11 @@ def posts(api: httpx.Client, memory: Memory) -> list[str]:
 
 
 def test_posts_are_shifted_each_for_itself_and_counted(api: httpx.Client, memory: Memory, posts: list[str]) -> None:
-    *lines, last = change(api, shift={"days": 7, "time_seconds": -1800}, accept_conflicts=True)
+    lines, last = change(api, shift={"days": 7, "time_seconds": -1800}, accept_conflicts=True)
     assert [each["post_id"] for each in lines] == posts
     assert lines[0]["changes"] == [{"field": "local_time", "before": "before", "after": "after"}]
     assert (lines[4]["changes"], lines[4]["refusal"]["reason"]) == ([], "POST_NOT_EDITABLE")
-    assert last == {"summary": {"posts": 5, "changed": 4, "unchanged": 0, "refused": 1}}
+    assert last == {"summary": {"posts": 5, "changed": 4, "unchanged": 0, "refused": 1, "validate_only": False}}
     sent = memory.request(bulk_pb2.ChangePostsRequest)
     assert (sent.request_id, sent.shift.days, sent.shift.time.ToSeconds()) == ("c", 7, -1800)
     assert (sent.filter.channel, sent.filter.from_time.ToJsonString()) == ("air", "2027-01-01T00:00:00Z")
@@ -68,11 +70,11 @@ def test_an_edit_of_what_platforms_mind_is_checked_for_each_post(
 ) -> None:
     memory.posts[posts[1]].caption = "x" * 3_000
     # As it is the post cannot go out, and its edit is refused; with a new caption it may.
-    refused, *lines, last = change(api, edit={"options": {"tiktok": TIKTOK | {"allow_duet": True}}})
+    (refused, *lines), last = change(api, edit={"options": {"tiktok": TIKTOK | {"allow_duet": True}}})
     assert (refused["post_id"], refused["refusal"]["reason"]) == (posts[1], "CAPTION_TOO_LONG")
     assert [each["field"] for each in refused["refusal"]["field_violations"]] == ["caption"]
     assert [each["post_id"] for each in lines] == [posts[0], *posts[2:]]
-    assert last["summary"] == {"posts": 5, "changed": 3, "unchanged": 0, "refused": 2}
+    assert last["summary"] == {"posts": 5, "changed": 3, "unchanged": 0, "refused": 2, "validate_only": False}
     sent = memory.request(bulk_pb2.ChangePostsRequest)
     assert list(sent.filter.post_ids) == [posts[0], *posts[2:]]
     assert sent.edit.post.options.tiktok.allow_duet
@@ -85,7 +87,7 @@ def test_an_edit_of_what_platforms_mind_is_checked_for_each_post(
     # All of one account, with the same text and file: one question.
     assert len(memory.request(publisher_pb2.CheckPostsRequest).posts) == 1
 
-    (line, *_) = change(api, edit={"media_asset_ids": [str(uuid4())]})
+    (line, *_), _ = change(api, edit={"media_asset_ids": [str(uuid4())]})
     assert line["refusal"]["reason"] == "MEDIA_UNKNOWN"
 
 
@@ -101,11 +103,11 @@ def test_a_checked_edit_that_is_sent_again_is_the_same_request(
 
 def test_a_failure_on_the_way_is_the_last_line(api: httpx.Client, memory: Memory, posts: list[str]) -> None:
     memory.failures["ChangePostsMidway"] = Unavailable("The database is away. Try again.", retry_after_seconds=3)
-    *lines, last = change(api, shift={"days": 1})
+    lines, last = change(api, shift={"days": 1})
     assert [each["post_id"] for each in lines] == posts[:2]
     assert (last["problem"]["status"], last["problem"]["retry_after"]) == (503, 3)
     # And goes on with the same key.
-    assert change(api, shift={"days": 1})[-1]["summary"]["posts"] == 5
+    assert change(api, shift={"days": 1})[1]["summary"]["posts"] == 5
 
 
 def test_a_failure_at_once_is_a_problem_as_everywhere(api: httpx.Client, memory: Memory) -> None:
@@ -116,7 +118,8 @@ def test_a_failure_at_once_is_a_problem_as_everywhere(api: httpx.Client, memory:
 
 
 def test_nothing_found_is_counted_too(api: httpx.Client, memory: Memory) -> None:
-    assert change(api, cancel=True) == [{"summary": {"posts": 0, "changed": 0, "unchanged": 0, "refused": 0}}]
+    lines, last = change(api, cancel=True, validate_only=True)
+    assert (lines, last["summary"]["posts"], last["summary"]["validate_only"]) == ([], 0, True)
 
 
 @pytest.mark.parametrize(

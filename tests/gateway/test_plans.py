@@ -125,6 +125,7 @@ def test_conflicts_that_do_not_stand_in_the_way_come_back_from_every_door(api: h
                 "field": "media_asset_ids[0]",
                 "message": DUPLICATE.message,
                 "other_post_id": DUPLICATE.other_post_id,
+                "blocking": False,
             }
         ]
 

@@ -13,10 +13,11 @@ from reelroute.scheduler.v1 import bulk_pb2
 from services.gateway.errors import in_rest_words
 from services.gateway.models import planning_examples
 from services.gateway.models.channels import Channel
+from services.gateway.models.conflicts import Conflict
 from services.gateway.models.deliveries import StateWord, state_to
 from services.gateway.models.drafts import Caption, MediaAssetIds, OwnLateness, PostOptions, TimeZone
 from services.gateway.models.fields import AnswerModel, IdText, Instant, RequestModel, Text, instant_of, shown
-from services.gateway.models.posts import Conflict, Warned, conflicts_of
+from services.gateway.models.posts import Warned
 from services.gateway.models.problems import Problem, Refusal
 
 _ALMOST_A_DAY = 86_399
@@ -126,9 +127,7 @@ class FieldChange(AnswerModel):
 
 
 class PostChangeResult(AnswerModel):
-    """A line about one post: what differs, or why it is not changed."""
-
-    model_config = shown(planning_examples.POST_CHANGE_RESULT)
+    """What differs in one post, or why it is not changed."""
 
     post_id: str
     ref: str
@@ -153,32 +152,25 @@ class PostChangeResult(AnswerModel):
             ],
             refusal=Refusal.of(result.refusal) if result.HasField("refusal") else None,
             warnings=warnings,
-            conflicts=conflicts_of(result.conflicts),
+            conflicts=[Conflict.of(each) for each in result.conflicts],
         )
 
 
-class ChangeCounts(AnswerModel):
+class ChangeSummary(AnswerModel):
     """How many posts."""
 
     posts: int
     changed: int
     unchanged: int
     refused: int
+    validate_only: bool
 
 
-class PostChangeSummary(AnswerModel):
-    """The last line."""
+class ChangeLine(AnswerModel):
+    """One line of the answer: each has one of these. The last is the summary, or the problem that ended the change."""
 
-    model_config = shown(planning_examples.POST_CHANGE_SUMMARY)
+    model_config = shown(planning_examples.CHANGE_LINE)
 
-    summary: ChangeCounts
-
-
-class BrokenOff(AnswerModel):
-    """The last line instead, when something failed on the way. What the lines before it say is done. The same request
-    with the same `Idempotency-Key` goes on where it broke off.
-    """
-
-    model_config = shown(planning_examples.BROKEN_OFF)
-
-    problem: Problem
+    post: PostChangeResult | None = None
+    summary: ChangeSummary | None = None
+    problem: Problem | None = None

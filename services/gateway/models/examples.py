@@ -128,6 +128,7 @@ CONFLICT: dict[str, Any] = {
     "message": "The channel air says nearly the same on 2027-01-04 08:00 (America/New_York). Change the words, or"
     " choose a time at least 1 d away.",
     "other_post_id": "0199a8f4-6f7a-7b8c-9d0e-1f2a3b4c5d13",
+    "blocking": False,
 }
 POST_BATCH_ANSWER: dict[str, Any] = {
     "results": [
@@ -311,6 +312,31 @@ KEY: dict[str, Any] = {
     "last_use_time": None,
 }
 NEW_KEY: dict[str, Any] = KEY | {"key_text": "rr_3f9a1c2b_Yq3…"}
+
+
+IMPORT_OPTIONS: dict[str, Any] = {
+    "validate_only": True,
+    "format": "buffer",
+    "account": "emberfold.air",
+    "time_zone": "America/New_York",
+    "channel": "air",
+    "tiktok": OPTIONS["tiktok"],
+}
+IMPORT_LINE: dict[str, Any] = {
+    "row": {
+        "line": 2,
+        "ref": "Q1-001",
+        "outcome": "CREATED",
+        "post_id": POST_ID,
+        "schedule_time": DUE,
+        "changes": [],
+        "problems": [],
+        "warnings": [],
+        "conflicts": [],
+    },
+    "summary": None,
+    "problem": None,
+}
 
 
 def page(name: str, item: dict[str, Any]) -> dict[str, Any]:

@@ -117,25 +117,16 @@ POST_CHANGE: dict[str, Any] = {
     "shift": {"days": 7, "time_seconds": 0},
     "validate_only": True,
 }
-POST_CHANGE_RESULT: dict[str, Any] = {
-    "post_id": POST_ID,
-    "ref": "Q1-003",
-    "schedule_time": "2027-01-11T17:00:00Z",
-    "changes": [{"field": "local_time", "before": "2027-01-04T18:00:00", "after": "2027-01-11T18:00:00"}],
-    "refusal": None,
-    "warnings": [],
-    "conflicts": [],
-}
-POST_CHANGE_SUMMARY: dict[str, Any] = {"summary": {"posts": 21, "changed": 20, "unchanged": 0, "refused": 1}}
-BROKEN_OFF: dict[str, Any] = {
-    "problem": {
-        "type": "/docs#problem-unavailable",
-        "title": "Temporarily unavailable",
-        "status": 503,
-        "detail": "The scheduler does not answer. Try again in a moment.",
-        "reason": "UNAVAILABLE",
-        "field_violations": [],
-        "request_id": "0b0ff8b0-6bd5-4e3a-9ad6-1b3a9b0c6d7e",
-        "retry_after": 1,
-    }
+CHANGE_LINE: dict[str, Any] = {
+    "post": {
+        "post_id": POST_ID,
+        "ref": "Q1-003",
+        "schedule_time": "2027-01-11T17:00:00Z",
+        "changes": [{"field": "local_time", "before": "2027-01-04T18:00:00", "after": "2027-01-11T18:00:00"}],
+        "refusal": None,
+        "warnings": [],
+        "conflicts": [],
+    },
+    "summary": None,
+    "problem": None,
 }

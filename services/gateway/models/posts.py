@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Self
 
 from pydantic import Field
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
-from services.gateway.errors import in_rest_words
 from services.gateway.models import examples
 from services.gateway.models.channels import Lateness
+from services.gateway.models.conflicts import Conflict
 from services.gateway.models.deliveries import Delivery, delivery_values
 from services.gateway.models.drafts import PostOptions
 from services.gateway.models.fields import AnswerModel, instant_of, shown, word_of, words_of
@@ -171,30 +170,6 @@ class Warned(AnswerModel):
     field: str
     reason: str = Field(description="UPPER_SNAKE.")
     message: str
-
-
-class Conflict(AnswerModel):
-    """A rule of the channel's posting plan, or about duplicates, that a post breaks; it did not stand in the way."""
-
-    rule: str = Field(
-        description="`QUIET_HOURS`, `MIN_GAP`, `DAILY_CAP`, `BLACKOUT`, `DUPLICATE_CAPTION`, `DUPLICATE_MEDIA`."
-    )
-    field: str
-    message: str = Field(description="What is broken, and what would be accepted.")
-    other_post_id: str | None = Field(description="The post that is in the way; null where none is saved.")
-
-
-def conflicts_of(conflicts: Iterable[pb.Conflict]) -> list[Conflict]:
-    """From the scheduler, of a post that is saved: none of them blocks."""
-    return [
-        Conflict(
-            rule=each.rule,
-            field=in_rest_words(each.field),
-            message=each.message,
-            other_post_id=each.other_post_id or None,
-        )
-        for each in conflicts
-    ]
 
 
 class SavedPost(Post):

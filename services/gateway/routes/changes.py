@@ -4,28 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 from uuid import UUID, uuid5
 
 from fastapi import APIRouter
-from pydantic import BaseModel
 from reelroute.scheduler.v1 import bulk_pb2, scheduler_pb2
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.gateway.checks import Checked, Plan, check
+from services.gateway import ndjson
+from services.gateway.checks import Checked, Checker, Plan
 from services.gateway.clients import Clients
 from services.gateway.errors import PostRefused
-from services.gateway.lines import LinesResponse, documented
-from services.gateway.models.changes import (
-    BrokenOff,
-    ChangeCounts,
-    Edit,
-    PostChange,
-    PostChangeResult,
-    PostChangeSummary,
-)
+from services.gateway.models import fields
+from services.gateway.models.changes import ChangeLine, ChangeSummary, Edit, PostChange, PostChangeResult
 from services.gateway.models.drafts import PostOptions
-from services.gateway.models.fields import canonical_id, instant_of
 from services.gateway.models.posts import Warned
 from services.gateway.models.problems import Refusal, problems
 from services.gateway.route import ApiRoute, gateway_of
@@ -43,37 +36,41 @@ _CHECKED = {"caption", "media_asset_ids", "options"}
 @router.post(
     "/v1/posts:batchChange",
     response_class=Response,
-    response_model=PostChangeResult | PostChangeSummary | BrokenOff,
-    responses=documented(PostChangeResult, PostChangeSummary, BrokenOff) | problems(409, body=True),
+    response_model=None,
+    responses={**ndjson.lines_of(ChangeLine), **problems(409, body=True)},
 )
 async def change_posts(
     change: PostChange, request: Request, caller: Caller_, clients: Clients_, request_id: RequestId
 ) -> Response:
     """Shifts, edits or cancels every post that a filter names, each for itself, and answers while it does.
 
-    One JSON object a line: one for each post in the order in which they are changed, and `{"summary": …}` as the
-    last. Where something fails on the way the last line is `{"problem": …}` instead: what the lines before it say is
-    done, and the same request with the same `Idempotency-Key` goes on where it broke off. With `validate_only` nothing
-    is changed.
+    Each line is about one post, in the order in which they are changed; the last line is the summary. Where something
+    fails on the way it is the problem instead: what the lines before it say is done, and the same request with the same
+    `Idempotency-Key` goes on where it broke off. With `validate_only` nothing is changed.
 
     An edit of caption, media or options is checked for each post as a single edit is; what its accounts' platforms
     would not take is refused for its post.
     """
-    seconds = gateway_of(request).config.bulk_seconds
-    work = _Change(clients, caller.workspace_id, request_id, change, seconds)
-    return await LinesResponse.begin(work.lines(), seconds=seconds)
+    lines = _Change(clients, caller.workspace_id, request_id, change).lines()
+    # What is refused before anything is done is refused as everywhere.
+    first = await anext(lines)
+    return ndjson.streamed(_with_first(first, lines), seconds=gateway_of(request).config.upload_seconds)
+
+
+async def _with_first(first: dict[str, Any], others: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+    yield first
+    async for each in others:
+        yield each
 
 
 class _Change:
     """One call on its way."""
 
-    def __init__(
-        self, clients: Clients, workspace_id: str, request_id: str, change: PostChange, seconds: float
-    ) -> None:
-        self._clients, self._workspace_id, self._request_id = clients, workspace_id, request_id
-        self._change, self._seconds = change, seconds
+    def __init__(self, clients: Clients, workspace_id: str, request_id: str, change: PostChange) -> None:
+        self._clients, self._workspace_id = clients, workspace_id
+        self._request_id, self._change = request_id, change
 
-    async def lines(self) -> AsyncIterator[BaseModel]:
+    async def lines(self) -> AsyncIterator[dict[str, Any]]:
         """The lines of the answer. Raises what the services refuse."""
         edit = self._change.edit
         is_checked = edit is not None and not _CHECKED.isdisjoint(edit.model_fields_set)
@@ -81,28 +78,29 @@ class _Change:
         counts: Counter[str] = Counter()
         async for result in results:
             counts["refused" if result.refusal else "changed" if result.changes else "unchanged"] += 1
-            yield result
-        yield PostChangeSummary(
-            summary=ChangeCounts(
+            yield {"post": result}
+        yield {
+            "summary": ChangeSummary(
                 posts=counts.total(),
                 changed=counts["changed"],
                 unchanged=counts["unchanged"],
                 refused=counts["refused"],
+                validate_only=self._change.validate_only,
             )
-        )
+        }
 
     async def _after_checks(self, edit: Edit) -> AsyncIterator[PostChangeResult]:
         """First every post as it would be is checked, then those that may are changed, by their ids. An edit sets the
         same values however often it is made, so each call for some of them may have a request id of its own.
         """
+        checker = Checker(self._clients, self._workspace_id)
         passed: dict[str, list[Warned]] = {}
         values: Checked | None = None
         async for posts in self._pages():
             plans = {post.post_id: _plan(post, edit) for post in posts}
-            distinct = list({_key(plan): plan for plan in plans.values()}.values())
-            checked = dict(
-                zip(map(_key, distinct), await check(self._clients, self._workspace_id, distinct), strict=True)
-            )
+            # Posts that the platforms see no difference between are checked once.
+            distinct = {_key(plan): plan for plan in plans.values()}
+            checked = dict(zip(distinct, await checker.check(list(distinct.values())), strict=True))
             for post in posts:
                 values = checked[_key(plans[post.post_id])]
                 if refusal := values.refusal:
@@ -156,7 +154,7 @@ class _Change:
             request.cancel = True
         if values:
             request.request_id = str(uuid5(UUID(self._workspace_id), f"{self._request_id} {' '.join(wanted.post_ids)}"))
-        async for answer in self._clients.answers(self._clients.bulk.ChangePosts, request, self._seconds):
+        async for answer in self._clients.answers(self._clients.bulk.ChangePosts, request):
             for result in answer.results:
                 yield PostChangeResult.of(result, warnings.get(result.post_id, []))
 
@@ -181,13 +179,13 @@ def _edit_to_proto(edit: Edit, values: Checked | None) -> bulk_pb2.Edit:
 
 
 def _plan(post: scheduler_pb2.Post, edit: Edit) -> Plan:
-    """The post as it would be."""
+    """The post as it would be; its time, which is not what changes, aside."""
     given = edit.model_fields_set
     media = edit.media_asset_ids if "media_asset_ids" in given else [each.media_asset_id for each in post.media]
     return Plan(
         [each.account_id for each in post.deliveries],
         edit.caption if "caption" in given else post.caption,
-        [canonical_id(each) or each for each in media],
+        [fields.canonical_id(each) or each for each in media],
         edit.options if "options" in given else PostOptions.of(post.options),
     )
 
@@ -201,7 +199,7 @@ def _refused(post: scheduler_pb2.Post, refusal: PostRefused, warnings: list[Warn
     return PostChangeResult(
         post_id=post.post_id,
         ref=post.ref,
-        schedule_time=instant_of(post, "schedule_time"),
+        schedule_time=fields.instant_of(post, "schedule_time"),
         changes=[],
         refusal=Refusal.by(refusal),
         warnings=warnings,

@@ -11,11 +11,12 @@ from pydantic_core import to_json
 from reelroute.scheduler.v1 import plans_pb2
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
-from kit.errors import Conflict
-from services.gateway.checks import Checked, Plan, check
+from kit import errors
+from services.gateway.checks import Checked, Checker, Plan, instant_of
 from services.gateway.clients import Clients
 from services.gateway.errors import EtagNotCurrent, invalid, violations_of
 from services.gateway.models.approvals import Approval, ApprovalAnswer, ApprovalResult
+from services.gateway.models.conflicts import Conflict
 from services.gateway.models.deliveries import StateWord, state_to
 from services.gateway.models.drafts import InvalidDraft, PostBatch, PostDraft, PostOptions, PostPatch, QueuedDraft
 from services.gateway.models.fields import Instant, Text, canonical_id
@@ -26,7 +27,6 @@ from services.gateway.models.posts import (
     PostList,
     PostSummaryList,
     SavedPost,
-    conflicts_of,
     post_values,
     summary_values,
 )
@@ -55,7 +55,7 @@ async def create_post(
     Media and accounts must exist, and the accounts' platforms must be able to take the post; otherwise it is refused,
     and the fields at fault are named. What would fail only as things stand now comes back as `warnings`.
     """
-    (checked,) = await check(clients, caller.workspace_id, [Plan.of(draft)])
+    (checked,) = await Checker(clients, caller.workspace_id).check([Plan.of(draft)])
     if checked.refusal:
         raise checked.refusal
     request = pb.CreatePostRequest(
@@ -75,7 +75,7 @@ async def queue_post(
     It is checked as any other. 404 (`PLAN_NOT_FOUND`) when the channel has no posting plan; 409 (`NO_FREE_SLOT`) when
     none is free within a year.
     """
-    (checked,) = await check(clients, caller.workspace_id, [Plan.of(draft)])
+    (checked,) = await Checker(clients, caller.workspace_id).check([Plan.of(draft)])
     if checked.refusal:
         raise checked.refusal
     request = plans_pb2.QueuePostRequest(
@@ -95,7 +95,7 @@ async def create_posts(batch: PostBatch, caller: Caller_, clients: Clients_, req
     All that are taken are saved together. With `validate_only` nothing is saved.
     """
     plans = [Plan.of(each) for each in batch.posts if isinstance(each, PostDraft)]
-    checked = iter(await check(clients, caller.workspace_id, plans))
+    checked = iter(await Checker(clients, caller.workspace_id).check(plans))
     rows = [(each, next(checked)) if isinstance(each, PostDraft) else each for each in batch.posts]
     good = [_draft_to_proto(*row) for row in rows if not isinstance(row, InvalidDraft) and not row[1].refusal]
     saved = iter(await _create_batch(clients, caller.workspace_id, request_id, good, batch.validate_only))
@@ -205,8 +205,12 @@ async def update_post(
         patch.caption if "caption" in given else post.caption,
         [canonical_id(each) or each for each in media],
         patch.options if "options" in given else PostOptions.of(post.options),
+        instant_of(
+            patch.local_time if "local_time" in given else post.local_time,
+            patch.time_zone if "time_zone" in given else post.time_zone,
+        ),
     )
-    (checked,) = await check(clients, caller.workspace_id, [plan])
+    (checked,) = await Checker(clients, caller.workspace_id).check([plan])
     if checked.refusal:
         raise checked.refusal
     request = pb.UpdatePostRequest(
@@ -230,7 +234,7 @@ async def update_post(
     )
     try:
         answer = await clients.call(clients.scheduler.UpdatePost, request)
-    except Conflict as conflict:
+    except errors.Conflict as conflict:
         if wanted:
             raise EtagNotCurrent(conflict.message, code_reason=conflict.reason) from None
         raise
@@ -290,7 +294,9 @@ def _saved(
     response: Response,
 ) -> SavedPost:
     response.headers["ETag"] = f'"{answer.post.etag}"'
-    return SavedPost.of(answer.post, warnings=checked.warnings, conflicts=conflicts_of(answer.conflicts))
+    return SavedPost.of(
+        answer.post, warnings=checked.warnings, conflicts=[Conflict.of(each) for each in answer.conflicts]
+    )
 
 
 def _result(
@@ -308,7 +314,7 @@ def _result(
         post=post,
         refusal=refusal,
         warnings=checked.warnings if checked else [],
-        conflicts=conflicts_of(conflicts),
+        conflicts=[Conflict.of(each) for each in conflicts],
     )
 
 

@@ -10,7 +10,7 @@ from reelroute.scheduler.v1 import series_pb2
 
 from kit.errors import Conflict
 from services.gateway.auth import Caller
-from services.gateway.checks import Checked, Plan, check
+from services.gateway.checks import Checked, Checker, Plan
 from services.gateway.clients import Clients
 from services.gateway.errors import EtagNotCurrent
 from services.gateway.models.drafts import LocalTime, PostContent
@@ -256,7 +256,7 @@ async def _changed(clients: Clients, request: series_pb2.ChangeOccurrenceRequest
 
 async def _check(clients: Clients, caller: Caller, content: PostContent) -> Checked:
     """Raises PostRefused, with the fields as the body has them."""
-    (checked,) = await check(clients, caller.workspace_id, [Plan.of(content)])
+    (checked,) = await Checker(clients, caller.workspace_id).check([Plan.of(content)])
     if refusal := checked.refusal:
         refusal.violations = [replace(each, field=f"post.{each.field}") for each in refusal.violations]
         raise refusal
