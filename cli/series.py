@@ -15,6 +15,8 @@ from cli.display import count, failures
 
 app = typer.Typer(no_args_is_help=True, help="Series: posts that recur by a rule.")
 
+# Posts of a new series that are shown; --json tells of all.
+_SHOWN = 10
 _LOCAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?")
 
 
@@ -211,6 +213,7 @@ def update(
         found = api.get(path)
         patch: Json = {"name": name} if name else {}
         if any((rrule, cron, start, zone, until, gap, ambiguous_time)):
+            start = start or _start_of(from_occurrence, rrule, cron)
             patch["recurrence"] = _recurrence(found["recurrence"], rrule, cron, start, zone, until, gap, ambiguous_time)
         post: Json = {"caption": caption, "channel": channel}
         if media:
@@ -316,6 +319,13 @@ def _recurrence(
     return before | rule | {field: value for field, value in given.items() if value}
 
 
+def _start_of(from_occurrence: str, rrule: str, cron: str) -> str:
+    """Where what follows an occurrence begins: on its day, or at its time where the rule has none of its own."""
+    if not from_occurrence:
+        return ""
+    return f"{from_occurrence[:10]}T00:00" if cron or "BYHOUR" in rrule.upper() else from_occurrence
+
+
 def _rule(series: Json) -> str:
     return str(series["recurrence"]["rrule"] or series["recurrence"]["cron"])
 
@@ -326,10 +336,14 @@ def _tell_saved(series: Json, *, as_json: bool) -> None:
         return
     display.facts([("series", series["series_id"]), ("name", series["name"]), ("rule", _rule(series))])
     display.say()
-    _show_occurrences(series["occurrences"])
+    made, refused = (
+        [each for each in series["occurrences"] if bool(each["post_id"]) is is_made] for is_made in (True, False)
+    )
+    _show_occurrences([*refused, *made[:_SHOWN]])
     post_view.doubts(series)
-    made = sum(bool(each["post_id"]) for each in series["occurrences"])
-    display.note(f"{count(made, 'post')} made so far; the others follow ahead of their time.")
+    display.note(
+        f"{count(len(made), 'post')} made so far, {len(refused)} could not be; the others follow ahead of their time."
+    )
 
 
 def _show_occurrences(occurrences: list[Json]) -> None:
