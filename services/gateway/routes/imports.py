@@ -77,19 +77,19 @@ async def import_posts(request: Request, caller: Caller_, clients: Clients_, _re
         idle_seconds=config.upload_idle_seconds,
         options_field="options",
     )
-    # It is closed with its last reference.
     file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES)  # noqa: SIM115
     try:
         async for part in reader.read():
             if not isinstance(part, FileHeader):
                 await asyncio.to_thread(file.write, part)
         options = _options(reader.options)
+        begun = await importing.begin(clients, caller.workspace_id, file, options, now=datetime.now(UTC))
     except errors.ReelrouteError as error:
+        file.close()
         if reader.body_ended:
             raise
         return EarlyRefusal(error)
-    begun = await importing.begin(clients, caller.workspace_id, file, options, now=datetime.now(UTC))
-    return ndjson.streamed(_lines(begun), seconds=config.upload_seconds)
+    return ndjson.streamed(_lines(begun, file), seconds=config.upload_seconds)
 
 
 def _options(text: bytes) -> ImportOptions:
@@ -105,9 +105,12 @@ def _options(text: bytes) -> ImportOptions:
         ) from None
 
 
-async def _lines(begun: Import) -> AsyncIterator[dict[str, Any]]:
-    async for row in begun.rows():
-        yield {"row": row}
+async def _lines(begun: Import, file: IO[bytes]) -> AsyncIterator[dict[str, Any]]:
+    try:
+        async for row in begun.rows():
+            yield {"row": row}
+    finally:
+        file.close()
     counts = begun.counts
     summary = {word.lower(): counts[word] for word in ("CREATED", "UPDATED", "UNCHANGED", "REPLACED", "REFUSED")}
     yield {
