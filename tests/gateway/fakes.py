@@ -317,13 +317,17 @@ class FakeContent(Fake, content_pb2_grpc.ContentServiceServicer):
 
     def BatchGetMediaAssets(self, request: Any, context: Context) -> content_pb2.BatchGetMediaAssetsResponse:
         self.saw(request, context)
-        known = (self.memory.assets.get(each) for each in request.media_asset_ids)
-        return content_pb2.BatchGetMediaAssetsResponse(media_assets=[each for each in known if each])
+        known = [
+            asset
+            for asset in self.memory.assets.values()
+            if asset.media_asset_id in request.media_asset_ids or asset.file_name in request.file_names
+        ]
+        return content_pb2.BatchGetMediaAssetsResponse(media_assets=known)
 
     def FingerprintTexts(self, request: Any, context: Context) -> content_pb2.FingerprintTextsResponse:
         self.saw(request, context)
         return content_pb2.FingerprintTextsResponse(
-            fingerprints=[content_pb2.TextFingerprint(shingles=[len(each)]) for each in request.texts]
+            fingerprints=[content_pb2.TextFingerprint(shingles=[len(text)]) for text in request.texts]
         )
 
     def ListMediaAssets(self, request: Any, context: Context) -> content_pb2.ListMediaAssetsResponse:
