@@ -151,10 +151,11 @@ def test_a_series_is_shown_changed_and_ended(running: Product) -> None:
 
 
 def test_many_posts_change_at_once_each_checked_as_alone(running: Product) -> None:
-    january = ("--from", f"{YEAR}-01-01T00:00:00Z", "--until", f"{YEAR}-02-01T00:00:00Z", "--channel", "water")
+    january = ("--from", f"{YEAR}-01-01T00:00:00Z", "--until", f"{YEAR}-02-01T00:00:00Z", "--ref", "month")
     captions = [f"Number {number} of a month" for number in range(20)]
     posts = [
-        content(running, "water", caption) | {"local_time": f"{YEAR}-01-{day:02}T10:00", "time_zone": "Europe/Berlin"}
+        content(running, "water", caption)
+        | {"local_time": f"{YEAR}-01-{day:02}T10:00", "time_zone": "Europe/Berlin", "ref": "month"}
         for day, caption in enumerate(captions, start=1)
     ]
     made = running.api.post("/v1/posts:batchCreate", json={"posts": posts}).json()["results"]

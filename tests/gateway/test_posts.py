@@ -39,7 +39,7 @@ def test_a_post_reaches_the_scheduler_with_the_facts_of_its_media(api: httpx.Cli
         ref="Q1-001",
         # As the publisher knows them: a hold on the platform must find the post.
         platforms=["tiktok"],
-        # What near-duplicates are found by; the fake's is the number of characters.
+        # As content made them of the caption.
         shingles=[9],
     )
     post = answer.json()
