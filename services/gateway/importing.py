@@ -41,6 +41,8 @@ _COLUMNS = {
     "ambiguous_time": "local_time",
     "key": "ref",
 }
+# The scheduler's reasons as calendars call them.
+_REASONS = {"SCHEDULE_TIME_IN_PAST": "TIME_IN_PAST", "SCHEDULE_TIME_TOO_FAR": "DATE_TOO_FAR"}
 
 
 class CalendarUnreadable(errors.InvalidArgument):
@@ -119,7 +121,13 @@ class Import:
         while chunk := await asyncio.to_thread(lambda: list(islice(entries, ROWS_PER_CHUNK))):
             await self._find_media(chunk)
             rows = [
-                Row(draft, list(draft.problems), list(draft.entry.warnings)) for draft in self.resolver.resolve(chunk)
+                Row(
+                    draft,
+                    # Whether a time that is over matters, the scheduler knows: not where it is planned so already.
+                    [each for each in draft.problems if each.reason != "time_in_past"],
+                    list(draft.entry.warnings),
+                )
+                for draft in self.resolver.resolve(chunk)
             ]
             await self._check([row for row in rows if not row.problems])
             await ready.put(rows)
@@ -303,7 +311,7 @@ def _refused(refused: scheduler_pb2.DraftRefusal) -> list[dict[str, str]]:
     return [
         {
             "field": _column(in_rest_words(each.field)),
-            "reason": refused.reason,
+            "reason": _REASONS.get(refused.reason, refused.reason),
             "message": each.description,
         }
         for each in refused.field_violations

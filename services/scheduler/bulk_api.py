@@ -88,15 +88,27 @@ class BulkApi(bulk_pb2_grpc.BulkServiceServicer):
         repeated = importing.first_of_each([row.key for row in rows])
         now = store.database_time(tx)
         work = _Import()
+        drafts: dict[int, domain.Draft] = {}
         for index, row in enumerate(rows):
             try:
                 if (fault := repeated[index]) is not None:
                     raise fault
                 self._check(row)
-                before = saved.get(row.key)
-                work.add(index, row.key, before, messages.draft_from(row.post, _schedule(row.post, before, now)))
+                drafts[index] = messages.draft_from(row.post, _schedule(row.post, saved.get(row.key), now))
             except ReelrouteError as refusal:
                 work.refuse(index, refusal)
+        # The same post under another key, or made without one, is not made again.
+        new = {index: draft for index, draft in drafts.items() if rows[index].key not in saved}
+        there = bulk_store.read_at(tx, workspace_id, [draft.schedule.instant for draft in new.values()])
+        known = importing.same_posts(new, there)
+        for index, draft in drafts.items():
+            try:
+                work.add(index, rows[index].key, saved.get(rows[index].key) or known.get(index), draft)
+            except ReelrouteError as refusal:
+                work.refuse(index, refusal)
+        if not validate_only:
+            adopted = {post.post_id: rows[index].key for index, post in known.items()}
+            bulk_store.adopt(tx, workspace_id, adopted)
         if validate_only:
             work.judge(tx, workspace_id)
         else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection, select, text, update
@@ -33,6 +34,33 @@ def read_by_keys(tx: Connection, workspace_id: UUID, keys: Sequence[str]) -> dic
     )
     found = with_deliveries(tx, workspace_id, rows, lock=True)
     return {row["import_key"]: post for row, post in zip(rows, found, strict=True)}
+
+
+def read_at(tx: Connection, workspace_id: UUID, instants: Sequence[datetime]) -> list[Post]:
+    """The posts scheduled at exactly one of these instants, with their deliveries locked."""
+    if not instants:
+        return []
+    rows = (
+        tx.execute(
+            select(posts)
+            .where(posts.c.workspace_id == workspace_id, posts.c.schedule_time.in_(set(instants)))
+            .order_by(posts.c.post_id)
+            .with_for_update()
+        )
+        .mappings()
+        .all()
+    )
+    return with_deliveries(tx, workspace_id, rows, lock=True)
+
+
+def adopt(tx: Connection, workspace_id: UUID, keys: Mapping[UUID, str]) -> None:
+    """From now on imports know posts by these keys, unless they have one already."""
+    for post_id, key in keys.items():
+        tx.execute(
+            update(posts)
+            .where(posts.c.workspace_id == workspace_id, posts.c.post_id == post_id, posts.c.import_key == "")
+            .values(import_key=key)
+        )
 
 
 def free_keys(tx: Connection, workspace_id: UUID, post_ids: Sequence[UUID]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from kit.errors import FieldViolation, InvalidArgument
 from services.scheduler.domain import DeliveryState, Draft, Lateness, Media, Post
@@ -49,6 +51,29 @@ def outcome(saved: Post | None, wanted: Draft) -> tuple[Outcome, tuple[FieldChan
         return Outcome.REPLACED, (FieldChange("account_ids", before, after), *changes(saved.draft, wanted))
     found = changes(saved.draft, wanted)
     return (Outcome.UPDATED if found else Outcome.UNCHANGED), found
+
+
+def same_posts(rows: Mapping[int, Draft], there: Iterable[Post]) -> dict[int, Post]:
+    """Which rows are posts already, though no key says so: at the same time for the same accounts, with the same ref,
+    or the same words and files. A sheet and a calendar of one plan, or an export of posts that no import made.
+    """
+    found: dict[int, Post] = {}
+    at: dict[tuple[datetime, frozenset[UUID]], list[Post]] = {}
+    for post in there:
+        if not came_to_nothing(post):
+            at.setdefault((post.draft.schedule.instant, frozenset(post.draft.account_ids)), []).append(post)
+    for index, row in rows.items():
+        candidates = at.get((row.schedule.instant, frozenset(row.account_ids)), [])
+        same = next((post for post in candidates if _is_same(post.draft, row)), None)
+        if same is not None:
+            candidates.remove(same)
+            found[index] = same
+    return found
+
+
+def _is_same(saved: Draft, row: Draft) -> bool:
+    by_ref = bool(row.ref) and saved.ref == row.ref
+    return by_ref or (saved.caption, _files(saved.media)) == (row.caption, _files(row.media))
 
 
 def came_to_nothing(post: Post) -> bool:

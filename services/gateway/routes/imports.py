@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import IO, Any
 
@@ -78,20 +77,19 @@ async def import_posts(request: Request, caller: Caller_, clients: Clients_, _re
         idle_seconds=config.upload_idle_seconds,
         options_field="options",
     )
-    with ExitStack() as held:
-        file: IO[bytes] = held.enter_context(tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES))
-        try:
-            async for part in reader.read():
-                if not isinstance(part, FileHeader):
-                    await asyncio.to_thread(file.write, part)
-            options = _options(reader.options)
-        except errors.ReelrouteError as error:
-            if reader.body_ended:
-                raise
-            return EarlyRefusal(error)
+    file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES)  # noqa: SIM115
+    try:
+        async for part in reader.read():
+            if not isinstance(part, FileHeader):
+                await asyncio.to_thread(file.write, part)
+        options = _options(reader.options)
         begun = await importing.begin(clients, caller.workspace_id, file, options, now=datetime.now(UTC))
-        # Its rows are read while they are answered.
-        return ndjson.streamed(_lines(begun, held.pop_all()), seconds=config.upload_seconds)
+    except errors.ReelrouteError as error:
+        file.close()
+        if reader.body_ended:
+            raise
+        return EarlyRefusal(error)
+    return ndjson.streamed(_lines(begun, file), seconds=config.upload_seconds)
 
 
 def _options(text: bytes) -> ImportOptions:
@@ -107,10 +105,12 @@ def _options(text: bytes) -> ImportOptions:
         ) from None
 
 
-async def _lines(begun: Import, held: ExitStack) -> AsyncIterator[dict[str, Any]]:
-    with held:
+async def _lines(begun: Import, file: IO[bytes]) -> AsyncIterator[dict[str, Any]]:
+    try:
         async for row in begun.rows():
             yield {"row": row}
+    finally:
+        file.close()
     counts = begun.counts
     summary = {word.lower(): counts[word] for word in ("CREATED", "UPDATED", "UNCHANGED", "REPLACED", "REFUSED")}
     yield {
