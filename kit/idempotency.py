@@ -68,25 +68,42 @@ def once(
 
     Raises RequestIdReused when the id was used for another request of the workspace.
     """
+    known = claim_request(tx, table, workspace_id=workspace_id, request_id=request_id, request=request)
+    if known is not None:
+        return response_type.FromString(known)
+    response = make()
+    mine = (table.c.workspace_id == workspace_id) & (table.c.request_id == request_id)
+    tx.execute(table.update().where(mine).values(response=response.SerializeToString()))
+    return response
+
+
+def claim_request(
+    tx: Connection, table: Table, *, workspace_id: UUID, request_id: str, request: Message
+) -> bytes | None:
+    """Takes a request id for a request: None when it is new, else the answer that is kept (empty where none is).
+
+    By itself for what answers in a stream, whose effects say how far it came. Raises RequestIdReused when the id was
+    used for another request of the workspace.
+    """
     fingerprint = hashlib.sha256(
         request.DESCRIPTOR.full_name.encode() + b"\0" + request.SerializeToString(deterministic=True)
     ).digest()
-    key = {"workspace_id": workspace_id, "request_id": request_id}
     fresh = tx.execute(
-        insert(table).values(**key, fingerprint=fingerprint).on_conflict_do_nothing().returning(table.c.request_id)
+        insert(table)
+        .values(workspace_id=workspace_id, request_id=request_id, fingerprint=fingerprint)
+        .on_conflict_do_nothing()
+        .returning(table.c.request_id)
     ).first()
+    if fresh is not None:
+        return None
     mine = (table.c.workspace_id == workspace_id) & (table.c.request_id == request_id)
-    if fresh is None:
-        row = tx.execute(table.select().where(mine)).one()
-        if bytes(row.fingerprint) != fingerprint:
-            raise RequestIdReused(
-                "This request id was already used for another request. Use a new one for a new request.",
-                metadata={"request_id": request_id},
-            )
-        return response_type.FromString(bytes(row.response))
-    response = make()
-    tx.execute(table.update().where(mine).values(response=response.SerializeToString()))
-    return response
+    row = tx.execute(table.select().where(mine)).one()
+    if bytes(row.fingerprint) != fingerprint:
+        raise RequestIdReused(
+            "This request id was already used for another request. Use a new one for a new request.",
+            metadata={"request_id": request_id},
+        )
+    return bytes(row.response or b"")
 
 
 def forget(database: Database, table: Table) -> int:

@@ -24,12 +24,13 @@ class Page:
     after: tuple[Any, ...] | None
 
     @classmethod
-    def parse(cls, page_size: int, page_token: str, kinds: Sequence[type]) -> Page:
-        """From a request. `kinds` are the types of the key's parts, each made from its text (datetimes: ISO).
+    def parse(cls, page_size: int, page_token: str, kinds: Sequence[type], *, most: int = MAX_PAGE_SIZE) -> Page:
+        """From a request. `kinds` are the types of the key's parts, each made from its text (datetimes: ISO); `most` is
+        the largest size.
 
         Raises InvalidArgument when the token is not one that we gave out.
         """
-        size = min(page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+        size = min(page_size or DEFAULT_PAGE_SIZE, most)
         if not page_token:
             return cls(size, None)
         try:

@@ -55,6 +55,7 @@ class _ClientInterceptor(
     grpc.UnaryUnaryClientInterceptor,
     grpc.UnaryStreamClientInterceptor,
     grpc.StreamUnaryClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
 ):
     def __init__(self, service_token: str) -> None:
         self._token = service_token
@@ -66,6 +67,9 @@ class _ClientInterceptor(
         return continuation(_OutgoingCall(call, self._token), request)
 
     def intercept_stream_unary(self, continuation: Any, call: Any, request_iterator: Any) -> Any:
+        return continuation(_OutgoingCall(call, self._token), request_iterator)
+
+    def intercept_stream_stream(self, continuation: Any, call: Any, request_iterator: Any) -> Any:
         return continuation(_OutgoingCall(call, self._token), request_iterator)
 
 

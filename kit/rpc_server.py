@@ -19,7 +19,7 @@ import grpc
 import protovalidate
 import structlog
 from buf.validate import validate_pb2
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from grpc_status import rpc_status
 from prometheus_client import Counter, Histogram
@@ -59,6 +59,9 @@ class CallInterceptor(grpc.ServerInterceptor):
         elif handler.stream_unary:
             wrapped = self._unary(handler.stream_unary, call.method, metadata)
             build = grpc.stream_unary_rpc_method_handler
+        elif handler.stream_stream:
+            wrapped = self._stream(handler.stream_stream, call.method, metadata)
+            build = grpc.stream_stream_rpc_method_handler
         else:
             wrapped = self._stream(handler.unary_stream, call.method, metadata)
             build = grpc.unary_stream_rpc_method_handler
@@ -182,23 +185,41 @@ def check(validator: protovalidate.Validator, message: Message) -> list[errors.F
 
 def _texts_with_nul(message: Message, prefix: str = "") -> Iterator[str]:
     """Paths of the texts that PostgreSQL cannot keep: U+0000 is the one character that it has no place for."""
-    for descriptor, value in message.ListFields():
-        if _checks_its_items_itself(descriptor):
+    for field in _fields_with_text(message.DESCRIPTOR):
+        name = field.name
+        if not field.is_repeated and field.message_type is not None and not message.HasField(name):
             continue
-        path = f"{prefix}{descriptor.name}"
-        if isinstance(value, str | Message):
-            items = [(path, value)]
+        value = getattr(message, name)
+        if isinstance(value, str):
+            if "\0" in value:
+                yield f"{prefix}{name}"
+        elif isinstance(value, Message):
+            yield from _texts_with_nul(value, f"{prefix}{name}.")
         elif hasattr(value, "items"):
-            items = [part for key in value for part in ((path, key), (f"{path}[{key}]", value[key]))]
-        elif descriptor.type in (descriptor.TYPE_STRING, descriptor.TYPE_MESSAGE):
-            items = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
+            for key in value:
+                yield from _in_item(key, f"{prefix}{name}")
+                yield from _in_item(value[key], f"{prefix}{name}[{key}]")
         else:
-            continue
-        for item_path, item in items:
-            if isinstance(item, Message):
-                yield from _texts_with_nul(item, f"{item_path}.")
-            elif isinstance(item, str) and "\0" in item:
-                yield item_path.replace("\0", "")
+            for index, item in enumerate(value):
+                yield from _in_item(item, f"{prefix}{name}[{index}]")
+
+
+def _in_item(item: object, path: str) -> Iterator[str]:
+    if isinstance(item, Message):
+        yield from _texts_with_nul(item, f"{path}.")
+    elif isinstance(item, str) and "\0" in item:
+        yield path.replace("\0", "")
+
+
+@cache
+def _fields_with_text(descriptor: Descriptor) -> tuple[FieldDescriptor, ...]:
+    """Those that may hold text, here or in their messages. An import asks a hundred thousand times."""
+    return tuple(
+        field
+        for field in descriptor.fields
+        if field.type in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE)
+        and not _checks_its_items_itself(field)
+    )
 
 
 @cache

@@ -13,14 +13,13 @@ from reelroute.scheduler.v1 import scheduler_pb2_grpc
 from sqlalchemy import Connection
 
 from kit import rpc_server
-from kit.activity import activity
 from kit.db import ALL_WORKSPACES, Database
-from kit.errors import FieldViolation, InvalidArgument, ReelrouteError
+from kit.errors import InvalidArgument, ReelrouteError
 from kit.idempotency import once
-from kit.outbox import Notice
 from kit.paging import Page
 from kit.timestamps import from_timestamp, to_timestamp
 from services.scheduler import (
+    activities,
     catching_up,
     deciding,
     dispatch,
@@ -29,14 +28,21 @@ from services.scheduler import (
     hold_store,
     holding,
     messages,
+    saving,
     store,
+    upcoming_store,
 )
+from services.scheduler.conflicts import ConflictRefused
 from services.scheduler.deciding import NOBODY, Fate
 from services.scheduler.dispatch_store import Held
+from services.scheduler.saving import Saved
 from services.scheduler.tables import requests
 from services.scheduler.waiting import DueBell, claim_or_wait
 
 CLAIM_SECONDS = Histogram("reelroute_claim_seconds", "Time of one claim in the database.")
+# A page of what is to go out: rows, and bytes of a message (kit.rpc takes twice as many).
+_UPCOMING_USUAL, _UPCOMING_MOST, _UPCOMING_BYTES = 500, 1000, 8 * 1024 * 1024
+_MOST_SUMMARIES = 1000
 # Fields of PostDraft that together make the instant.
 _TIME_FIELDS = {"local_time", "time_zone", "ambiguous_time"}
 
@@ -59,10 +65,14 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
             def make() -> pb.CreatePostResponse:
                 schedule = messages.schedule_from(request.post, store.database_time(tx))
                 draft = messages.draft_from(request.post, schedule)
-                (post_id,) = store.insert_posts(tx, workspace_id, [domain.NewPost(draft)])
-                post = store.read_post(tx, workspace_id, post_id)
-                store.tell(tx, [_created(post)])
-                return pb.CreatePostResponse(post=messages.post_to(post))
+                (saved,) = saving.save(tx, workspace_id, [domain.NewPost(draft)])
+                if isinstance(saved, ConflictRefused):
+                    raise saved
+                post = store.read_post(tx, workspace_id, saved.post_id)
+                store.tell(tx, [activities.created(post)])
+                return pb.CreatePostResponse(
+                    post=messages.post_to(post), conflicts=messages.conflicts_to(saved.conflicts)
+                )
 
             return once(
                 tx,
@@ -93,23 +103,40 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
 
     def _batch(self, tx: Connection, request: pb.BatchCreatePostsRequest, now: datetime) -> pb.BatchCreatePostsResponse:
         workspace_id = UUID(request.workspace_id)
-        results: list[pb.BatchCreateResult] = []
-        taken: list[tuple[int, domain.Draft]] = []
+        results: dict[int, pb.BatchCreateResult] = {}
+        good: dict[int, domain.Draft] = {}
         for index, message in enumerate(request.posts):
             try:
                 self._check(message)
-                draft = messages.draft_from(message, messages.schedule_from(message, now))
-                taken.append((index, draft))
-                results.append(pb.BatchCreateResult(post=messages.planned_to(request.workspace_id, draft)))
+                good[index] = messages.draft_from(message, messages.schedule_from(message, now))
             except InvalidArgument as refusal:
-                results.append(pb.BatchCreateResult(refusal=_refusal(refusal)))
-        if taken and not request.validate_only:
-            post_ids = store.insert_posts(tx, workspace_id, [domain.NewPost(draft) for _, draft in taken])
-            posts = store.read_posts(tx, workspace_id, post_ids)
-            for index, post in zip((index for index, _ in taken), posts, strict=True):
-                results[index] = pb.BatchCreateResult(post=messages.post_to(post))
-            store.tell(tx, [_created(post) for post in posts])
-        return pb.BatchCreatePostsResponse(results=results)
+                results[index] = pb.BatchCreateResult(refusal=messages.refusal_to(refusal))
+        drafts = list(good.values())
+        if request.validate_only:
+            for (index, draft), conflicts in zip(good.items(), saving.judge(tx, workspace_id, drafts), strict=True):
+                refused = saving.refusal(conflicts)
+                results[index] = (
+                    pb.BatchCreateResult(refusal=messages.refusal_to(refused))
+                    if refused
+                    else pb.BatchCreateResult(
+                        post=messages.planned_to(request.workspace_id, draft),
+                        conflicts=messages.conflicts_to(conflicts),
+                    )
+                )
+        else:
+            saved = saving.save(tx, workspace_id, [domain.NewPost(draft) for draft in drafts])
+            ids = [each.post_id for each in saved if isinstance(each, Saved)]
+            posts = {post.post_id: post for post in store.read_posts(tx, workspace_id, ids)}
+            for index, result in zip(good, saved, strict=True):
+                results[index] = (
+                    pb.BatchCreateResult(
+                        post=messages.post_to(posts[result.post_id]), conflicts=messages.conflicts_to(result.conflicts)
+                    )
+                    if isinstance(result, Saved)
+                    else pb.BatchCreateResult(refusal=messages.refusal_to(result))
+                )
+            store.tell(tx, [activities.created(post) for post in posts.values()])
+        return pb.BatchCreatePostsResponse(results=[results[index] for index in range(len(request.posts))])
 
     def _check(self, message: pb.PostDraft | pb.DeliveryReport) -> None:
         violations = rpc_server.check(self._validator, message)
@@ -124,19 +151,22 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
 
     def ListPosts(self, request: pb.ListPostsRequest, context: grpc.ServicerContext) -> pb.ListPostsResponse:
         workspace_id = UUID(request.workspace_id)
+        wanted = messages.filter_from(request)
+        if request.view == pb.POST_VIEW_SUMMARY:
+            return self._list_summaries(request, wanted)
         page = Page.parse(request.page_size, request.page_token, (datetime, UUID))
         with self._database.transaction(workspace_id) as tx:
-            posts = store.list_posts(
-                tx,
-                workspace_id,
-                page,
-                from_time=from_timestamp(request.from_time, "from_time") if request.HasField("from_time") else None,
-                until_time=from_timestamp(request.until_time, "until_time") if request.HasField("until_time") else None,
-                channel=request.channel,
-                state=messages.state_from(request.delivery_state),
-            )
+            posts = store.list_posts(tx, workspace_id, wanted, page)
         shown, token = page.cut(posts, lambda post: (post.draft.schedule.instant, post.post_id))
         return pb.ListPostsResponse(posts=[messages.post_to(post) for post in shown], next_page_token=token)
+
+    def _list_summaries(self, request: pb.ListPostsRequest, wanted: domain.PostFilter) -> pb.ListPostsResponse:
+        workspace_id = UUID(request.workspace_id)
+        page = Page.parse(request.page_size, request.page_token, (datetime, UUID), most=_MOST_SUMMARIES)
+        with self._database.transaction(workspace_id) as tx:
+            found = store.list_summaries(tx, workspace_id, wanted, page)
+        shown, token = page.cut(found, lambda each: (each.post[5], each.post[0]))
+        return pb.ListPostsResponse(posts=[messages.summary_to(each) for each in shown], next_page_token=token)
 
     def UpdatePost(self, request: pb.UpdatePostRequest, context: grpc.ServicerContext) -> pb.UpdatePostResponse:
         workspace_id, post_id = UUID(request.workspace_id), UUID(request.post_id)
@@ -144,24 +174,23 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
             post = store.read_post(tx, workspace_id, post_id, lock=True)
             domain.check_editable(post, request.etag)
             draft = self._edited(post.draft, request, store.database_time(tx))
-            store.update_post(tx, post, draft)
+            (saved,) = saving.change(tx, workspace_id, [(post, draft)])
+            if isinstance(saved, ConflictRefused):
+                raise saved
             edited = store.read_post(tx, workspace_id, post_id)
             changed = ", ".join(sorted(request.update_mask))
             store.tell(
                 tx,
-                [_about(edited, "post.updated", f"The post was changed: {changed}.", edited.update_time)],
+                [activities.about(edited, "post.updated", f"The post was changed: {changed}.", edited.update_time)],
             )
-        return pb.UpdatePostResponse(post=messages.post_to(edited))
+        return pb.UpdatePostResponse(post=messages.post_to(edited), conflicts=messages.conflicts_to(saved.conflicts))
 
     def _edited(self, draft: domain.Draft, request: pb.UpdatePostRequest, now: datetime) -> domain.Draft:
         """The draft with the masked fields replaced; the whole keeps the same rules as a new one.
 
         When no field of the time is named the instant stays, also when it is over and another attempt waits.
         """
-        message = messages.draft_to(draft)
-        for name in request.update_mask:
-            message.ClearField(name)  # type: ignore[arg-type]
-            message.MergeFrom(_only(request.post, name))
+        message = messages.edited(draft, request.post, request.update_mask)
         self._check(message)
         moved = _TIME_FIELDS.intersection(request.update_mask)
         return messages.draft_from(message, messages.schedule_from(message, now) if moved else draft.schedule)
@@ -176,7 +205,8 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
                 dispatch_store.settle(tx, [(delivery_id, canceled) for delivery_id in ended])
                 post = store.read_post(tx, workspace_id, post_id)
                 now = store.database_time(tx)
-                store.tell(tx, [_about(post, "post.canceled", "The post was canceled before it went out.", now)])
+                text = "The post was canceled before it went out."
+                store.tell(tx, [activities.about(post, "post.canceled", text, now)])
         return pb.CancelPostResponse(post=messages.post_to(post))
 
     def DecideDeliveries(
@@ -277,6 +307,35 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
         return pb.ListOutageDeliveriesResponse(
             deliveries=[messages.delivery_to(each) for each in shown], next_page_token=token
         )
+
+    def ListUpcomingDeliveries(
+        self, request: pb.ListUpcomingDeliveriesRequest, context: grpc.ServicerContext
+    ) -> pb.ListUpcomingDeliveriesResponse:
+        workspace_id = UUID(request.workspace_id) if request.workspace_id else None
+        size = request.page_size or _UPCOMING_USUAL
+        page = Page.parse(size, request.page_token, (datetime, UUID), most=_UPCOMING_MOST)
+        with self._database.transaction(workspace_id or ALL_WORKSPACES) as tx:
+            found = upcoming_store.list_upcoming(
+                tx,
+                self._policy,
+                page,
+                workspace_id=workspace_id,
+                from_time=from_timestamp(request.from_time, "from_time") if request.HasField("from_time") else None,
+                until_time=from_timestamp(request.until_time, "until_time"),
+            )
+        shown: list[pb.UpcomingDelivery] = []
+        size = 0
+        for each in found[: page.size]:
+            message = messages.upcoming_to(each)
+            size += message.ByteSize()
+            if shown and size > _UPCOMING_BYTES:
+                break
+            shown.append(message)
+        token = ""
+        if len(shown) < len(found):
+            last = found[len(shown) - 1].delivery
+            token = page.token(last.due_time, last.delivery_id)
+        return pb.ListUpcomingDeliveriesResponse(deliveries=shown, next_page_token=token)
 
     def ClaimDueDeliveries(
         self, request: pb.ClaimDueDeliveriesRequest, context: grpc.ServicerContext
@@ -427,35 +486,5 @@ def _report_refusal(report: dispatch.Report, answer: domain.Delivery | bool | No
 
 def _decided(result: domain.Delivery | ReelrouteError) -> pb.DecisionResult:
     if isinstance(result, ReelrouteError):
-        return pb.DecisionResult(refusal=pb.DraftRefusal(reason=result.reason, message=result.message))
+        return pb.DecisionResult(refusal=messages.refusal_to(result))
     return pb.DecisionResult(delivery=messages.delivery_to(result))
-
-
-def _only(message: pb.PostDraft, name: str) -> pb.PostDraft:
-    """A draft that holds one field of another."""
-    result = pb.PostDraft()
-    result.MergeFrom(message)
-    for field in result.DESCRIPTOR.fields:
-        if field.name != name:
-            result.ClearField(field.name)  # type: ignore[arg-type]
-    return result
-
-
-def _refusal(error: InvalidArgument) -> pb.DraftRefusal:
-    return pb.DraftRefusal(
-        reason=error.reason, message=error.message, field_violations=[_violation(item) for item in error.violations]
-    )
-
-
-def _violation(violation: FieldViolation) -> pb.FieldViolation:
-    return pb.FieldViolation(field=violation.field, description=violation.description)
-
-
-def _created(post: domain.Post) -> Notice:
-    when = post.draft.schedule.local_time.isoformat(sep=" ")
-    text = f"Scheduled for {when} ({post.draft.schedule.time_zone}) on {len(post.deliveries)} account(s)."
-    return _about(post, "post.created", text, post.create_time)
-
-
-def _about(post: domain.Post, kind: str, summary: str, time: datetime) -> Notice:
-    return activity(post.workspace_id, kind, summary, time, post_id=post.post_id)

@@ -20,7 +20,7 @@ All states and their arrows:
     PUBLISHED → REMOVED        the platform no longer shows it
     not let go → CANCELED      its author; not let go is SCHEDULED, HELD, MISSED, and CLAIMED ahead of its time
 
-What becomes of a single delivery is decided in deciding.py.
+What becomes of a single delivery is decided in deciding.py, what a wall-clock time means in zones.py.
 """
 
 from __future__ import annotations
@@ -29,15 +29,10 @@ import enum
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from datetime import datetime
 from uuid import UUID
-from zoneinfo import ZoneInfo, available_timezones
 
 from kit.errors import Conflict, FailedPrecondition, FieldViolation, InvalidArgument, NotFound
-
-# A plan further ahead is more likely a typing error in the year than a plan.
-FARTHEST = timedelta(days=2 * 366)
 
 
 class DeliveryState(enum.Enum):
@@ -266,7 +261,26 @@ class Post:
     @property
     def etag(self) -> str:
         """Changes with every edit."""
-        return f"r{self.revision}"
+        return etag_of(self.revision)
+
+
+def etag_of(revision: int) -> str:
+    """What a post's revision is called outside."""
+    return f"r{revision}"
+
+
+@dataclass(frozen=True, slots=True)
+class PostFilter:
+    """Which posts are meant; all that it names must hold."""
+
+    from_time: datetime | None = None
+    until_time: datetime | None = None
+    channel: str = ""
+    account_id: UUID | None = None
+    series_id: UUID | None = None
+    state: DeliveryState | None = None
+    post_ids: tuple[UUID, ...] = ()
+    ref: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,30 +360,6 @@ class Outage:
     end_time: datetime
 
 
-class TimeZoneUnknown(InvalidArgument):
-    """The zone is no IANA name. Offsets and abbreviations do not know of clock changes, so they are refused."""
-
-
-class LocalTimeInvalid(InvalidArgument):
-    """The text is no wall-clock time, or no date of the calendar."""
-
-
-class LocalTimeNonexistent(InvalidArgument):
-    """The clock of that zone jumps over that time."""
-
-
-class LocalTimeAmbiguous(InvalidArgument):
-    """The clock of that zone shows that time twice."""
-
-
-class ScheduleTimeInPast(InvalidArgument):
-    """The instant is over."""
-
-
-class ScheduleTimeTooFar(InvalidArgument):
-    """The instant is more than two years ahead."""
-
-
 class AccountRepeated(InvalidArgument):
     """A post names an account twice, perhaps once in capital letters."""
 
@@ -388,6 +378,10 @@ class PostNotEditable(FailedPrecondition):
 
 class PostChanged(Conflict):
     """The post was edited since the caller read it."""
+
+
+class ApprovalNotNeeded(FailedPrecondition):
+    """Nobody asks for an approval of this post."""
 
 
 class DeliveryInProgress(FailedPrecondition):
@@ -416,81 +410,6 @@ class OutageNotFound(NotFound):
 
 class LeaseLost(FailedPrecondition):
     """The attempt no longer holds the delivery: its lease ended and another attempt took over, or it is over."""
-
-
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(zone for zone in available_timezones() if "/" in zone or zone == "UTC")
-
-
-def instant_at(naive: datetime, time_zone: str, fold: int) -> datetime:
-    """The instant of a wall-clock time that need not be refused: in a gap the time after it is meant."""
-    return naive.replace(tzinfo=ZoneInfo(time_zone), fold=fold).astimezone(UTC)
-
-
-def resolve(local_time: str, time_zone: str, ambiguous: AmbiguousTime | None, now: datetime) -> Schedule:
-    """The instant that a wall-clock time means.
-
-    Raises TimeZoneUnknown, LocalTimeInvalid, LocalTimeNonexistent (the clock jumps over it), LocalTimeAmbiguous
-    (it comes twice and `ambiguous` does not say which), ScheduleTimeInPast, ScheduleTimeTooFar (over two years).
-    """
-    if time_zone not in _zones():
-        raise _refused(
-            TimeZoneUnknown,
-            "time_zone",
-            f"{time_zone!r} is not an IANA time zone. Use a name like 'Europe/Berlin' or 'UTC'; abbreviations and"
-            " offsets do not know when clocks change.",
-        )
-    try:
-        naive = datetime.fromisoformat(local_time)
-    except ValueError:
-        naive = None
-    if naive is None or naive.tzinfo is not None:
-        raise _refused(
-            LocalTimeInvalid,
-            "local_time",
-            f"{local_time!r} is not a wall-clock time. Use 'YYYY-MM-DDTHH:MM:SS' without an offset.",
-        )
-    try:
-        instant = _instant(naive, time_zone, ambiguous)
-    except OverflowError:
-        raise _refused(LocalTimeInvalid, "local_time", f"{local_time} is at the end of the calendar.") from None
-    if instant < now:
-        raise _refused(
-            ScheduleTimeInPast,
-            "local_time",
-            f"{local_time} in {time_zone} was {instant:%Y-%m-%d %H:%M:%S} UTC, which is over. Choose a later time.",
-        )
-    if instant > now + FARTHEST:
-        raise _refused(
-            ScheduleTimeTooFar, "local_time", f"{local_time} is more than two years ahead. Is the year right?"
-        )
-    return Schedule(naive, time_zone, 1 if ambiguous is AmbiguousTime.LATER else 0, instant)
-
-
-def _instant(naive: datetime, time_zone: str, ambiguous: AmbiguousTime | None) -> datetime:
-    zone = ZoneInfo(time_zone)
-    earlier = naive.replace(tzinfo=zone, fold=0)
-    later = naive.replace(tzinfo=zone, fold=1)
-    if earlier.utcoffset() == later.utcoffset():
-        return earlier.astimezone(UTC)
-    # fold=0 reads the clock before the change, fold=1 after it. In a gap neither reading exists on the wall.
-    if earlier.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != naive:
-        after = earlier.astimezone(UTC).astimezone(zone)
-        raise _refused(
-            LocalTimeNonexistent,
-            "local_time",
-            f"{naive.isoformat()} does not exist in {time_zone}: the clock goes forward over it. "
-            f"Use {after.replace(tzinfo=None).isoformat()} or another time.",
-        )
-    if ambiguous is None:
-        raise _refused(
-            LocalTimeAmbiguous,
-            "ambiguous_time",
-            f"{naive.isoformat()} comes twice in {time_zone}: the clock goes back. "
-            "Say EARLIER or LATER, or choose another time.",
-        )
-    return (earlier if ambiguous is AmbiguousTime.EARLIER else later).astimezone(UTC)
 
 
 def _refused(kind: type[InvalidArgument], field: str, message: str) -> InvalidArgument:
@@ -542,7 +461,8 @@ def check_editable(post: Post, etag: str) -> None:
         raise PostChanged("The post was changed since you read it. Read it again and decide again.")
     for delivery in post.deliveries:
         waits = delivery.state in (DeliveryState.SCHEDULED, DeliveryState.CLAIMED) and delivery.can_be_stopped
-        if not waits:
+        # What is not approved is changed until it is.
+        if not waits and delivery.hold_cause is not HoldCause.APPROVAL:
             raise PostNotEditable(
                 f"A delivery of this post is {delivery.state.value}; only a post of which nothing has begun can be"
                 " changed. Create a new post instead.",

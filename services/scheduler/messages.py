@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import zip_longest
 from uuid import UUID
 
 from google.protobuf.duration_pb2 import Duration
+from reelroute.scheduler.v1 import bulk_pb2
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
+from kit.errors import ReelrouteError
 from kit.timestamps import from_timestamp, to_timestamp
-from services.scheduler import dispatch, domain
+from services.scheduler import dispatch, domain, store, zones
+from services.scheduler.conflicts import Conflict
 from services.scheduler.dispatch_store import Held, Publication
+from services.scheduler.store import Summary
+from services.scheduler.upcoming_store import Upcoming
 
 _AMBIGUOUS = {
     pb.AMBIGUOUS_TIME_EARLIER: domain.AmbiguousTime.EARLIER,
@@ -29,6 +34,7 @@ _APPROVAL = {
     domain.Approval.PENDING: pb.APPROVAL_PENDING,
     domain.Approval.APPROVED: pb.APPROVAL_APPROVED,
 }
+_STATE = {state.value: pb.DeliveryState.Value(f"DELIVERY_STATE_{state.value}") for state in domain.DeliveryState}
 _LATE_ACTION = {pb.LateAction.Value(f"LATE_ACTION_{action.value}"): action for action in domain.LateAction}
 _DUE_ACTION = {pb.DueAction.Value(f"DUE_ACTION_{action.value}"): action for action in domain.DueAction}
 _DECISION = {
@@ -41,9 +47,9 @@ _CAUSE = {pb.HoldCause.Value(f"HOLD_CAUSE_{cause.value}"): cause for cause in do
 
 
 def schedule_from(message: pb.PostDraft, now: datetime) -> domain.Schedule:
-    """When the author wants it. Raises what `domain.resolve` raises."""
+    """When the author wants it. Raises what `zones.resolve` raises."""
     ambiguous = _AMBIGUOUS.get(message.ambiguous_time)
-    return domain.resolve(message.local_time, message.time_zone, ambiguous, now)
+    return zones.resolve(message.local_time, message.time_zone, ambiguous, now)
 
 
 def draft_from(message: pb.PostDraft, schedule: domain.Schedule) -> domain.Draft:
@@ -86,6 +92,36 @@ def draft_to(draft: domain.Draft) -> pb.PostDraft:
         lateness=lateness_to(draft.lateness),
         shingles=draft.shingles,
         accept_conflicts=draft.accept_conflicts,
+    )
+
+
+def edited(draft: domain.Draft, values: pb.PostDraft, fields: Sequence[str]) -> pb.PostDraft:
+    """A stored draft with some fields replaced."""
+    message = draft_to(draft)
+    new = pb.PostDraft()
+    new.CopyFrom(values)
+    for field in new.DESCRIPTOR.fields:
+        if field.name in fields:
+            message.ClearField(field.name)  # type: ignore[arg-type]
+        else:
+            new.ClearField(field.name)  # type: ignore[arg-type]
+    message.MergeFrom(new)
+    if "caption" in fields and "shingles" not in fields:
+        message.ClearField("shingles")  # they are of the former words
+    return message
+
+
+def filter_from(message: pb.ListPostsRequest | bulk_pb2.PostFilter) -> domain.PostFilter:
+    """Which posts are meant. Raises InvalidArgument for a time that cannot be."""
+    return domain.PostFilter(
+        from_time=from_timestamp(message.from_time, "from_time") if message.HasField("from_time") else None,
+        until_time=from_timestamp(message.until_time, "until_time") if message.HasField("until_time") else None,
+        channel=message.channel,
+        account_id=UUID(message.account_id) if message.account_id else None,
+        series_id=UUID(message.series_id) if message.series_id else None,
+        state=state_from(message.delivery_state),
+        post_ids=tuple(UUID(each) for each in message.post_ids),
+        ref=message.ref,
     )
 
 
@@ -151,6 +187,66 @@ def post_to(post: domain.Post) -> pb.Post:
         series_id=str(post.occurrence.series_id) if post.occurrence else "",
         occurrence_time=post.occurrence.time.isoformat(timespec="seconds") if post.occurrence else "",
         approval=_APPROVAL[post.approval],
+    )
+
+
+def summary_to(summary: Summary) -> pb.Post:
+    """A post as a calendar shows it."""
+    post_id, channel, caption, local, zone, schedule, ref, revision, approval, series_id, occurrence = summary.post
+    return pb.Post(
+        post_id=post_id,
+        channel=channel,
+        caption=caption,
+        local_time=local.isoformat(),
+        time_zone=zone,
+        schedule_time=to_timestamp(schedule),
+        ref=ref,
+        etag=domain.etag_of(revision),
+        approval=_APPROVAL[domain.Approval(approval)],
+        series_id=series_id or "",
+        occurrence_time=occurrence.isoformat() if occurrence else "",
+        deliveries=[
+            pb.Delivery(
+                delivery_id=delivery_id,
+                post_id=post_id,
+                account_id=account_id,
+                platform=platform,
+                state=_STATE[state],
+                due_time=to_timestamp(due),
+                url=url,
+                failure_reason=reason,
+                publish_time=to_timestamp(published) if published else None,
+                needs_person=needs_person,
+            )
+            for delivery_id, account_id, platform, state, due, url, reason, published, needs_person in (
+                summary.deliveries
+            )
+        ],
+    )
+
+
+def conflicts_to(conflicts: Iterable[Conflict]) -> list[pb.Conflict]:
+    """The rules that a post breaks, as the proto shows them."""
+    return [
+        pb.Conflict(
+            rule=each.rule.value,
+            field=each.field,
+            message=each.message,
+            other_post_id=str(each.other_post_id or ""),
+            blocking=each.blocking,
+        )
+        for each in conflicts
+    ]
+
+
+def refusal_to(error: ReelrouteError) -> pb.DraftRefusal:
+    """Why one of many was not taken."""
+    return pb.DraftRefusal(
+        reason=error.reason,
+        message=error.message,
+        field_violations=[
+            pb.FieldViolation(field=each.field, description=each.description) for each in error.violations
+        ],
     )
 
 
@@ -223,6 +319,26 @@ def delivery_to(delivery: domain.Delivery) -> pb.Delivery:
         failed_attempts=delivery.failed_attempts,
         remove_time=to_timestamp(delivery.remove_time) if delivery.remove_time else None,
         platform=delivery.platform,
+    )
+
+
+def upcoming_to(upcoming: Upcoming) -> pb.UpcomingDelivery:
+    """A delivery that is still to go out, with what it would publish and what keeps it back."""
+    post = upcoming.post
+    return pb.UpcomingDelivery(
+        workspace_id=str(upcoming.delivery.workspace_id),
+        delivery=delivery_to(upcoming.delivery),
+        channel=post["channel"],
+        ref=post["ref"],
+        caption=post["caption"],
+        media=media_to(store.media_of(post["media"])),
+        options=options_to(post["options"]),
+        hold=hold_to(upcoming.hold, 0) if upcoming.hold else None,
+        approval=_APPROVAL[domain.Approval(post["approval"])],
+        etag=f"r{post['revision']}",
+        local_time=post["local_time"].isoformat(timespec="seconds"),
+        time_zone=post["time_zone"],
+        lateness=lateness_to(upcoming.rules.lateness),
     )
 
 

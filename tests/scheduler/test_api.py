@@ -363,3 +363,46 @@ def test_the_activities_of_a_post_are_told_in_the_order_in_which_they_happened(s
     assert len({activity.request_id for activity in told}) == 5
     assert dict(told[2].attributes) == {"reason": "TIKTOK_SAID_SO"}
     assert dict(told[4].attributes) == {"visibility": "public", "url": PUBLISHED.url, "platform_post_id": "7"}
+
+
+def test_a_summary_shows_what_a_calendar_needs_of_the_same_posts(stage: Stage) -> None:
+    caption = "x" * 150
+    over = stage.post_in("PUBLISHED")
+    waiting = stage.create(draft_of(accounts=2, due_in=timedelta(hours=2), caption=caption, ref="Q1-007"))
+    summaries = listed(stage, view=pb.POST_VIEW_SUMMARY)
+    assert [each.post_id for each in summaries] == [each.post_id for each in listed(stage)]
+    found = {each.post_id: each for each in summaries}
+    shown = found[waiting.post_id]
+    assert (shown.caption, shown.ref, shown.etag) == (waiting.caption[:100], "Q1-007", waiting.etag)
+    assert (shown.local_time, shown.time_zone) == (waiting.local_time, waiting.time_zone)
+    assert shown.schedule_time == waiting.schedule_time
+    assert [each.delivery_id for each in shown.deliveries] == [each.delivery_id for each in waiting.deliveries]
+    assert (found[over.post_id].deliveries[0].state, found[over.post_id].deliveries[0].url) == (
+        pb.DELIVERY_STATE_PUBLISHED,
+        over.deliveries[0].url,
+    )
+    assert not shown.media
+    assert not shown.HasField("options")
+
+
+def test_posts_are_found_by_account_and_ref(stage: Stage) -> None:
+    stage.post_in("PUBLISHED")
+    posts = [stage.create(draft_of(accounts=2, due_in=timedelta(hours=n + 1), ref=f"R{n}")) for n in range(3)]
+    account = posts[1].deliveries[1].account_id
+    for view in (pb.POST_VIEW_UNSPECIFIED, pb.POST_VIEW_SUMMARY):
+        assert [each.post_id for each in listed(stage, account_id=account, view=view)] == [posts[1].post_id]
+        assert [each.post_id for each in listed(stage, ref="R2", view=view)] == [posts[2].post_id]
+
+
+def test_pages_of_summaries_are_the_whole_list_once(stage: Stage) -> None:
+    due = timedelta(hours=1)
+    posts = [stage.create(draft_of(due_in=due, caption=f" {n}")) for n in range(5)]
+    request = pb.ListPostsRequest(workspace_id=WORKSPACE, page_size=2, view=pb.POST_VIEW_SUMMARY)
+    found: list[str] = []
+    while True:
+        answer = stage.stub.ListPosts(request, timeout=10)
+        found += [each.post_id for each in answer.posts]
+        request.page_token = answer.next_page_token
+        if not answer.next_page_token:
+            break
+    assert found == sorted(each.post_id for each in posts)

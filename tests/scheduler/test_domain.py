@@ -1,15 +1,11 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
-from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from kit.errors import InvalidArgument
 from services.scheduler import domain
-from services.scheduler.domain import AmbiguousTime, DeliveryState
+from services.scheduler.domain import DeliveryState
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 
@@ -33,74 +29,6 @@ def post(*deliveries: domain.Delivery) -> domain.Post:
     schedule = domain.Schedule(datetime(2027, 1, 4, 18), "Europe/Berlin", 0, NOW)
     draft = domain.Draft("air", tuple(d.account_id for d in deliveries), "", (), schedule, {}, "")
     return domain.Post(UUID(int=1), UUID(int=2), draft, 3, deliveries, NOW, NOW)
-
-
-@pytest.mark.parametrize(
-    ("local_time", "time_zone", "instant"),
-    [
-        ("2027-01-04T18:00:00", "Europe/Berlin", "2027-01-04T17:00:00+00:00"),  # winter: UTC+1
-        ("2027-07-04T18:00", "Europe/Berlin", "2027-07-04T16:00:00+00:00"),  # summer: UTC+2, seconds left out
-        ("2027-03-14T02:30:00", "America/Phoenix", "2027-03-14T09:30:00+00:00"),  # no clock change there
-        ("2027-03-14T03:05:00", "America/New_York", "2027-03-14T07:05:00+00:00"),  # right after the jump
-        ("2027-01-04T18:00:00", "UTC", "2027-01-04T18:00:00+00:00"),
-    ],
-)
-def test_a_wall_clock_time_means_the_instant_of_its_zone(local_time: str, time_zone: str, instant: str) -> None:
-    assert domain.resolve(local_time, time_zone, None, NOW).instant == datetime.fromisoformat(instant)
-
-
-def test_a_time_that_the_clock_jumps_over_is_refused_and_the_next_one_named() -> None:
-    with pytest.raises(domain.LocalTimeNonexistent, match="Use 2027-03-14T03:30:00"):
-        domain.resolve("2027-03-14T02:30:00", "America/New_York", AmbiguousTime.LATER, NOW)
-
-
-def test_a_time_that_comes_twice_needs_the_authors_choice() -> None:
-    local, zone = "2027-10-31T02:30:00", "Europe/Berlin"
-    with pytest.raises(domain.LocalTimeAmbiguous) as refusal:
-        domain.resolve(local, zone, None, NOW)
-    assert refusal.value.violations[0].field == "ambiguous_time"
-    earlier = domain.resolve(local, zone, AmbiguousTime.EARLIER, NOW)
-    later = domain.resolve(local, zone, AmbiguousTime.LATER, NOW)
-    assert later.instant - earlier.instant == timedelta(hours=1)
-    assert (earlier.fold, later.fold) == (0, 1)
-
-
-@pytest.mark.parametrize(
-    ("local_time", "time_zone", "reason"),
-    [
-        ("2027-01-04T18:00:00", "CET", "TIME_ZONE_UNKNOWN"),
-        ("2027-01-04T18:00:00", "+01:00", "TIME_ZONE_UNKNOWN"),
-        ("2027-01-04T18:00:00", "Mars/Olympus", "TIME_ZONE_UNKNOWN"),
-        ("2027-02-30T18:00:00", "UTC", "LOCAL_TIME_INVALID"),
-        ("2027-01-04T18:00:00+01:00", "UTC", "LOCAL_TIME_INVALID"),
-        ("9999-12-31T23:59:00", "America/New_York", "LOCAL_TIME_INVALID"),  # the year 10000 in UTC
-        ("2026-12-01T11:59:59", "UTC", "SCHEDULE_TIME_IN_PAST"),
-        ("2036-01-04T18:00:00", "UTC", "SCHEDULE_TIME_TOO_FAR"),
-    ],
-)
-def test_a_time_that_cannot_be_meant_is_refused_with_its_field(local_time: str, time_zone: str, reason: str) -> None:
-    with pytest.raises(InvalidArgument) as refusal:
-        domain.resolve(local_time, time_zone, None, NOW)
-    assert refusal.value.reason == reason
-    assert refusal.value.violations[0].field == ("time_zone" if "ZONE" in reason else "local_time")
-
-
-@given(
-    st.sampled_from(
-        ["America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "Africa/Casablanca", "Asia/Kathmandu"]
-    ),
-    st.datetimes(datetime(2026, 12, 2), datetime(2028, 11, 1)),
-    st.sampled_from(list(AmbiguousTime)),
-)
-def test_whatever_is_accepted_shows_that_time_on_a_wall_clock_there(
-    time_zone: str, local: datetime, ambiguous: AmbiguousTime
-) -> None:
-    local = local.replace(microsecond=0, fold=0)
-    try:
-        schedule = domain.resolve(local.isoformat(), time_zone, ambiguous, NOW)
-    except domain.LocalTimeNonexistent:
-        return
-    assert schedule.instant.astimezone(ZoneInfo(time_zone)).replace(tzinfo=None) == local
 
 
 EDITABLE = {DeliveryState.SCHEDULED, DeliveryState.CLAIMED}
