@@ -25,7 +25,7 @@ from reelroute.content.v1 import content_pb2_grpc
 
 from kit.db import Database
 from kit.paging import Page
-from services.content import domain, messages, store
+from services.content import domain, messages, shingles, store
 from services.content.blobs import BlobKey, BlobStore, StagedBlob
 from services.content.domain import MediaAsset
 from services.content.media import MediaFacts, check_claims
@@ -159,8 +159,16 @@ class ContentApi(content_pb2_grpc.ContentServiceServicer):
     ) -> pb.BatchGetMediaAssetsResponse:
         workspace_id = UUID(request.workspace_id)
         with self._database.transaction(workspace_id) as tx:
-            assets = store.read_assets(tx, workspace_id, [UUID(each) for each in request.media_asset_ids])
+            ids = [UUID(each) for each in request.media_asset_ids]
+            assets = store.read_assets(tx, workspace_id, ids, request.file_names)
         return pb.BatchGetMediaAssetsResponse(media_assets=[messages.asset_to(asset) for asset in assets])
+
+    def FingerprintTexts(
+        self, request: pb.FingerprintTextsRequest, context: grpc.ServicerContext
+    ) -> pb.FingerprintTextsResponse:
+        return pb.FingerprintTextsResponse(
+            fingerprints=[pb.TextFingerprint(shingles=shingles.sketch(text)) for text in request.texts]
+        )
 
     def ListMediaAssets(
         self, request: pb.ListMediaAssetsRequest, context: grpc.ServicerContext

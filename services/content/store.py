@@ -123,9 +123,13 @@ def read_asset(tx: Connection, workspace_id: UUID, media_asset_id: UUID) -> Medi
     return found[0]
 
 
-def read_assets(tx: Connection, workspace_id: UUID, media_asset_ids: Sequence[UUID]) -> list[MediaAsset]:
-    """Assets in no particular order; ids that the workspace does not have are left out."""
-    mine = (media_assets.c.workspace_id == workspace_id) & media_assets.c.media_asset_id.in_(media_asset_ids)
+def read_assets(
+    tx: Connection, workspace_id: UUID, media_asset_ids: Sequence[UUID], file_names: Sequence[str] = ()
+) -> list[MediaAsset]:
+    """Assets by their ids or file names, in no particular order; what the workspace does not have is left out."""
+    mine = (media_assets.c.workspace_id == workspace_id) & (
+        media_assets.c.media_asset_id.in_(media_asset_ids) | media_assets.c.file_name.in_(file_names)
+    )
     return [_asset(row) for row in tx.execute(select(media_assets).where(mine)).mappings()]
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 PIECE_BYTES = 512 * 1024
 # Boundaries and headers around the file.
 _FORM_BYTES = 64 * 1024
+_OPTIONS_BYTES = 1024 * 1024
 _FIELD = "file"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -38,14 +39,19 @@ class FileHeader:
 
 
 class FileReader:
-    """Reads the one file of a request."""
+    """Reads the one file of a request. `options_field` may be a text before the file; see `options`."""
 
-    def __init__(self, request: Request, *, limit_bytes: int, idle_seconds: float) -> None:
+    def __init__(self, request: Request, *, limit_bytes: int, idle_seconds: float, options_field: str = "") -> None:
         self._request = request
         self._limit_bytes, self._idle_seconds = limit_bytes, idle_seconds
-        self._form = _Form()
+        self._form = _Form(options_field)
         # Whether the whole body was read: until then the sender may still be sending.
         self.body_ended = False
+
+    @property
+    def options(self) -> bytes:
+        """The text of `options_field`, whole once the file's header was read; empty without one."""
+        return bytes(self._form.options)
 
     async def read(self) -> AsyncGenerator[FileHeader | bytes]:
         """The header, then the bytes in order.
@@ -118,8 +124,11 @@ class FileReader:
 class _Form:
     """What the parser found so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, options_field: str) -> None:
         self.header: FileHeader | None = None
+        self.options = bytearray()
+        self._options_field = options_field
+        self._in_options = False
         self.data = bytearray()
         self.ended = False
         self._name, self._value = bytearray(), bytearray()
@@ -151,9 +160,14 @@ class _Form:
     def _headers_finished(self) -> None:
         _, options = parse_options_header(self._headers.get(b"content-disposition"))
         name = _decoded(options.get(b"name", b""))
+        self._in_options = bool(name) and name == self._options_field and self.header is None and not self.options
+        if self._in_options:
+            return
         if name != _FIELD:
             shown = name[:100] or "body"
-            raise invalid([FieldViolation(shown, "Unknown field. Send one file, in the field `file`.", "UNKNOWN")])
+            before = f"{self._options_field} once, then " if self._options_field else ""
+            message = f"Unknown field, or not in its place. Send {before}one file, in the field `file`."
+            raise invalid([FieldViolation(shown, message, "UNKNOWN")])
         if self.header is not None:
             raise invalid([FieldViolation(_FIELD, "Send one file at a time.", "REPEATED")])
         file_name = _CONTROL.sub("", re.split(r"[/\\]", _decoded(options.get(b"filename", b"")))[-1]).strip()
@@ -164,7 +178,13 @@ class _Form:
         self.header = FileHeader(file_name, mime_type.decode() if known else "")
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
-        self.data += data[start:end]
+        if not self._in_options:
+            self.data += data[start:end]
+            return
+        self.options += data[start:end]
+        if len(self.options) > _OPTIONS_BYTES:
+            message = f"{self._options_field} may have {_OPTIONS_BYTES} bytes."
+            raise BodyTooLarge(message, [FieldViolation(self._options_field, message, "TOO_LARGE")])
 
     def _end(self) -> None:
         self.ended = True

@@ -9,7 +9,7 @@ import pytest
 from cli import calendar
 from cli.calendar import NotACalendar
 
-FILES = Path(__file__).parent / "calendars" / "bad_files"
+FILES = Path(__file__).parents[1] / "gateway/calendars/samples/bad_files"
 FIVE = ["F01", "F02", "F03", "F04", "F05"]
 GERMAN = "Grüße aus Köln: ein Spieltisch, zwei Kannen Tee – fertig."
 HEADER = ",".join(calendar.COLUMNS)

@@ -13,7 +13,7 @@ from cli.calendar import Problem
 from cli.channels import Accounts
 from cli.rows import Entry, understand
 
-FOLDER = Path(__file__).parent / "calendars"
+FOLDER = Path(__file__).parents[1] / "gateway/calendars/samples"
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 CHANNELS = ("air", "water", "fire", "earth")
 ACCOUNTS = [{"account_id": f"id-{name}", "handle": f"emberfold.{name}"} for name in CHANNELS]

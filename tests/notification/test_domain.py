@@ -30,6 +30,7 @@ def test_a_published_post_is_told_with_its_account_and_its_link() -> None:
         ("delivery.failed", "Not published on TikTok: a post of @reel_air"),
         ("delivery.delayed", "Delayed on TikTok: a post of @reel_air"),
         ("delivery.missed", "Decide: a post of @reel_air missed its time on TikTok"),
+        ("delivery.foreseen", "Act in time: posts of @reel_air will not go out"),
         ("delivery.stalled", "No progress on TikTok: a post of @reel_air"),
         ("incident.opened", "TikTok is failing: nothing is sent to it"),
         ("account.authorization_lost", "Connect @reel_air to TikTok again"),
@@ -74,6 +75,9 @@ def test_other_activity_is_told_to_nobody(type_: str) -> None:
         ("hold.lifted", {"cause": "INCIDENT"}, False),
         ("incident.opened", {}, True),
         ("outage.ended", {}, True),
+        ("series.refused", {}, True),
+        ("time_zone.changed", {}, True),
+        ("series.made", {}, False),
     ],
 )
 def test_people_are_told_what_they_must_end_and_what_they_have_not_done_themselves(

@@ -7,19 +7,20 @@ given up, so what is not there by then never will be. See sandbox/bulletin for t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from kit.vendor_errors import VendorUncertain
 from services.publisher import domain
-from services.publisher.domain import AttemptFailed, Failure, FailureKind, Visibility
+from services.publisher.domain import Visibility
+from services.publisher.platforms import checks
 from services.publisher.platforms.base import (
     Absent,
     Answer,
     Complete,
     Found,
     Gone,
-    MediaFile,
+    Problem,
     Search,
     Taken,
     Tokens,
@@ -29,45 +30,29 @@ from services.publisher.platforms.base import (
     Unsettled,
     Work,
 )
-from services.publisher.platforms.common import Problem, with_token
+from services.publisher.platforms.common import with_token
+from services.publisher.quotas import Quotas
 from vendors.bulletin.client import BulletinClient
 from vendors.bulletin.errors import PostGone
 from vendors.bulletin.models import ListedPost, Page, Post
-
-TEXT_CHARACTERS = 2000
-
-
-def check(caption: str, media: Sequence[MediaFile]) -> list[Problem]:
-    """What Bulletin would refuse, known without asking it."""
-    problems = []
-    if not caption:
-        problems.append(Problem("caption", "CAPTION_MISSING", "Bulletin publishes a text. Write one."))
-    elif len(caption) > TEXT_CHARACTERS:
-        text = f"Bulletin takes up to {TEXT_CHARACTERS} characters. Shorten the text."
-        problems.append(Problem("caption", "CAPTION_TOO_LONG", text))
-    if media:
-        problems.append(
-            Problem("media", "MEDIA_NOT_TAKEN", "Bulletin publishes a text alone. Make a post without media for it.")
-        )
-    return problems
 
 
 class BulletinAdapter:
     """See platforms/base.py for what each method promises."""
 
     traits = Traits(has_handle=False, can_find=True, tells_removal=True)
+    quotas = Quotas()
 
     def __init__(self, client: BulletinClient) -> None:
         self._client = client
 
-    async def prepare(self, work: Work) -> str:
-        """Checks text and media; Bulletin itself is not asked."""
-        problems = check(work.caption, work.media)
-        if problems:
-            raise AttemptFailed(
-                Failure(FailureKind.PERMANENT, problems[0].reason, " ".join(problem.message for problem in problems))
-            )
-        return "The text fits."
+    def check(self, work: Work, limits: domain.AccountLimits | None) -> list[Problem]:
+        """See checks.bulletin."""
+        return checks.bulletin(work.caption, work.media)
+
+    async def read_limits(self, account: domain.Account, tokens: Tokens) -> domain.AccountLimits | None:
+        """All accounts may do the same."""
+        return None
 
     async def begin(self, work: Work) -> domain.Handle:
         """There is no such call."""

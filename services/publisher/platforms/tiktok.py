@@ -11,7 +11,7 @@ developers.tiktok.com/doc/content-posting-api-reference-direct-post, …/content
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from kit.vendor_errors import (
@@ -22,13 +22,14 @@ from kit.vendor_errors import (
 )
 from services.publisher import domain
 from services.publisher.domain import AttemptFailed, Failure, FailureKind, Visibility
-from services.publisher.platforms import tiktok_media
+from services.publisher.platforms import checks
 from services.publisher.platforms.base import (
     Answer,
     Complete,
     Found,
     Incomplete,
     MediaFile,
+    Problem,
     Processing,
     Search,
     Taken,
@@ -41,16 +42,17 @@ from services.publisher.platforms.base import (
     UploadEnded,
     Work,
 )
-from services.publisher.platforms.common import Problem, failure_of, with_token
+from services.publisher.platforms.checks import PRIVATE_LEVELS
+from services.publisher.platforms.common import failure_of, with_token
+from services.publisher.quotas import Quotas
 from vendors.tiktok import models
 from vendors.tiktok.chunks import ChunkSpan, plan_chunks
 from vendors.tiktok.client import TikTokClient
+from vendors.tiktok.config import TikTokConfig
 from vendors.tiktok.errors import UploadGone, fail_reason_error
 
-CAPTION_UNITS = 2200  # UTF-16 units, as TikTok counts them
 # The upload must end within the hour for which TikTok takes bytes; what is left is a margin for clocks.
 HANDLE_LIFE = timedelta(minutes=58)
-PRIVATE_LEVELS = ("SELF_ONLY", "MUTUAL_FOLLOW_FRIENDS", "FOLLOWER_OF_CREATOR")
 LIST_SCOPE = "video.list"
 # Answers to the question for a publish_id that no later question will change.
 _UNKNOWN_HANDLE = {
@@ -73,73 +75,23 @@ _CUT_TEXT = 140
 _LENGTH_SLACK_MS = 1500  # the list has whole seconds
 
 
-def check(caption: str, media: Sequence[MediaFile], options: domain.Options | None) -> list[Problem]:
-    """What TikTok would refuse, known without asking it. `options` None: the post has no choices for TikTok."""
-    problems = []
-    units = len(caption.encode("utf-16-le")) // 2
-    if units > CAPTION_UNITS:
-        problems.append(
-            Problem(
-                "caption",
-                "CAPTION_TOO_LONG",
-                f"TikTok takes captions of up to {CAPTION_UNITS} characters; this one has {units}. Shorten it.",
-            )
-        )
-    if options is None:
-        problems.append(
-            Problem(
-                "options.tiktok.privacy_level",
-                "PRIVACY_LEVEL_MISSING",
-                "Choose who sees the post: PUBLIC_TO_EVERYONE, MUTUAL_FOLLOW_FRIENDS, FOLLOWER_OF_CREATOR or"
-                " SELF_ONLY. TikTok requires the author's own choice.",
-            )
-        )
-    elif options.get("branded_content") in (True, "true") and options.get("privacy_level") == "SELF_ONLY":
-        problems.append(
-            Problem(
-                "options.tiktok.branded_content",
-                "BRANDED_CONTENT_PRIVATE",
-                "TikTok does not take branded content that only you can see. Choose another privacy_level.",
-            )
-        )
-    return problems + _media_problems(media)
+# creator_info, video/init, and one question for the verdict.
+_CALLS_OF_POST = 3
 
 
-def _media_problems(media: Sequence[MediaFile]) -> list[Problem]:
-    if any(file.mime_type.startswith("image/") for file in media):
-        return [
-            Problem(
-                "media",
-                "PHOTOS_NOT_SUPPORTED",
-                "Photo posts cannot be published to TikTok by this version. Use one video.",
-                # A plan for later months is kept; each attempt says the same until it can be done.
-                blocking=False,
-            )
-        ]
-    if not media:
-        return [Problem("media", "VIDEO_MISSING", "A TikTok post has one video. Add it.")]
-    if len(media) > 1:
-        return [Problem("media", "TOO_MANY_VIDEOS", "A TikTok post has one video. Make a post of each.")]
-    return [
-        Problem(f"media[{index}]", problem.reason.upper(), problem.message)
-        for index, file in enumerate(media)
-        for problem in tiktok_media.problems(_to_post(file))
-    ]
-
-
-def _to_post(file: MediaFile) -> tiktok_media.MediaToPost:
-    is_video = file.mime_type.startswith("video/")
-    return tiktok_media.MediaToPost(
-        kind="video" if is_video else "photo",
-        container=file.container if is_video else file.codec,
-        video_codec=file.codec if is_video else None,
-        width=file.width,
-        height=file.height,
-        size_bytes=file.size_bytes,
-        average_frame_rate_mfps=file.frame_rate_millis or None,
-        duration_ms=file.duration_ms or None,
-        pixel_mode=file.pixel_mode,
+def quotas_of(config: TikTokConfig) -> Quotas:
+    """How many posts TikTok takes; the figures and where they are from stand in the configuration."""
+    return Quotas(
+        posts_per_day=config.posts_per_day,
+        accounts_per_day=config.active_creators_per_day,
+        account_posts_per_minute=min(config.video_init_per_minute, config.creator_info_per_minute),
+        posts_per_minute=config.application_per_minute // _CALLS_OF_POST,
     )
+
+
+def limits_of(creator: models.CreatorInfo) -> domain.AccountLimits:
+    """What creator_info says that a creator may do."""
+    return domain.AccountLimits(creator.max_video_duration_seconds, creator.privacy_level_options)
 
 
 class TikTokAdapter:
@@ -150,35 +102,15 @@ class TikTokAdapter:
 
     def __init__(self, client: TikTokClient) -> None:
         self._client = client
+        self.quotas = quotas_of(client.config)
 
-    async def prepare(self, work: Work) -> str:
-        """Checks caption, media and choices, then the creator's limits of this moment."""
-        problems = check(work.caption, work.media, work.options or None)
-        if problems:
-            raise AttemptFailed(
-                Failure(FailureKind.PERMANENT, problems[0].reason, " ".join(problem.message for problem in problems))
-            )
-        creator = await with_token(work.tokens, self._client.creator_info)
-        level = str(work.options["privacy_level"])
-        if level not in creator.privacy_level_options:
-            raise AttemptFailed(
-                Failure(
-                    FailureKind.PERMANENT,
-                    "TIKTOK_PRIVACY_LEVEL_GONE",
-                    f"The creator no longer offers {level}; now possible: {', '.join(creator.privacy_level_options)}."
-                    " Choose again and create a new post.",
-                )
-            )
-        longest = creator.max_video_duration_seconds
-        if longest is not None and work.media[0].duration_ms > longest * 1000:
-            raise AttemptFailed(
-                Failure(
-                    FailureKind.PERMANENT,
-                    "DURATION_CHECK_FAILED",
-                    f"This creator may post videos of up to {longest} s; this one is longer. Cut it.",
-                )
-            )
-        return f"Media fits; @{creator.username} may post with {level}."
+    def check(self, work: Work, limits: domain.AccountLimits | None) -> list[Problem]:
+        """See checks.tiktok."""
+        return checks.tiktok(work.caption, work.media, work.options or None, limits)
+
+    async def read_limits(self, account: domain.Account, tokens: Tokens) -> domain.AccountLimits | None:
+        """creator_info. Caps and bans are told by it too: then it raises."""
+        return limits_of(await with_token(tokens, self._client.creator_info))
 
     async def begin(self, work: Work) -> domain.Handle:
         """video/init. Safe to repeat: nothing is published before the bytes arrive."""
