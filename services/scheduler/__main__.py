@@ -41,6 +41,12 @@ def run(config: SchedulerConfig) -> None:
         catch_up_gap_seconds=config.catch_up_gap_seconds,
         outage_seconds=config.outage_seconds,
     )
+    bulk = BulkApi(database)
+
+    def let_go() -> None:
+        bell.close()
+        bulk.close()
+
     service.serve(
         store.SCHEMA,
         config,
@@ -52,7 +58,7 @@ def run(config: SchedulerConfig) -> None:
             ),
             (
                 bulk_pb2_grpc.add_BulkServiceServicer_to_server,
-                BulkApi(database),
+                bulk,
                 "reelroute.scheduler.v1.BulkService",
             ),
         ],
@@ -65,7 +71,7 @@ def run(config: SchedulerConfig) -> None:
             service.Duty("move finished deliveries of the version before", 60, lambda: archive(database)),
             service.Duty("forget answered requests", 3600, lambda: forget(database, requests)),
         ],
-        on_drain=bell.close,
+        on_drain=let_go,
     )
 
 

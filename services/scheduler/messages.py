@@ -45,10 +45,12 @@ _SCOPE = {pb.HoldScope.Value(f"HOLD_SCOPE_{scope.value}"): scope for scope in do
 _CAUSE = {pb.HoldCause.Value(f"HOLD_CAUSE_{cause.value}"): cause for cause in domain.HoldCause}
 
 
-def schedule_from(message: pb.PostDraft, now: datetime) -> domain.Schedule:
-    """When the author wants it. Raises what `zones.resolve` raises."""
-    ambiguous = _AMBIGUOUS.get(message.ambiguous_time)
-    return zones.resolve(message.local_time, message.time_zone, ambiguous, now)
+def schedule_from(message: pb.PostDraft, now: datetime | None = None) -> domain.Schedule:
+    """When the author wants it. Raises what `zones.read` raises, and with `now` what `zones.check_ahead` does."""
+    schedule = zones.read(message.local_time, message.time_zone, _AMBIGUOUS.get(message.ambiguous_time))
+    if now:
+        zones.check_ahead(schedule, now)
+    return schedule
 
 
 def draft_from(message: pb.PostDraft, schedule: domain.Schedule) -> domain.Draft:

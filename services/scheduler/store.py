@@ -260,8 +260,7 @@ _UPDATE_POSTS = """
 UPDATE posts p SET channel = r.channel, caption = r.caption, media = r.media, local_time = r.local_time,
     time_zone = r.time_zone, fold = r.fold, schedule_time = r.schedule_time, options = r.options, ref = r.ref,
     max_lateness_seconds = r.max_lateness_seconds, late_action = r.late_action,
-    shingles = CAST(r.shingles AS bigint[]), approval = r.approval, change_id = COALESCE(%s::uuid, p.change_id),
-    revision = p.revision + 1, update_time = now()
+    shingles = CAST(r.shingles AS bigint[]), approval = r.approval, revision = p.revision + 1, update_time = now()
 FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::jsonb[], %s::timestamp[], %s::text[], %s::smallint[],
     %s::timestamptz[], %s::jsonb[], %s::text[], %s::int[], %s::text[], %s::text[], %s::text[])
 AS r(post_id, channel, caption, media, local_time, time_zone, fold, schedule_time, options, ref,
@@ -288,16 +287,16 @@ class Edit:
     approval: Approval
 
 
-def update_posts(tx: Connection, workspace_id: UUID, edits: Sequence[Edit], *, change_id: UUID | None = None) -> None:
+def update_posts(tx: Connection, workspace_id: UUID, edits: Sequence[Edit]) -> None:
     """Saves edits of posts that may be edited, and whose deliveries the caller has locked.
 
-    Where the instant changed, the deliveries become due then. `change_id` marks them as part of a bulk change.
+    Where the instant changed, the deliveries become due then.
     """
     if not edits:
         return
     values_of = _Values()
     rows = [(str(edit.post.post_id), *values_of.draft(edit.draft), edit.approval.value) for edit in edits]
-    tx.exec_driver_sql(_UPDATE_POSTS, (str(change_id) if change_id else None, *_columns(rows), str(workspace_id)))
+    tx.exec_driver_sql(_UPDATE_POSTS, (*_columns(rows), str(workspace_id)))
     moves = [
         (
             str(edit.post.post_id),

@@ -239,17 +239,36 @@ def test_a_time_that_does_not_exist_is_refused_for_its_post(stage: Stage) -> Non
 
 
 @pytest.mark.parametrize("days", [1, -1])
-def test_a_change_made_again_shifts_nothing_twice(stage: Stage, days: int) -> None:
-    imported(stage, [row(f"{n}", due_in=timedelta(days=n + 3), caption=f" {n}") for n in range(30)])
+def test_a_change_that_broke_off_goes_on_and_shifts_nothing_twice(stage: Stage, days: int) -> None:
+    # Three chunks, a day apart: each post moves to where its neighbour is.
+    imported(stage, [row(f"{n:04}", due_in=timedelta(hours=n % 700 + 30), caption=f" {n}") for n in range(1200)])
     before = times(stage)
     request = change(shift=bulk.Shift(days=days))
     call = stage.bulk.ChangePosts(request, timeout=60)
-    next(call)
+    told = len(next(call).results)
     call.cancel()
-    changed(stage, request)
+    # Another change in between does not make it forget.
+    edit = bulk.Edit(post=pb.PostDraft(caption="Other words"), update_mask=["caption"])
+    changed(stage, change(edit=edit))
+    told += len(changed(stage, request))
+    assert 1200 - 500 <= told <= 1200  # the chunk that was being made when the caller left is not told
     assert times(stage) == [each + timedelta(days=days) for each in before]
-    assert changed(stage, request)
+    assert changed(stage, request) == []
     assert times(stage) == [each + timedelta(days=days) for each in before]
+
+
+def test_one_change_asked_for_twice_at_once_is_made_once(stage: Stage) -> None:
+    imported(stage, [row(f"{n:04}", due_in=timedelta(hours=n + 1), caption=f" {n}") for n in range(1200)])
+    before = times(stage)
+    request = change(shift=bulk.Shift(days=1))
+    told: list[bulk.ChangeResult] = []
+    threads = [threading.Thread(target=lambda: told.extend(changed(stage, request))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({each.post_id for each in told}) == len(told) == 1200
+    assert times(stage) == [each + timedelta(days=1) for each in before]
 
 
 def test_a_request_id_is_of_one_change(stage: Stage) -> None:

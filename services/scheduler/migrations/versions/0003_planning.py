@@ -31,7 +31,6 @@ def upgrade() -> None:
         sa.Column("series_id", sa.Uuid),
         _wall_clock("occurrence_time"),
         _text("import_key"),
-        sa.Column("change_id", sa.Uuid),
     ):
         op.add_column("posts", column)
     op.create_check_constraint("approval_is_known", "posts", "approval IN ('','PENDING','APPROVED')")
