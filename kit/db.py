@@ -7,7 +7,7 @@ so a pooled connection carries nothing over.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 from uuid import UUID
@@ -115,6 +115,17 @@ class Database:
 def time_column(name: str, *, now: bool = False) -> Column[object]:
     """A column of instants, which may be lacking; with `now`, the time of the insertion, which never is."""
     return Column(name, DateTime(timezone=True), nullable=not now, server_default=func.now() if now else None)
+
+
+def array_literal(values: Iterable[object]) -> str:
+    """Texts, numbers and None as PostgreSQL writes an array: for thousands of values half the work of as many
+    parameters, on both sides.
+    """
+    return "{" + ",".join(["NULL" if value is None else _quoted(str(value)) for value in values]) + "}"
+
+
+def _quoted(text_: str) -> str:
+    return '"' + text_.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def new_id() -> UUID:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -104,6 +105,10 @@ def serve(
     rpc_server.listen(server, config.listen)
     metrics_server = _serve_metrics(config.metrics_listen)
     scheduler = _scheduler(duties)
+    # What is loaded stays, so the collector need not walk it again and again; and a call that handles thousands of rows
+    # is not to be searched for garbage at every 700th object. A fifth of the work of an import.
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     server.start()
     for part in parts:
         part.start()

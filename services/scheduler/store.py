@@ -29,7 +29,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from kit.db import new_id
+from kit.db import array_literal, new_id
 from kit.listen import notify
 from kit.outbox import Notice, enqueue
 from kit.paging import Page
@@ -140,8 +140,8 @@ class _Values:
         )
 
 
-def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+def _columns(rows: Sequence[tuple[object, ...]]) -> list[str]:
+    return [array_literal(column) for column in zip(*rows, strict=True)]
 
 
 def read_post(tx: Connection, workspace_id: UUID, post_id: UUID, *, lock: bool = False) -> Post:
