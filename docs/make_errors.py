@@ -1,7 +1,8 @@
 """Writes docs/errors.md from the error classes, failure reasons and TikTok's tables: `python -m docs.make_errors`.
 
-Refusals are classes, and their docstrings are read from them. The reasons of deliveries and of checks are written where
-they are raised, so they are found in the source: calls of `Failure` and `Problem` with an UPPER_SNAKE reason.
+Refusals are classes, and their docstrings are read from them. The reasons of deliveries, checks and forecasts are
+written where they are raised, so they are found in the source: calls of `Failure`, `Problem` and `Obstacle` with an
+UPPER_SNAKE reason.
 """
 
 from __future__ import annotations
@@ -88,10 +89,20 @@ When an attempt failed, what follows depends on the kind of its failure:
 | `REJECTED` | REJECTED: the platform looked at it and said no |
 | `OUTCOME_UNKNOWN` | UNCERTAIN, and never tried again unasked |
 
+`DAILY_CAP_REACHED` and `ACTIVE_ACCOUNTS_REACHED` are `RATE_LIMITED` by ourselves: the platform would refuse it today,
+so it is not asked, and the delivery waits until there is room.
+
 Besides the reasons below there are `ACCOUNT_NOT_FOUND`, those of [a draft's problems](#problems-of-a-draft), and
 `TIKTOK_` with one of TikTok's codes or, when TikTok gave none, with what happened to the call
 (`TIKTOK_CONNECT_FAILED`, `TIKTOK_TIMED_OUT`, `TIKTOK_UPLOAD_REFUSED`, …). `BULLETIN_…` comes from
 [the sandbox's own platform](sandbox.md#bulletin).
+"""
+
+_FORECAST = """## What a forecast says
+
+Reasons of foreseen failures, with their causes, besides those of [a draft's problems](#problems-of-a-draft) (MEDIA and
+CONTENT), `AUTHORIZATION_LOST` (ACCOUNT), `TOKEN_ENDS` (TOKEN), `DAILY_CAP_REACHED`, `ACTIVE_ACCOUNTS_REACHED` and
+`RATE_REACHED` (QUOTA). What waits for a decision, or was put off already, has the reason of its delivery.
 """
 
 _TIKTOK = """## TikTok's codes
@@ -123,6 +134,8 @@ def render() -> str:
             _table(("reason", "message", "blocking"), _checks()),
             _FAILURES,
             _table(("reason", "kind", "message"), _failures()),
+            _FORECAST,
+            _table(("reason", "cause", "message"), _obstacles()),
             _TIKTOK,
             "### Of the API\n",
             _table(("code", "meaning", "advice", "what follows"), _codes(API_CODES, _NEXT)),
@@ -242,6 +255,11 @@ def _file_problems(path: Path) -> Iterator[ast.Call]:
 def _failures() -> Iterator[tuple[str, ...]]:
     for reason, message, call in _calls("Failure"):
         yield f"`{reason}`", f"`{_name(call.args[0])}`", message
+
+
+def _obstacles() -> Iterator[tuple[str, ...]]:
+    for reason, message, call in _calls("Obstacle"):
+        yield f"`{reason}`", _name(call.args[0]), message
 
 
 def _codes(table: Mapping[str, Rule], following: Mapping[Kind, str]) -> Iterator[tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import secrets
 import sqlite3
 from dataclasses import dataclass
@@ -143,6 +144,9 @@ def issue_tokens(state: TikTokState, username: str, scopes: str, grant_id: int |
             *(username, scopes, digest(refresh), refresh_end),
         )
     else:
+        if not settings.refresh_prolongs:
+            sql = "SELECT refresh_expire_time FROM tiktok_grant WHERE id = ?"
+            refresh_end = state.store.all(sql, grant_id)[0]["refresh_expire_time"]
         state.store.run(
             "UPDATE tiktok_grant SET refresh_hash = ?, refresh_expire_time = ? WHERE id = ?",
             *(digest(refresh), refresh_end, grant_id),
@@ -154,7 +158,7 @@ def issue_tokens(state: TikTokState, username: str, scopes: str, grant_id: int |
         "access_token": access,
         "expires_in": int(settings.access_token_seconds),
         "open_id": creator(state, username).open_id,
-        "refresh_expires_in": int(settings.refresh_token_seconds),
+        "refresh_expires_in": math.ceil(refresh_end - now),
         "refresh_token": refresh,
         "scope": scopes,
         "token_type": "Bearer",

@@ -77,6 +77,8 @@ class TikTokSettings(BaseModel):
     upload_url_seconds: Seconds = 3600
     rotate_refresh_tokens: bool = True
     """A refresh ends the old refresh token. Clients must cope with both."""
+    refresh_prolongs: bool = False
+    """A refresh begins the life of the refresh token anew. TikTok counts it "from the initial issuance"."""
     oauth_errors_as_200: bool = False
     """OAuth errors come with HTTP 200, as users of the platform have seen."""
     range_end_inclusive: bool = False

@@ -1,7 +1,7 @@
 """Sketches of texts, by which near-duplicates are found. Pure.
 
-A text is cut into words, each three neighbours are hashed, and the smallest hashes are kept: two texts that share half of
-their groups share about half of what is kept (Broder 1997, "On the resemblance and containment of documents").
+A text is cut into words, each three neighbours are hashed, and the smallest hashes are kept: two texts that share half
+of their groups share about half of what is kept (Broder 1997, "On the resemblance and containment of documents").
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from services.gateway.clients import Clients
 from services.gateway.config import GatewayConfig
 from services.gateway.edge import Edge
 from services.gateway.models.fields import AnswerModel, RequestModel, models_of
+from services.gateway.models.imports import ImportLine, ImportOptions
 from services.gateway.models.problems import Problem
 from services.gateway.route import Gateway
 from services.gateway.routes import (
@@ -28,6 +29,7 @@ from services.gateway.routes import (
     deliveries,
     health,
     holds,
+    imports,
     media,
     outages,
     posts,
@@ -95,6 +97,7 @@ def build_app(config: GatewayConfig) -> FastAPI:
     errors.install(app)
     for router in (
         posts.router,
+        imports.router,
         deliveries.router,
         holds.router,
         channels.router,
@@ -129,9 +132,11 @@ def _document(app: FastAPI) -> dict[str, Any]:
         if isinstance(extra, dict) and kind.__name__ in components["schemas"]:
             # FastAPI leaves out what is null; what is null in an answer is part of its shape.
             components["schemas"][kind.__name__]["examples"] = extra["examples"]
-    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    components["schemas"].update(problem.pop("$defs"))
-    components["schemas"]["Problem"] = problem
+    # FastAPI does not know them: bodies of refusals, parts of forms, lines of long answers.
+    for model in (Problem, ImportOptions, ImportLine):
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        components["schemas"].update(schema.pop("$defs", {}))
+        components["schemas"][model.__name__] = schema
     components["securitySchemes"] = {"ApiKey": {"type": "http", "scheme": "bearer", "description": "`rr_…`"}}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():

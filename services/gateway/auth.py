@@ -23,6 +23,7 @@ ROUTE_SCOPES: dict[str, Scope.ValueType | None] = {
     "GET /v1/media/{media_asset_id}": Scope.SCOPE_MEDIA_READ,
     "POST /v1/posts": Scope.SCOPE_POSTS_WRITE,
     "POST /v1/posts:batchCreate": Scope.SCOPE_POSTS_WRITE,
+    "POST /v1/posts:import": Scope.SCOPE_POSTS_WRITE,
     "GET /v1/posts": Scope.SCOPE_POSTS_READ,
     "GET /v1/posts/{post_id}": Scope.SCOPE_POSTS_READ,
     "PATCH /v1/posts/{post_id}": Scope.SCOPE_POSTS_WRITE,

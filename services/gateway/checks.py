@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from reelroute.content.v1 import content_pb2
 from reelroute.publisher.v1 import publisher_pb2
 from reelroute.scheduler.v1 import scheduler_pb2
 
 from kit.errors import FieldViolation
+from kit.timestamps import to_timestamp
 from services.gateway.clients import Clients
 from services.gateway.errors import PostRefused
 from services.gateway.models.fields import canonical_id
 from services.gateway.models.media import duration_ms
 from services.gateway.models.posts import PostDraft, PostOptions, Warned
 
-# BatchGetMediaAssetsRequest takes so many.
+# What the services take in one call.
 _MEDIA_PER_CALL = 1000
+_POSTS_PER_CALL = 500
+_TEXTS_PER_CALL = 1000
 _MEDIA_PROBLEM = re.compile(r"media(?:\[(\d+)\])?(?:\.|$)")
 
 
@@ -30,6 +36,8 @@ class Plan:
     caption: str
     media_asset_ids: Sequence[str]
     options: PostOptions
+    # When it is to go out, as far as it is known: whether the account can publish then is checked too.
+    schedule_time: datetime | None = None
 
     @classmethod
     def of(cls, draft: PostDraft) -> Plan:
@@ -39,7 +47,16 @@ class Plan:
             draft.caption,
             [canonical_id(each) or each for each in draft.media_asset_ids],
             draft.options,
+            instant_of(draft.local_time, draft.time_zone),
         )
+
+
+def instant_of(local_time: str, time_zone: str) -> datetime | None:
+    """About when a wall-clock time is. The scheduler refuses what is none, and says so; here it is None."""
+    try:
+        return datetime.fromisoformat(local_time).replace(tzinfo=ZoneInfo(time_zone)).astimezone(UTC)
+    except (ValueError, OverflowError, ZoneInfoNotFoundError, OSError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +77,7 @@ class Checked:
     platforms: list[str] = field(default_factory=list)
     media: list[content_pb2.MediaAsset] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    shingles: Sequence[int] = ()
 
     @property
     def refusal(self) -> PostRefused | None:
@@ -86,50 +104,82 @@ class Checked:
     def media_to_proto(self) -> list[scheduler_pb2.PostMedia]:
         """For the scheduler."""
         return [
-            scheduler_pb2.PostMedia(media_asset_id=asset.media_asset_id, sha256=asset.sha256, mime_type=asset.mime_type)
+            scheduler_pb2.PostMedia(
+                media_asset_id=asset.media_asset_id,
+                sha256=asset.sha256,
+                mime_type=asset.mime_type,
+                frame_hashes=asset.frame_hashes,
+            )
             for asset in self.media
         ]
 
 
-async def check(clients: Clients, workspace_id: str, plans: Sequence[Plan]) -> list[Checked]:
-    """Checks at most 500 plans; the results are in their order. Changes nothing."""
-    if not plans:
-        return []
-    library = await _library(clients, workspace_id, (each for plan in plans for each in plan.media_asset_ids))
-    checked = [_with_media(plan, library) for plan in plans]
-    answer = await clients.call(
-        clients.publisher.CheckPosts,
-        publisher_pb2.CheckPostsRequest(
-            workspace_id=workspace_id,
-            posts=[
-                publisher_pb2.PostCheck(
-                    account_ids=each.plan.account_ids,
-                    caption=each.plan.caption,
-                    media=[_facts(asset) for asset in each.media],
-                    tiktok_options=_tiktok(each.plan.options),
-                )
-                for each in checked
-            ],
-        ),
-    )
-    for each, result in zip(checked, answer.results, strict=True):
-        _add_problems(each, library, result)
-        each.platforms = _platforms(each.plan, result)
-    return checked
+class Checker:
+    """Checks the posts of a workspace, many at a time. Remembers the files that it has read: they never change."""
 
+    def __init__(self, clients: Clients, workspace_id: str) -> None:
+        self._clients, self._workspace_id = clients, workspace_id
+        self._library: dict[str, content_pb2.MediaAsset] = {}
+        self._facts: dict[str, publisher_pb2.MediaFacts] = {}
 
-async def _library(clients: Clients, workspace_id: str, wanted: Iterable[str]) -> dict[str, content_pb2.MediaAsset]:
-    ids = sorted({each for each in wanted if canonical_id(each)})
-    found = {}
-    for start in range(0, len(ids), _MEDIA_PER_CALL):
-        answer = await clients.call(
-            clients.content.BatchGetMediaAssets,
-            content_pb2.BatchGetMediaAssetsRequest(
-                workspace_id=workspace_id, media_asset_ids=ids[start : start + _MEDIA_PER_CALL]
-            ),
+    async def check(self, plans: Sequence[Plan]) -> list[Checked]:
+        """The results are in the order of the plans. Changes nothing."""
+        if not plans:
+            return []
+        await self._read_library(each for plan in plans for each in plan.media_asset_ids)
+        checked = [_with_media(plan, self._library) for plan in plans]
+        results, sketches = await asyncio.gather(self._ask_platforms(checked), self._sketch(plans))
+        for each, result, sketch in zip(checked, results, sketches, strict=True):
+            if result.problems:
+                _add_problems(each, self._library, result)
+            each.platforms = _platforms(each.plan, result)
+            each.shingles = sketch.shingles
+        return checked
+
+    async def _ask_platforms(self, checked: Sequence[Checked]) -> list[publisher_pb2.PostCheckResult]:
+        found: list[publisher_pb2.PostCheckResult] = []
+        for start in range(0, len(checked), _POSTS_PER_CALL):
+            posts = [self._question(each) for each in checked[start : start + _POSTS_PER_CALL]]
+            answer = await self._clients.call(
+                self._clients.publisher.CheckPosts,
+                publisher_pb2.CheckPostsRequest(workspace_id=self._workspace_id, posts=posts),
+            )
+            found += answer.results
+        return found
+
+    def _question(self, checked: Checked) -> publisher_pb2.PostCheck:
+        plan = checked.plan
+        return publisher_pb2.PostCheck(
+            account_ids=plan.account_ids,
+            caption=plan.caption,
+            media=[self._facts[asset.media_asset_id] for asset in checked.media],
+            tiktok_options=_tiktok(plan.options),
+            schedule_time=to_timestamp(plan.schedule_time) if plan.schedule_time else None,
         )
-        found.update({asset.media_asset_id: asset for asset in answer.media_assets})
-    return found
+
+    async def _sketch(self, plans: Sequence[Plan]) -> list[content_pb2.TextFingerprint]:
+        found: list[content_pb2.TextFingerprint] = []
+        for start in range(0, len(plans), _TEXTS_PER_CALL):
+            texts = [plan.caption for plan in plans[start : start + _TEXTS_PER_CALL]]
+            answer = await self._clients.call(
+                self._clients.content.FingerprintTexts,
+                content_pb2.FingerprintTextsRequest(workspace_id=self._workspace_id, texts=texts),
+            )
+            found += answer.fingerprints
+        return found
+
+    async def _read_library(self, wanted: Iterable[str]) -> None:
+        ids = sorted({each for each in wanted if each not in self._library and canonical_id(each)})
+        for start in range(0, len(ids), _MEDIA_PER_CALL):
+            answer = await self._clients.call(
+                self._clients.content.BatchGetMediaAssets,
+                content_pb2.BatchGetMediaAssetsRequest(
+                    workspace_id=self._workspace_id, media_asset_ids=ids[start : start + _MEDIA_PER_CALL]
+                ),
+            )
+            for asset in answer.media_assets:
+                self._library[asset.media_asset_id] = asset
+                self._facts[asset.media_asset_id] = _facts(asset)
 
 
 def _with_media(plan: Plan, library: dict[str, content_pb2.MediaAsset]) -> Checked:
@@ -163,12 +213,14 @@ def _add_problems(
         checked.problems.append(Problem(name, problem.reason, problem.message, problem.blocking))
 
 
+# In the scheduler's words: "tiktok".
+_PLATFORM = {
+    number: name.removeprefix("PLATFORM_").lower() for name, number in publisher_pb2.Platform.items() if number
+}
+
+
 def _platforms(plan: Plan, result: publisher_pb2.PostCheckResult) -> list[str]:
-    """In the scheduler's words: "tiktok"."""
-    words = {
-        number: name.removeprefix("PLATFORM_").lower() for name, number in publisher_pb2.Platform.items() if number
-    }
-    known = [words[each] for each in result.platforms if each in words]
+    known = [_PLATFORM[each] for each in result.platforms if each in _PLATFORM]
     return known if len(known) == len(plan.account_ids) else []
 
 

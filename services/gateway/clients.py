@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
 import structlog
@@ -12,7 +12,7 @@ from reelroute.content.v1 import content_pb2_grpc
 from reelroute.identity.v1 import identity_pb2_grpc
 from reelroute.notification.v1 import notification_pb2_grpc
 from reelroute.publisher.v1 import publisher_pb2_grpc
-from reelroute.scheduler.v1 import scheduler_pb2_grpc
+from reelroute.scheduler.v1 import bulk_pb2_grpc, scheduler_pb2_grpc
 
 from kit import context, errors
 from kit.rpc import aio_channel, call_metadata, channel
@@ -42,6 +42,7 @@ class Clients:
         self.identity = identity_pb2_grpc.IdentityServiceStub(self._channels["identity"])
         self.content = content_pb2_grpc.ContentServiceStub(self._channels["content"])
         self.scheduler = scheduler_pb2_grpc.SchedulerServiceStub(self._channels["scheduler"])
+        self.bulk = bulk_pb2_grpc.BulkServiceStub(self._channels["scheduler"])
         self.publisher = publisher_pb2_grpc.PublisherServiceStub(self._channels["publisher"])
         self.notification = notification_pb2_grpc.NotificationServiceStub(self._channels["notification"])
         # For services.gateway.upload, which says why it has a channel of its own.
@@ -67,6 +68,13 @@ class Clients:
         except grpc.aio.AioRpcError:
             return False
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def stream_terms(self) -> dict[str, Any]:
+        """Deadline and credentials of a call that streams: all the time that the request has."""
+        return {
+            "timeout": context.remaining_seconds(self._config.upload_seconds),
+            "metadata": tuple(call_metadata(self._token)),
+        }
 
     @property
     def services(self) -> list[str]:

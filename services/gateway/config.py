@@ -45,6 +45,8 @@ class GatewayConfig(Settings):
 
     # TikTok takes videos of up to 4 GB.
     max_upload_bytes: int = Field(default=4_000_000_000, ge=1)
+    # A calendar: a hundred thousand posts are some 50 MB.
+    max_calendar_bytes: int = Field(default=64 * MEBIBYTE, ge=1)
     max_json_bytes: int = Field(default=MEBIBYTE, ge=1)
     # 500 posts with captions of 2,200 characters outside of ASCII, and room. A service takes 16 MiB a message.
     max_batch_bytes: int = Field(default=8 * MEBIBYTE, ge=1)

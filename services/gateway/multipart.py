@@ -41,9 +41,7 @@ class FileHeader:
 class FileReader:
     """Reads the one file of a request. `options_field` may be a text before the file; see `options`."""
 
-    def __init__(
-        self, request: Request, *, limit_bytes: int, idle_seconds: float, options_field: str = ""
-    ) -> None:
+    def __init__(self, request: Request, *, limit_bytes: int, idle_seconds: float, options_field: str = "") -> None:
         self._request = request
         self._limit_bytes, self._idle_seconds = limit_bytes, idle_seconds
         self._form = _Form(options_field)

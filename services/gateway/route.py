@@ -24,7 +24,8 @@ from services.gateway.errors import BodyTooLarge, BodyTooSlow, JsonBroken, JsonT
 
 # Nothing that we take nests deeper than six.
 MAX_JSON_DEPTH = 100
-_UPLOAD = "POST /v1/media"
+# They take as long as the file that they send or answer with.
+_LONG = frozenset({"POST /v1/media", "POST /v1/posts:import"})
 _BATCH = "POST /v1/posts:batchCreate"
 
 _JSON_TYPE = re.compile(r"application/([a-z0-9.+-]+\+)?json", re.IGNORECASE)
@@ -78,7 +79,7 @@ class ApiRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             gateway = gateway_of(request)
             config = gateway.config
-            seconds = config.upload_seconds if operation == _UPLOAD else config.request_seconds
+            seconds = config.upload_seconds if operation in _LONG else config.request_seconds
             with context.call(request_id=context.request_id(), timeout_seconds=seconds):
                 caller = await gateway.authenticator.caller(request.headers.getlist("authorization"))
                 structlog.contextvars.bind_contextvars(workspace_id=caller.workspace_id)

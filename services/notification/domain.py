@@ -207,6 +207,7 @@ _KINDS = {
         "{count} posts are no longer shown",
         _FEED,
     ),
+    "delivery.foreseen": _Kind(Severity.PROBLEM, "Act in time: posts of {account} will not go out"),
     "delivery.stalled": _Kind(
         Severity.PROBLEM,
         "No progress on {platform}: a post of {account}",

@@ -16,10 +16,12 @@ from kit.shared_rate_limit import SharedRateLimiter, forget_idle_buckets
 from services.publisher import account_store, domain, store
 from services.publisher.api import PublisherApi
 from services.publisher.config import PublisherConfig
+from services.publisher.foresight import Foresight
 from services.publisher.ledger import Ledger
 from services.publisher.platforms.base import Adapter
 from services.publisher.platforms.bulletin import BulletinAdapter
-from services.publisher.platforms.tiktok import TikTokAdapter
+from services.publisher.platforms.tiktok import TikTokAdapter, quotas_of
+from services.publisher.preflight import Preflight
 from services.publisher.vault import Vault
 from services.publisher.worker import Platforms, Worker
 from vendors.bulletin.client import BulletinClient
@@ -38,9 +40,18 @@ def run(config: PublisherConfig) -> None:
     bulletin = BulletinClient(bulletin_config) if bulletin_config.base_url else None
     worker = Worker(config, ledger, _platforms(client, bulletin))
     channels = outbox.open_channels(
-        {"scheduler": config.scheduler_address, "notification": config.notification_address},
+        {
+            "scheduler": config.scheduler_address,
+            "notification": config.notification_address,
+            "content": config.content_address,
+        },
         config.service_token.get_secret_value(),
     )
+    quotas = {domain.Platform.TIKTOK: quotas_of(tiktok)}
+    if bulletin is not None:
+        quotas[domain.Platform.BULLETIN] = BulletinAdapter.quotas
+    foresight = Foresight(database, channels, quotas, config.lead_seconds)
+    preflight = Preflight(database, foresight, worker.read_limits)
     relay = Loop("outbox relay", outbox.Relay(database, channels).run_once, interval_seconds=5, drain_seconds=5)
     listener = Listener(
         database.url, {store.CHECKS_CHANNEL: worker.look_for_verdicts, f"{store.SCHEMA}_outbox": relay.wake}
@@ -51,13 +62,14 @@ def run(config: PublisherConfig) -> None:
         servicers=[
             (
                 publisher_pb2_grpc.add_PublisherServiceServicer_to_server,
-                PublisherApi(ledger, worker, client, bulletin),
+                PublisherApi(ledger, worker, foresight, client, bulletin),
                 "reelroute.publisher.v1.PublisherService",
             )
         ],
         # Ended in the reverse order: the worker first, so that the relay still sends its last reports.
         parts=[relay, listener, worker],
         duties=[
+            service.Duty("preflight", config.preflight_seconds, preflight.run_once),
             service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database)),
             service.Duty("forget idle rate buckets", 600, lambda: forget_idle_buckets(database)),
         ],

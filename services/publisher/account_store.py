@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, null, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from kit.db import new_id
 from kit.paging import Page
 from services.publisher.domain import (
     Account,
+    AccountLimits,
     AccountNotFound,
     AccountState,
     ConnectionStateUnknown,
@@ -96,6 +98,7 @@ def save_account(
     display_name: str,
     scopes: tuple[str, ...],
     tokens: TokenPair,
+    limits: AccountLimits | None = None,
 ) -> Account:
     """Stores a connected account; one that the workspace has already keeps its id.
 
@@ -111,6 +114,7 @@ def save_account(
         "problem": "",
         "refresh_lease_time": None,
         **_sealed(tx, vault, workspace_id, account_id, tokens),
+        **_limits(limits),
     }
     kept = {"refresh_token", "refresh_expire_time"} if not tokens.refresh_token else set()
     updated = {name: value for name, value in values.items() if name not in kept}
@@ -221,6 +225,21 @@ def save_tokens(
     return AccountState(before)
 
 
+def save_limits(tx: Connection, account: Account, limits: AccountLimits) -> None:
+    """What the platform says now that the account may do."""
+    tx.execute(
+        update(accounts)
+        .where(accounts.c.workspace_id == account.workspace_id, accounts.c.account_id == account.account_id)
+        .values(**_limits(limits))
+    )
+
+
+def _limits(limits: AccountLimits | None) -> dict[str, object]:
+    if limits is None:
+        return {"limits": null(), "limits_time": None}
+    return {"limits": asdict(limits), "limits_time": func.now()}
+
+
 def release_refresh(tx: Connection, account: Account, lease_end: datetime) -> None:
     """Lets another try to refresh at once, after a failure; does nothing when the lease is another's by now."""
     tx.execute(
@@ -260,6 +279,7 @@ def _sealed(tx: Connection, vault: Vault, workspace_id: UUID, account_id: UUID, 
         "access_expire_time": tokens.access_expire_time,
         "refresh_token": vault.seal(tx, workspace_id, _place("refresh_token", account_id), tokens.refresh_token),
         "refresh_expire_time": tokens.refresh_expire_time,
+        "grant_time": func.now(),
     }
 
 
@@ -281,4 +301,14 @@ def _account(row: RowMapping) -> Account:
         authorization_expire_time=row["refresh_expire_time"],
         create_time=row["create_time"],
         update_time=row["update_time"],
+        access_expire_time=row["access_expire_time"],
+        grant_time=row["grant_time"],
+        limits=_limits_of(row["limits"]),
+        limits_time=row["limits_time"],
     )
+
+
+def _limits_of(values: dict[str, Any] | None) -> AccountLimits | None:
+    if values is None:
+        return None
+    return AccountLimits(values["longest_video_seconds"], tuple(values["privacy_levels"]))

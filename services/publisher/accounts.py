@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from kit.db import Database
 from services.publisher import account_store
-from services.publisher.domain import Account, AccountNotFound, AttemptFailed, Failure, FailureKind, Publication
+from services.publisher.domain import (
+    Account,
+    AccountLimits,
+    AccountNotFound,
+    AttemptFailed,
+    Failure,
+    FailureKind,
+    Publication,
+)
 from services.publisher.platforms.base import Tokens
 
 # Only what people read of an account may be so old: tokens and lost authorisations are looked at for themselves.
 _SECONDS = 30.0
+# What a platform has said of an account is taken for fresh so long.
+LIMITS_LAST = timedelta(hours=1)
 
 
 class Accounts:
@@ -20,7 +31,7 @@ class Accounts:
 
     def __init__(self, database: Database, tokens_of: Callable[[Account], Tokens]) -> None:
         self._database = database
-        self._tokens_of = tokens_of
+        self.tokens_of = tokens_of
         self._known: dict[UUID, tuple[float, asyncio.Task[Account]]] = {}
 
     async def of(self, publication: Publication) -> tuple[Account, Tokens]:
@@ -42,7 +53,19 @@ class Accounts:
             raise AttemptFailed(
                 Failure(FailureKind.PERMANENT, "ACCOUNT_NOT_FOUND", "The workspace has no account with this id.")
             )
-        return account, self._tokens_of(account)
+        return account, self.tokens_of(account)
+
+    async def learned(self, account: Account, limits: AccountLimits) -> None:
+        """Keeps what the platform has just said that the account may do, when it is new, or was read long ago."""
+        known = account.limits_time
+        if limits == account.limits and known and datetime.now(UTC) - known < LIMITS_LAST:
+            return
+        await asyncio.to_thread(self._save, account, limits)
+        self._known.pop(account.account_id, None)
+
+    def _save(self, account: Account, limits: AccountLimits) -> None:
+        with self._database.transaction(account.workspace_id) as tx:
+            account_store.save_limits(tx, account, limits)
 
     def _forget(self, now: float) -> None:
         if len(self._known) > 10_000:

@@ -12,12 +12,14 @@ from reelroute.publisher.v1 import publisher_pb2_grpc
 from kit.activity import activity
 from kit.db import ALL_WORKSPACES
 from kit.paging import Page
-from kit.timestamps import to_timestamp
+from kit.timestamps import from_timestamp, to_timestamp
 from services.publisher import account_store, connecting, domain, incident_store, messages, reports, store
 from services.publisher.account_store import PendingConnection
+from services.publisher.forecast import TOKEN_ENDS, Authorization, token_text
+from services.publisher.foresight import Foresight
 from services.publisher.ledger import Ledger
-from services.publisher.platforms import bulletin, tiktok
-from services.publisher.platforms.common import Problem
+from services.publisher.platforms import checks
+from services.publisher.platforms.base import Problem
 from services.publisher.worker import Worker
 from vendors.bulletin.client import BulletinClient
 from vendors.tiktok import oauth
@@ -25,16 +27,22 @@ from vendors.tiktok.client import TikTokClient
 
 CONNECTION_LIFE = timedelta(minutes=10)
 _CONNECT_SECONDS = 60.0
+_HORIZON = timedelta(days=14)
 
 
 class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
     """See publisher.proto for what each RPC promises. `worker` runs what waits on vendors."""
 
     def __init__(
-        self, ledger: Ledger, worker: Worker, client: TikTokClient, bulletin: BulletinClient | None = None
+        self,
+        ledger: Ledger,
+        worker: Worker,
+        foresight: Foresight,
+        client: TikTokClient,
+        bulletin: BulletinClient | None = None,
     ) -> None:
         self._ledger, self._database, self._vault = ledger, ledger.database, ledger.vault
-        self._worker = worker
+        self._worker, self._foresight = worker, foresight
         self._client, self._bulletin = client, bulletin
 
     def StartConnection(
@@ -98,6 +106,7 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
                 display_name=profile.display_name,
                 scopes=profile.scopes,
                 tokens=profile.tokens,
+                limits=profile.limits,
             )
             store.tell(
                 tx,
@@ -148,6 +157,21 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
             ]
         )
 
+    def ForecastPosts(
+        self, request: pb.ForecastPostsRequest, context: grpc.ServicerContext
+    ) -> pb.ForecastPostsResponse:
+        page = Page.parse(request.page_size, request.page_token, (datetime, UUID, str))
+        horizon = request.horizon.ToTimedelta() if request.HasField("horizon") else _HORIZON
+        found = self._foresight.forecast(UUID(request.workspace_id), horizon)
+        rest = [each for each in found.failures if page.after is None or each.key > page.after]
+        shown, token = page.cut(rest, lambda each: each.key)
+        return pb.ForecastPostsResponse(
+            failures=[messages.foreseen_to(each) for each in shown],
+            next_page_token=token,
+            deliveries=found.deliveries,
+            until_time=to_timestamp(found.until),
+        )
+
     def GetPublication(
         self, request: pb.GetPublicationRequest, context: grpc.ServicerContext
     ) -> pb.GetPublicationResponse:
@@ -193,28 +217,28 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
 
 
 def _check(post: pb.PostCheck, known: dict[UUID, domain.Account]) -> list[Problem]:
-    """The problems of a draft: of its accounts, and of what their platform takes."""
-    problems = []
-    platforms = set()
+    """The problems of a draft: of its accounts, and of what their platforms take."""
+    of_accounts: list[Problem] = []
+    of_platforms: list[Problem] = []
+    media = [messages.media_from(facts) for facts in post.media]
+    options = {domain.Platform.TIKTOK: messages.options_from(dict(post.tiktok_options))}
     for index, text in enumerate(post.account_ids):
-        account_id = _uuid(text)
+        field, account_id = f"account_ids[{index}]", _uuid(text)
         account = known.get(account_id) if account_id else None
         if account is None:
             message = "The workspace has no account with this id. List the accounts, or connect one."
-            problems.append(Problem(f"account_ids[{index}]", "ACCOUNT_NOT_FOUND", message))
-        elif account.state is domain.AccountState.AUTHORIZATION_LOST:
-            platforms.add(account.platform)
-            problems.append(
-                Problem(f"account_ids[{index}]", "AUTHORIZATION_LOST", f"@{account.handle}: {account.problem}", False)
-            )
-        else:
-            platforms.add(account.platform)
-    media = [messages.media_from(facts) for facts in post.media]
-    if domain.Platform.BULLETIN in platforms:
-        problems += bulletin.check(post.caption, media)
-    if domain.Platform.TIKTOK in platforms:
-        problems += tiktok.check(post.caption, media, messages.options_from(dict(post.tiktok_options)))
-    return problems
+            of_accounts.append(Problem(field, "ACCOUNT_NOT_FOUND", message))
+            continue
+        if account.state is domain.AccountState.AUTHORIZATION_LOST:
+            of_accounts.append(Problem(field, "AUTHORIZATION_LOST", f"@{account.handle}: {account.problem}", False))
+        elif post.HasField("schedule_time"):
+            time = from_timestamp(post.schedule_time, "schedule_time")
+            if not Authorization.of(account).use(time):
+                of_accounts.append(Problem(field, TOKEN_ENDS, token_text(account), False))
+        platform = account.platform
+        of_platforms += checks.problems(platform, post.caption, media, options.get(platform), account.limits)
+    # Accounts of one platform mostly have the same.
+    return [*of_accounts, *dict.fromkeys(of_platforms)]
 
 
 def _platforms(post: pb.PostCheck, known: dict[UUID, domain.Account]) -> list[pb.Platform.ValueType]:

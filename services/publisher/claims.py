@@ -25,7 +25,7 @@ from reelroute.scheduler.v1 import scheduler_pb2_grpc
 
 from kit import rpc
 from services.publisher.config import PublisherConfig
-from services.publisher.domain import Claim, Fenced, GrantStale, MediaRef, Withdrawn
+from services.publisher.domain import Claim, Fenced, GrantStale, MediaRef, Options, Withdrawn
 
 log = structlog.get_logger()
 
@@ -264,6 +264,19 @@ def _duration(seconds: float) -> Duration:
     return message
 
 
+def media_of(media: Iterable[pb.PostMedia]) -> tuple[MediaRef, ...]:
+    """The files that a post refers to."""
+    return tuple(MediaRef(each.media_asset_id, each.sha256, each.mime_type) for each in media)
+
+
+def options_of(options: pb.PostOptions) -> dict[str, Options]:
+    """Each platform's choices, by their names."""
+    return {
+        platform.name: {field.name: getattr(choices, field.name) for field in choices.DESCRIPTOR.fields}
+        for platform, choices in options.ListFields()
+    }
+
+
 def _claim(message: pb.ClaimedDelivery) -> Claim:
     return Claim(
         workspace_id=UUID(message.workspace_id),
@@ -277,10 +290,7 @@ def _claim(message: pb.ClaimedDelivery) -> Claim:
             tzinfo=UTC
         ),
         caption=message.caption,
-        media=tuple(MediaRef(media.media_asset_id, media.sha256, media.mime_type) for media in message.media),
-        options={
-            platform.name: {field.name: getattr(choices, field.name) for field in choices.DESCRIPTOR.fields}
-            for platform, choices in message.options.ListFields()
-        },
+        media=media_of(message.media),
+        options=options_of(message.options),
         etag=message.post_etag,
     )

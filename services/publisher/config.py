@@ -33,5 +33,7 @@ class PublisherConfig(ServiceSettings):
     claim_wait_seconds: float = Field(default=20, ge=0, le=30)
     # How often publications that wait for a verdict are looked through, seconds.
     observe_poll_seconds: float = Field(default=1, gt=0)
+    # How often it is looked for posts that are due in a day, or in ten minutes, and will not go out; seconds.
+    preflight_seconds: float = Field(default=20, gt=0)
     # How many verdicts are asked for at once.
     max_observations: int = Field(default=32, ge=1, le=500)

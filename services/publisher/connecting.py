@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from kit.errors import FailedPrecondition, ReelrouteError, Unavailable
 from kit.vendor_errors import VendorError, VendorRateLimited, VendorUnavailable, VendorUncertain
 from services.publisher.account_store import TokenPair
+from services.publisher.domain import AccountLimits
+from services.publisher.platforms import tiktok
 from services.publisher.tokens import pair_of
 from vendors.bulletin.client import BulletinClient
 from vendors.tiktok.client import TikTokClient
@@ -23,6 +25,7 @@ class Profile:
     display_name: str
     scopes: tuple[str, ...]
     tokens: TokenPair = field(repr=False)
+    limits: AccountLimits | None = None
 
 
 class ConnectionRefused(FailedPrecondition):
@@ -52,7 +55,8 @@ async def connect_tiktok(
                 metadata={"granted": ",".join(grant.scopes)},
             )
         creator = await client.creator_info(tokens.access_token)
-        return Profile(grant.open_id, creator.username, creator.nickname, grant.scopes, tokens)
+        limits = tiktok.limits_of(creator)
+        return Profile(grant.open_id, creator.username, creator.nickname, grant.scopes, tokens, limits)
     except VendorError as error:
         raise _refusal("TikTok", error) from None
 

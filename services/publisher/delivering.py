@@ -22,6 +22,7 @@ from prometheus_client import Counter, Histogram
 
 from services.publisher import domain
 from services.publisher.accounts import Accounts
+from services.publisher.caps import Caps
 from services.publisher.claims import Held
 from services.publisher.domain import (
     NOTHING_SENT,
@@ -48,6 +49,7 @@ from services.publisher.platforms.base import (
     Complete,
     Gone,
     Incomplete,
+    Problem,
     Processing,
     Taken,
     Tokens,
@@ -109,6 +111,7 @@ class Deliverer:
     adapters: Mapping[domain.Platform, Adapter]
     leases: LeaseHolder
     accounts: Accounts
+    caps: Caps
     incidents: Incidents
     ask_waits_seconds: Sequence[float] = _ASK_WAITS_SECONDS
     staging: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_FILES_AT_ONCE))
@@ -174,6 +177,8 @@ class Attempt:
             outcome = "broken"
             log.error("an attempt broke", exc_info=error)
             await self._broke()
+        finally:
+            self._deliverer.caps.leave(self.claim.delivery_id)
         ATTEMPTS.labels(outcome).inc()
 
     async def _run(self) -> str:
@@ -244,7 +249,7 @@ class Attempt:
         message = ""
         if prepare:
             self._held.at("checking it against the platform's limits")
-            message = await self._called(work.account, adapter.prepare(work))
+            message = await self._checked(adapter, work)
             if adapter.traits.has_handle:
                 duration = sum(file.duration_ms for file in work.media)
                 await self._store(self._ledger.prepared(self._state, self.claim, message, duration))
@@ -256,6 +261,25 @@ class Attempt:
         if adapter.traits.has_handle and time.monotonic() < self._held.due_at:
             await self._stage(adapter, work)
         await self._send(adapter, work, message, in_doubt=False)
+
+    async def _checked(self, adapter: Adapter, work: Work) -> str:
+        """Everything that can be checked without effect, by the same rules as drafts and forecasts; a sentence about
+        it. Raises AttemptFailed.
+        """
+        _refuse(adapter.check(work, None))
+        account = work.account
+        await self._deliverer.caps.enter(
+            account,
+            self.claim.delivery_id,
+            adapter.quotas,
+            lambda: self._held.at("waiting for room in the account's day", waits=True),
+        )
+        self._held.at("reading what the account may do")
+        limits = await self._called(account, adapter.read_limits(account, work.tokens))
+        if limits is not None:
+            await self._deliverer.accounts.learned(account, limits)
+            _refuse(adapter.check(work, limits))
+        return f"It fits what {account.platform.title} takes of @{account.handle}."
 
     async def _stage(self, adapter: Adapter, work: Work) -> None:
         """Sends ahead what can be sent; nothing, when there is no place for it before the due time."""
@@ -494,6 +518,13 @@ class Attempt:
             log.warning("another attempt holds the delivery")
         except Exception as error:
             log.warning("a canceled attempt could not be recorded", exc_info=error)
+
+
+def _refuse(problems: Sequence[Problem]) -> None:
+    """Raises AttemptFailed for what cannot be published as it stands."""
+    if problems:
+        message = " ".join(problem.message for problem in problems)
+        raise AttemptFailed(Failure(FailureKind.PERMANENT, problems[0].reason, message))
 
 
 def _options(claim: Claim, account: Account) -> domain.Options:

@@ -21,6 +21,7 @@ A platform that publishes in one call has no HANDLE: it goes from OPENED to COMM
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -101,6 +102,10 @@ AUTHORIZATION_LOST = "AUTHORIZATION_LOST"
 FOR_NOW = (FailureKind.TRANSIENT, FailureKind.RATE_LIMITED, FailureKind.ACCOUNT, FailureKind.PLATFORM)
 # Steps at which nothing was sent that publishes.
 NOTHING_SENT = (Step.OPENED, Step.PREPARED, Step.HANDLE)
+
+
+# An access token that ends so soon is renewed before it is used.
+ACCESS_MARGIN = timedelta(minutes=5)
 
 
 # What may follow a step, besides another write at the same step.
@@ -189,8 +194,21 @@ class Publication:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountLimits:
+    """What a platform says that an account may do at present; None and empty: it does not say."""
+
+    longest_video_seconds: int | None = None
+    # Who may be allowed to see a post, in the platform's words.
+    privacy_levels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
-    """A connected profile. Tokens are kept apart from it."""
+    """A connected profile. Tokens are kept apart from it.
+
+    `access_expire_time` is the end of the present access token, which was given at `grant_time`; it is renewed by
+    itself until `authorization_expire_time`. `limits` are as they were read at `limits_time`.
+    """
 
     account_id: UUID
     workspace_id: UUID
@@ -204,6 +222,10 @@ class Account:
     authorization_expire_time: datetime | None
     create_time: datetime
     update_time: datetime
+    access_expire_time: datetime | None = None
+    grant_time: datetime | None = None
+    limits: AccountLimits | None = None
+    limits_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,6 +418,11 @@ def watch_wait(looks: int) -> timedelta | None:
     if looks >= len(_WATCH_WAITS_SECONDS):
         return None
     return timedelta(seconds=_WATCH_WAITS_SECONDS[looks])
+
+
+def watch_times(published: datetime) -> list[datetime]:
+    """When a post that was published at this time is looked at again."""
+    return [published + timedelta(seconds=seconds) for seconds in itertools.accumulate(_WATCH_WAITS_SECONDS)]
 
 
 def uncertain_message(cause: str, *, needs_person: bool) -> str:

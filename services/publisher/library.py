@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from reelroute.content.v1 import content_pb2_grpc
 from kit import rpc
 from kit.rpc_status import code_of, from_rpc_error
 from services.publisher.domain import AttemptFailed, Failure, FailureKind, MediaRef
-from services.publisher.platforms.base import MediaFile
+from services.publisher.platforms.base import MediaFile, unreadable
 
 _CALL_SECONDS = 10.0
 # One chunk of 64 MB over a slow link; the platform's own time-out ends it earlier.
@@ -55,19 +56,7 @@ class Library:
         def read(offset: int, length: int) -> contextlib.AbstractAsyncContextManager[AsyncIterator[bytes]]:
             return self._read(workspace_id, reference.media_asset_id, offset, length)
 
-        return MediaFile(
-            media_asset_id=asset.media_asset_id,
-            mime_type=asset.mime_type,
-            size_bytes=asset.size_bytes,
-            width=asset.width,
-            height=asset.height,
-            container=asset.container,
-            codec=asset.codec,
-            frame_rate_millis=asset.frame_rate_millis,
-            duration_ms=asset.duration.ToMilliseconds(),
-            pixel_mode=asset.pixel_mode,
-            read=read,
-        )
+        return replace(facts_of(asset), read=read)
 
     @contextlib.asynccontextmanager
     async def _read(
@@ -88,6 +77,23 @@ class Library:
         finally:
             # Whoever reads stops at the last byte or earlier, never at the stream's end; a thread of the library waits.
             stream.cancel()
+
+
+def facts_of(asset: pb.MediaAsset) -> MediaFile:
+    """What the library knows of a file. It cannot be read."""
+    return MediaFile(
+        media_asset_id=asset.media_asset_id,
+        mime_type=asset.mime_type,
+        size_bytes=asset.size_bytes,
+        width=asset.width,
+        height=asset.height,
+        container=asset.container,
+        codec=asset.codec,
+        frame_rate_millis=asset.frame_rate_millis,
+        duration_ms=asset.duration.ToMilliseconds(),
+        pixel_mode=asset.pixel_mode,
+        read=unreadable,
+    )
 
 
 async def _pieces(stream: AsyncIterable[pb.DownloadMediaResponse]) -> AsyncIterator[bytes]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Sequence
 from datetime import datetime
 
 from reelroute.publisher.v1 import publisher_pb2 as pb
@@ -11,8 +10,8 @@ from sqlalchemy import RowMapping
 
 from kit.timestamps import to_timestamp
 from services.publisher import domain
-from services.publisher.platforms.base import MediaFile
-from services.publisher.platforms.common import Problem
+from services.publisher.forecast import Foreseen
+from services.publisher.platforms.base import MediaFile, Problem, unreadable
 from services.publisher.platforms.tiktok import PRIVATE_LEVELS
 
 _OPTION_BOOLS = {"allow_comment", "allow_duet", "allow_stitch", "brand_organic", "branded_content", "is_ai_generated"}
@@ -112,10 +111,6 @@ def chosen_visibility(publication: domain.Publication) -> domain.Visibility:
 
 def media_from(facts: pb.MediaFacts) -> MediaFile:
     """What is known of a file, for checks alone: it cannot be read."""
-
-    def read(_offset: int, _length: int) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        raise ValueError("a file that is only checked has no bytes")
-
     return MediaFile(
         media_asset_id="",
         mime_type=facts.mime_type,
@@ -127,7 +122,7 @@ def media_from(facts: pb.MediaFacts) -> MediaFile:
         frame_rate_millis=facts.frame_rate_millis,
         duration_ms=facts.duration_ms,
         pixel_mode=facts.pixel_mode,
-        read=read,
+        read=unreadable,
     )
 
 
@@ -142,6 +137,21 @@ def problem_to(problem: Problem) -> pb.PostProblem:
     """A problem as the proto shows it."""
     return pb.PostProblem(
         field=problem.field, reason=problem.reason, message=problem.message, blocking=problem.blocking
+    )
+
+
+def foreseen_to(foreseen: Foreseen) -> pb.ForeseenFailure:
+    """A delivery that will not go out, as the proto shows it."""
+    upcoming = foreseen.upcoming
+    return pb.ForeseenFailure(
+        delivery_id=str(upcoming.delivery_id),
+        post_id=str(upcoming.post_id),
+        account_id=str(upcoming.account_id),
+        schedule_time=to_timestamp(upcoming.schedule_time),
+        cause=pb.ForecastCause.Value(f"FORECAST_CAUSE_{foreseen.cause.value}"),
+        reason=foreseen.reason,
+        message=foreseen.message,
+        delayed_until_time=to_timestamp(foreseen.delayed_until) if foreseen.delayed_until else None,
     )
 
 

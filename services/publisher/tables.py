@@ -54,6 +54,11 @@ accounts = Table(
     Column("access_expire_time", DateTime(timezone=True), nullable=False),
     Column("refresh_token", LargeBinary, nullable=False),
     time_column("refresh_expire_time"),
+    # When the present tokens were given.
+    time_column("grant_time"),
+    # What the platform said that the account may do (domain.AccountLimits), and when.
+    Column("limits", JSONB),
+    time_column("limits_time"),
     # Until then one process refreshes; the others wait for its result.
     time_column("refresh_lease_time"),
     time_column("create_time", now=True),
@@ -121,6 +126,13 @@ publications = Table(
     time_column("create_time", now=True),
     time_column("update_time", now=True),
     UniqueConstraint("delivery_id", name="one_publication_per_delivery"),
+    Index(
+        "publications_let_out",
+        "workspace_id",
+        "account_id",
+        "commit_time",
+        postgresql_where=text("commit_time IS NOT NULL"),
+    ),
     Index("publications_to_check", "next_check_time", postgresql_where=text("next_check_time IS NOT NULL")),
 )
 
@@ -165,6 +177,17 @@ incidents = Table(
     time_column("next_probe_time"),
     Index("one_open_incident_per_platform", "platform", unique=True, postgresql_where=text("end_time IS NULL")),
     Index("incidents_by_time", "start_time", "incident_id"),
+)
+
+# How far each stage of the preflight has come.
+preflights = Table(
+    "preflights",
+    metadata,
+    Column("stage", Text, primary_key=True),
+    # What is due before it has been looked at.
+    time_column("until_time", now=True),
+    # Until then one process looks.
+    time_column("lease_time"),
 )
 
 outbox = outbox_table(metadata)

@@ -25,13 +25,20 @@ from kit.db import Database
 from kit.vendor_errors import VendorAccountProblem, VendorError
 from services.publisher import account_store, reports, store
 from services.publisher.account_store import TokenPair
-from services.publisher.domain import AUTHORIZATION_LOST, Account, AccountState, AttemptFailed, Failure, FailureKind
+from services.publisher.domain import (
+    ACCESS_MARGIN,
+    AUTHORIZATION_LOST,
+    Account,
+    AccountState,
+    AttemptFailed,
+    Failure,
+    FailureKind,
+)
 from services.publisher.vault import Vault
 from vendors.tiktok.models import TokenGrant
 
 log = structlog.get_logger()
 
-_MARGIN = timedelta(minutes=5)
 # Longer than a refresh takes with its retries (30 s by vendors.tiktok.config) and the storing of its answer.
 _LEASE_SECONDS = 45.0
 # Longer than the lease, so that whoever waits outlives a process that died while it refreshed.
@@ -219,7 +226,7 @@ class AccountTokens:
 
 
 def _lasts(pair: TokenPair) -> bool:
-    return pair.access_expire_time - datetime.now(UTC) > _MARGIN
+    return pair.access_expire_time - datetime.now(UTC) > ACCESS_MARGIN
 
 
 def pair_of(grant: TokenGrant, now: datetime, before: TokenPair | None = None) -> TokenPair:

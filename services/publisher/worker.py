@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -26,10 +26,11 @@ from kit import context, rpc
 from kit.errors import DeadlineExceeded, Unavailable
 from services.publisher import domain
 from services.publisher.accounts import Accounts
+from services.publisher.caps import Caps
 from services.publisher.claims import SchedulerClient
 from services.publisher.config import PublisherConfig
 from services.publisher.delivering import Attempt, Deliverer
-from services.publisher.domain import Account
+from services.publisher.domain import Account, AttemptFailed
 from services.publisher.incidents import Incidents
 from services.publisher.ledger import Ledger
 from services.publisher.library import Library
@@ -44,6 +45,9 @@ IN_WORK = Gauge("reelroute_deliveries_in_work", "Deliveries that this process wo
 _DATABASE_THREADS = 8
 # How long a small claim waits for more room.
 _ROOM_SECONDS = 0.25
+# Accounts whose limits are read at once, and how long that may take.
+_READS_AT_ONCE = 8
+_READ_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class Worker:
         self._platforms_context = platforms
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()
+        self._accounts: Accounts | None = None
+        self._adapters: Mapping[domain.Platform, Adapter] = {}
         self._stopping = asyncio.Event()
         self._observe = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -105,6 +111,29 @@ class Worker:
                 work.close()
             else:
                 running.cancel()
+
+    def read_limits(self, accounts: Sequence[Account]) -> None:
+        """Asks platforms what accounts may do, and keeps the answers. Whom a platform does not answer about keeps the
+        old ones; a lost authorisation is found, and told. Not where the application's calls are limited: posts need
+        them. Raises as `call`.
+        """
+        for start in range(0, len(accounts), _READS_AT_ONCE):
+            self.call(self._read_limits(accounts[start : start + _READS_AT_ONCE]), _READ_SECONDS)
+
+    async def _read_limits(self, accounts: Sequence[Account]) -> None:
+        await asyncio.gather(*(self._read_limits_of(account) for account in accounts))
+
+    async def _read_limits_of(self, account: Account) -> None:
+        adapter = self._adapters.get(account.platform)
+        if adapter is None or adapter.quotas.posts_per_minute or self._accounts is None:
+            return
+        try:
+            limits = await adapter.read_limits(account, self._accounts.tokens_of(account))
+        except AttemptFailed as refusal:
+            log.info("limits not read", account_id=str(account.account_id), reason=refusal.failure.reason)
+            return
+        if limits is not None:
+            await self._accounts.learned(account, limits)
 
     def _begin(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
         if self._loop is None:
@@ -149,9 +178,11 @@ class Worker:
                 )
 
             scheduler = SchedulerClient(config, scheduler_pb2_grpc.SchedulerServiceStub(to_scheduler), token)
-            accounts = Accounts(ledger.database, tokens_of)
+            accounts = self._accounts = Accounts(ledger.database, tokens_of)
+            self._adapters = adapters
             incidents = Incidents(ledger.database, adapters, tokens_of)
-            deliverer = Deliverer(ledger, Library(to_content, token), adapters, scheduler, accounts, incidents)
+            caps = Caps(ledger.database)
+            deliverer = Deliverer(ledger, Library(to_content, token), adapters, scheduler, accounts, caps, incidents)
             self._ready.set()
             helpers = [asyncio.create_task(scheduler.keep()), asyncio.create_task(incidents.watch())]
             observing = asyncio.create_task(

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from prometheus_client import Gauge
-from reelroute.scheduler.v1 import bulk_pb2_grpc, scheduler_pb2_grpc
+from reelroute.scheduler.v1 import bulk_pb2_grpc, scheduler_pb2_grpc, series_pb2_grpc
 
 from kit import outbox, service
 from kit.db import ALL_WORKSPACES, Database
 from kit.idempotency import forget
 from kit.listen import Listener
 from kit.loop import Loop
-from services.scheduler import dispatch, dispatch_store, holding, store
+from services.scheduler import dispatch, dispatch_store, holding, series_making, store
 from services.scheduler.api import SchedulerApi
 from services.scheduler.bulk_api import BulkApi
 from services.scheduler.config import SchedulerConfig
 from services.scheduler.domain import Policy
+from services.scheduler.series_api import SeriesApi
 from services.scheduler.tables import requests
 from services.scheduler.waiting import DueBell
+from services.scheduler.zone_watch import ZoneWatch
 
 WAITING = Gauge("reelroute_deliveries", "Deliveries that are due, claimed or held.", ["state"])
 OLDEST_CLAIM = Gauge("reelroute_oldest_claim_seconds", "How long the oldest claim has been held.")
@@ -42,6 +46,8 @@ def run(config: SchedulerConfig) -> None:
         outage_seconds=config.outage_seconds,
     )
     bulk = BulkApi(database)
+    ahead = timedelta(days=config.series_horizon_days)
+    zone_watch = ZoneWatch(database)
 
     def let_go() -> None:
         bell.close()
@@ -61,13 +67,19 @@ def run(config: SchedulerConfig) -> None:
                 bulk,
                 "reelroute.scheduler.v1.BulkService",
             ),
+            (
+                series_pb2_grpc.add_SeriesServiceServicer_to_server,
+                SeriesApi(database, ahead),
+                "reelroute.scheduler.v1.SeriesService",
+            ),
         ],
-        parts=[relay, listener],
+        parts=[relay, listener, Loop("zone watch", zone_watch.run_once, interval_seconds=3600)],
         duties=[
             service.Duty("wake the claimers", config.poll_seconds, bell.ring),
             service.Duty("sweep expired leases", 2, lambda: sweep(database, bell)),
             service.Duty("watch for stalls", 10, lambda: watch(database)),
             service.Duty("give back what lifted holds kept", 5, lambda: holding.give_back(database, policy)),
+            service.Duty("make the posts of series", 60, lambda: series_making.make_ahead(database, ahead)),
             service.Duty("move finished deliveries of the version before", 60, lambda: archive(database)),
             service.Duty("forget answered requests", 3600, lambda: forget(database, requests)),
         ],

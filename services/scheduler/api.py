@@ -19,7 +19,7 @@ from kit.errors import InvalidArgument, ReelrouteError
 from kit.idempotency import once
 from kit.outbox import Notice
 from kit.paging import Page
-from kit.timestamps import to_timestamp
+from kit.timestamps import from_timestamp, to_timestamp
 from services.scheduler import (
     catching_up,
     deciding,
@@ -31,6 +31,7 @@ from services.scheduler import (
     messages,
     saving,
     store,
+    upcoming_store,
 )
 from services.scheduler.conflicts import ConflictRefused
 from services.scheduler.deciding import NOBODY, Fate
@@ -40,6 +41,8 @@ from services.scheduler.tables import requests
 from services.scheduler.waiting import DueBell, claim_or_wait
 
 CLAIM_SECONDS = Histogram("reelroute_claim_seconds", "Time of one claim in the database.")
+# A page of what is to go out: rows, and bytes of a message (kit.rpc takes twice as many).
+_UPCOMING_USUAL, _UPCOMING_MOST, _UPCOMING_BYTES = 500, 1000, 8 * 1024 * 1024
 _MOST_SUMMARIES = 1000
 # Fields of PostDraft that together make the instant.
 _TIME_FIELDS = {"local_time", "time_zone", "ambiguous_time"}
@@ -304,6 +307,35 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
         return pb.ListOutageDeliveriesResponse(
             deliveries=[messages.delivery_to(each) for each in shown], next_page_token=token
         )
+
+    def ListUpcomingDeliveries(
+        self, request: pb.ListUpcomingDeliveriesRequest, context: grpc.ServicerContext
+    ) -> pb.ListUpcomingDeliveriesResponse:
+        workspace_id = UUID(request.workspace_id) if request.workspace_id else None
+        size = request.page_size or _UPCOMING_USUAL
+        page = Page.parse(size, request.page_token, (datetime, UUID), most=_UPCOMING_MOST)
+        with self._database.transaction(workspace_id or ALL_WORKSPACES) as tx:
+            found = upcoming_store.list_upcoming(
+                tx,
+                self._policy,
+                page,
+                workspace_id=workspace_id,
+                from_time=from_timestamp(request.from_time, "from_time") if request.HasField("from_time") else None,
+                until_time=from_timestamp(request.until_time, "until_time"),
+            )
+        shown: list[pb.UpcomingDelivery] = []
+        size = 0
+        for each in found[: page.size]:
+            message = messages.upcoming_to(each)
+            size += message.ByteSize()
+            if shown and size > _UPCOMING_BYTES:
+                break
+            shown.append(message)
+        token = ""
+        if len(shown) < len(found):
+            last = found[len(shown) - 1].delivery
+            token = page.token(last.due_time, last.delivery_id)
+        return pb.ListUpcomingDeliveriesResponse(deliveries=shown, next_page_token=token)
 
     def ClaimDueDeliveries(
         self, request: pb.ClaimDueDeliveriesRequest, context: grpc.ServicerContext

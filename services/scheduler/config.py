@@ -30,3 +30,5 @@ class SchedulerConfig(ServiceSettings):
     outage_seconds: float = Field(default=60, ge=10)
     # How often waiting claimers look again without having been woken: the net under lost wake-ups.
     poll_seconds: float = Field(default=5, gt=0)
+    # Posts of a series are made so many days ahead. They can be looked at, changed and approved from then on.
+    series_horizon_days: int = Field(default=90, ge=1, le=366)

@@ -36,6 +36,8 @@ from services.scheduler.zones import instant_at
 NOBODY = UUID(int=0)
 # A wait that its author should hear of: the post goes out in another hour than planned.
 LONG_WAIT = timedelta(hours=1)
+# Those that wait for the same moment of a platform come back within this time after it, not all at once.
+_LONGEST_SPREAD = timedelta(minutes=1)
 # A hold that is just being lifted lets its deliveries be looked at again so soon.
 _SOON = timedelta(seconds=5)
 
@@ -259,7 +261,7 @@ def after_failure(
             return _again(failure, now + _SOON * (0.5 + drawn), delivery, now)
         case FailureKind.RATE_LIMITED:
             asked_for = max(failure.retry_time or now, now + timedelta(seconds=0.5))
-            spread = (asked_for - now) * 0.1 + timedelta(seconds=0.5)
+            spread = min((asked_for - now) * 0.1, _LONGEST_SPREAD) + timedelta(seconds=0.5)
             return _again(failure, asked_for + spread * drawn, delivery, now)
         case FailureKind.TRANSIENT:
             tries = delivery.failed_attempts + 1

@@ -28,9 +28,9 @@ from services.scheduler.tables import channel_rules, deliveries, finished_delive
 Holds = Mapping[tuple[UUID, HoldScope, str], list[Hold]]
 
 
-def holds_on(tx: Connection, waiting: Iterable[Delivery]) -> Holds:
+def holds_on(tx: Connection, waiting: Iterable[Delivery], *, lock: bool = True) -> Holds:
     """The holds that concern any of the deliveries, by scope. They stay until the transaction ends, so that a hold that
-    is being lifted gives back what this transaction keeps back by it.
+    is being lifted gives back what this transaction keeps back by it; without `lock` they are only read.
     """
     # Mostly there is none at all: one look at an empty table.
     applies = holds.c.lift_action == ""
@@ -45,12 +45,12 @@ def holds_on(tx: Connection, waiting: Iterable[Delivery]) -> Holds:
             (each.workspace_id, HoldScope.ACCOUNT.value, str(each.account_id)),
             (each.workspace_id, HoldScope.POST.value, str(each.post_id)),
         }
-    rows = tx.execute(
+    query = (
         select(holds)
         .where(applies, tuple_(holds.c.workspace_id, holds.c.scope, holds.c.target).in_(list(keys)))
         .order_by(holds.c.hold_id)
-        .with_for_update(read=True)
-    ).mappings()
+    )
+    rows = tx.execute(query.with_for_update(read=True) if lock else query).mappings()
     found: dict[tuple[UUID, HoldScope, str], list[Hold]] = {}
     for row in rows:
         hold = _hold(row)

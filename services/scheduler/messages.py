@@ -13,10 +13,11 @@ from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
 from kit.errors import ReelrouteError
 from kit.timestamps import from_timestamp, to_timestamp
-from services.scheduler import dispatch, domain, zones
+from services.scheduler import dispatch, domain, store, zones
 from services.scheduler.conflicts import Conflict
 from services.scheduler.dispatch_store import Held, Publication
 from services.scheduler.store import Summary
+from services.scheduler.upcoming_store import Upcoming
 
 _AMBIGUOUS = {
     pb.AMBIGUOUS_TIME_EARLIER: domain.AmbiguousTime.EARLIER,
@@ -320,6 +321,26 @@ def delivery_to(delivery: domain.Delivery) -> pb.Delivery:
         failed_attempts=delivery.failed_attempts,
         remove_time=to_timestamp(delivery.remove_time) if delivery.remove_time else None,
         platform=delivery.platform,
+    )
+
+
+def upcoming_to(upcoming: Upcoming) -> pb.UpcomingDelivery:
+    """A delivery that is still to go out, with what it would publish and what keeps it back."""
+    post = upcoming.post
+    return pb.UpcomingDelivery(
+        workspace_id=str(upcoming.delivery.workspace_id),
+        delivery=delivery_to(upcoming.delivery),
+        channel=post["channel"],
+        ref=post["ref"],
+        caption=post["caption"],
+        media=media_to(store.media_of(post["media"])),
+        options=options_to(post["options"]),
+        hold=hold_to(upcoming.hold, 0) if upcoming.hold else None,
+        approval=_APPROVAL[domain.Approval(post["approval"])],
+        etag=f"r{post['revision']}",
+        local_time=post["local_time"].isoformat(timespec="seconds"),
+        time_zone=post["time_zone"],
+        lateness=lateness_to(upcoming.rules.lateness),
     )
 
 

@@ -11,9 +11,9 @@ COUNT must be walked), and where nothing matches for a generation the rule ends 
 from __future__ import annotations
 
 import enum
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import dropwhile, islice, takewhile
 from typing import Any
@@ -130,6 +130,16 @@ def has(recurrence: Recurrence, time: datetime) -> bool:
     return next(occurrences(recurrence, time), None) == time
 
 
+def last(recurrence: Recurrence, before: datetime) -> datetime | None:
+    """Its last wall-clock time before another; None without any."""
+    for days in (31, 366, 8 * 366, 200 * 366):
+        times = occurrences(recurrence, before - timedelta(days=days))
+        # Looked for near by first: an old rule has many times.
+        if found := deque(takewhile(lambda each: each < before, times), maxlen=1):
+            return found[0]
+    return None
+
+
 def count_before(recurrence: Recurrence, time: datetime) -> int:
     """How many times of a rule with COUNT are used up before a time."""
     return sum(1 for _ in takewhile(lambda each: each < time, _wall_clock(recurrence, recurrence.start_time)))
@@ -140,15 +150,7 @@ def without_first(recurrence: Recurrence, time: datetime) -> Recurrence:
     rule = recurrence.rule
     if recurrence.kind is RuleKind.RRULE and (count := rule_text.parse(rule).count) is not None:
         rule = rule_text.with_count(rule, count - count_before(recurrence, time))
-    return Recurrence(
-        recurrence.kind,
-        rule,
-        time,
-        recurrence.time_zone,
-        recurrence.until_time,
-        recurrence.gap_rule,
-        recurrence.fold,
-    )
+    return replace(recurrence, rule=rule, start_time=time)
 
 
 def describe(recurrence: Recurrence) -> str:

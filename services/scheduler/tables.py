@@ -135,6 +135,14 @@ deliveries = Table(
     ),
     Index("deliveries_leased", "lease_expire_time", postgresql_where=text("state = 'CLAIMED'")),
     Index("deliveries_held", "hold_id", postgresql_where=text("state = 'HELD'")),
+    # Of those that wait for the end of a hold or for a person, what was to go out first.
+    Index(
+        "deliveries_kept_back",
+        "workspace_id",
+        "due_time",
+        "delivery_id",
+        postgresql_where=text("state IN ('HELD','MISSED')"),
+    ),
     Index("deliveries_of_outage", "workspace_id", "outage_id", postgresql_where=text("outage_id IS NOT NULL")),
     # Empty, but for what the version before finishes during an upgrade.
     Index(
@@ -261,40 +269,42 @@ series = Table(
     Column("fold", SmallInteger, nullable=False),
     # What each occurrence publishes: accounts, platforms, caption, media, options, ref, lateness, shingles.
     Column("template", JSONB, nullable=False),
-    Column("state", Text, nullable=False),
-    # Occurrences up to this wall-clock time, itself included, were made; the instant is when to look again.
+    # Occurrences up to this wall-clock time, itself included, were made.
     Column("made_until_time", DateTime(timezone=False)),
-    Column("next_look_time", DateTime(timezone=True)),
+    # When the first takes place that is not made; or, when all are made, when the last does.
+    time_column("next_time"),
+    time_column("end_time"),
     Column("previous_series_id", Uuid),
     Column("revision", Integer, nullable=False, server_default="1"),
     time_column("create_time", now=True),
     time_column("update_time", now=True),
     Index("series_of_workspace", "workspace_id", "create_time", "series_id"),
-    Index("series_to_look_at", "next_look_time", postgresql_where=text("state = 'ACTIVE'")),
+    CheckConstraint("(next_time IS NULL) = (end_time IS NOT NULL)", name="it_goes_on_or_ends"),
+    Index("series_to_make", "next_time", "series_id", postgresql_where=text("next_time IS NOT NULL")),
 )
 
-# Occurrences that are not as the rule says: skipped, moved, or refused when their post was to be made.
-series_exceptions = Table(
-    "series_exceptions",
+# Occurrences of which no post is made.
+unposted_occurrences = Table(
+    "unposted_occurrences",
     metadata,
     Column("series_id", Uuid, nullable=False),
     Column("workspace_id", Uuid, nullable=False),
     Column("occurrence_time", DateTime(timezone=False), nullable=False),
-    # SKIPPED, MOVED or REFUSED.
-    Column("kind", Text, nullable=False),
-    Column("moved_to_time", DateTime(timezone=False)),
+    # SKIPPED or REFUSED.
+    Column("state", Text, nullable=False),
     _text("reason"),
     _text("message"),
-    CheckConstraint("(kind = 'MOVED') = (moved_to_time IS NOT NULL)", name="only_what_is_moved_has_a_time"),
-    PrimaryKeyConstraint("series_id", "occurrence_time", name="series_exceptions_pkey"),
+    PrimaryKeyConstraint("series_id", "occurrence_time", name="unposted_occurrences_pkey"),
 )
 
-# The rules of time zones as they were when instants were last made of wall-clock times. Of no workspace.
+# The rules by which instants were last made of the wall-clock times of each zone. Of no workspace.
 zone_rules = Table(
     "zone_rules",
     metadata,
     Column("time_zone", Text, primary_key=True),
     Column("fingerprint", LargeBinary, nullable=False),
+    # Since when; NULL: they have not changed since they were first seen.
+    time_column("change_time"),
 )
 
 requests = requests_table(metadata)

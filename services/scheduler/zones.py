@@ -203,6 +203,11 @@ def _offsets(naive: datetime, time_zone: str) -> tuple[timedelta, timedelta]:
     return before or timedelta(), after or timedelta()
 
 
+def instant_of(schedule: Schedule) -> datetime:
+    """The instant of a schedule by the rules of today."""
+    return instant_at(schedule.local_time, schedule.time_zone, schedule.fold)
+
+
 def local_at(instant: datetime, time_zone: str) -> datetime:
     """What a clock of the zone shows then, naive."""
     return instant.astimezone(ZoneInfo(time_zone)).replace(tzinfo=None, fold=0)
@@ -292,26 +297,27 @@ def _what_changes(event: Sequence[Change]) -> str:
     zones: dict[str, list[str]] = {}
     for each in event:
         way = "forward" if each.after > each.before else "back"
-        what = f"go {way} {_span(abs(each.after - each.before))} on {_date(each)}"
+        what = f"go {way} {span(abs(each.after - each.before))} on {_date(each)}"
         zones.setdefault(what, []).append(each.time_zone)
     return "; ".join(f"Clocks in {' and '.join(changing)} {what}" for what, changing in zones.items())
 
 
 def _difference(other: str, was: timedelta, is_: timedelta, end: Change | None, *, is_ahead: bool) -> str:
-    span = "from then on" if end is None else f"{'from then ' if is_ahead else ''}until {_date(end)}"
+    since = "from then on" if end is None else f"{'from then ' if is_ahead else ''}until {_date(end)}"
     in_short = was and is_ and (was > timedelta()) == (is_ > timedelta()) and not (was % _HOUR or is_ % _HOUR)
     before = str(abs(was) // _HOUR) if in_short else _position(was)
-    return f"{other} is {_position(is_)} {span}, not {before}"
+    return f"{other} is {_position(is_)} {since}, not {before}"
 
 
 def _position(apart: timedelta) -> str:
     if not apart:
         return "at the same time"
-    return f"{_span(abs(apart))} {'ahead' if apart > timedelta() else 'behind'}"
+    return f"{span(abs(apart))} {'ahead' if apart > timedelta() else 'behind'}"
 
 
-def _span(span: timedelta) -> str:
-    hours, minutes = divmod(round(span.total_seconds()) // 60, 60)
+def span(length: timedelta) -> str:
+    """A length of time in words: "1 h 30 min"."""
+    hours, minutes = divmod(round(length.total_seconds()) // 60, 60)
     return " ".join(text for text, number in ((f"{hours} h", hours), (f"{minutes} min", minutes)) if number)
 
 

@@ -366,6 +366,10 @@ class FakePublisher(_Fake, publisher_pb2_grpc.PublisherServiceServicer):
             ],
         )
 
+    def ForecastPosts(self, request: Any, context: Context) -> publisher_pb2.ForecastPostsResponse:
+        self.saw(request, context)
+        return publisher_pb2.ForecastPostsResponse()
+
     def GetPublication(self, request: Any, context: Context) -> publisher_pb2.GetPublicationResponse:
         self.saw(request, context)
         return publisher_pb2.GetPublicationResponse(publication=self._publication(request))

@@ -30,6 +30,7 @@ def test_a_published_post_is_told_with_its_account_and_its_link() -> None:
         ("delivery.failed", "Not published on TikTok: a post of @reel_air"),
         ("delivery.delayed", "Delayed on TikTok: a post of @reel_air"),
         ("delivery.missed", "Decide: a post of @reel_air missed its time on TikTok"),
+        ("delivery.foreseen", "Act in time: posts of @reel_air will not go out"),
         ("delivery.stalled", "No progress on TikTok: a post of @reel_air"),
         ("incident.opened", "TikTok is failing: nothing is sent to it"),
         ("account.authorization_lost", "Connect @reel_air to TikTok again"),

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 from reelroute.scheduler.v1 import scheduler_pb2_grpc
 
@@ -37,6 +38,8 @@ class Planned:
     lease_end: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     granted_at: list[datetime] = field(default_factory=list)
     reports: list[pb.DeliveryReport] = field(default_factory=list)
+    # What its author and others have decided.
+    upcoming: pb.UpcomingDelivery = field(default_factory=pb.UpcomingDelivery)
 
     @property
     def delivery_id(self) -> str:
@@ -62,6 +65,7 @@ class FakeScheduler(scheduler_pb2_grpc.SchedulerServiceServicer):
         self.deliveries: dict[str, Planned] = {}
         self.holds: list[pb.PlaceHoldRequest] = []
         self.lifted: list[pb.LiftHoldRequest] = []
+        self.asked: list[pb.ListUpcomingDeliveriesRequest] = []
         self.refused: list[pb.DeliveryReport] = []
         self.paused = False
         self.retry_seconds = 0.05
@@ -87,6 +91,48 @@ class FakeScheduler(scheduler_pb2_grpc.SchedulerServiceServicer):
         """Time passes for the lease of whoever has it in work."""
         with self._lock:
             planned.lease_end = datetime.now(UTC)
+
+    def ListUpcomingDeliveries(  # noqa: N802
+        self, request: pb.ListUpcomingDeliveriesRequest, context: grpc.ServicerContext
+    ) -> pb.ListUpcomingDeliveriesResponse:
+        """Pages of two. Without a workspace what is HELD or MISSED is left out."""
+        first = request.from_time.ToDatetime(tzinfo=UTC)
+        last = request.until_time.ToDatetime(tzinfo=UTC)
+        states = ("SCHEDULED", "HELD", "MISSED") if request.workspace_id else ("SCHEDULED",)
+        with self._lock:
+            found = sorted(
+                (each.due_time, each.delivery_id)
+                for each in self.deliveries.values()
+                if each.state in states
+                and first <= each.due_time < last
+                and request.workspace_id in ("", each.claimed.workspace_id)
+            )
+            self.asked.append(request)
+            start = int(request.page_token or 0)
+            return pb.ListUpcomingDeliveriesResponse(
+                deliveries=[self._upcoming(self.deliveries[each]) for _, each in found[start : start + 2]],
+                next_page_token=str(start + 2) if start + 2 < len(found) else "",
+            )
+
+    def _upcoming(self, each: Planned) -> pb.UpcomingDelivery:
+        claimed = each.claimed
+        message = pb.UpcomingDelivery(
+            workspace_id=claimed.workspace_id,
+            delivery=pb.Delivery(
+                delivery_id=claimed.delivery_id,
+                post_id=claimed.post_id,
+                account_id=claimed.account_id,
+                state=pb.DeliveryState.Value(f"DELIVERY_STATE_{each.state}"),
+                due_time=to_timestamp(each.due_time),
+                schedule_time=claimed.due_time,
+            ),
+            caption=claimed.caption,
+            media=claimed.media,
+            options=claimed.options,
+            lateness=pb.Lateness(max_lateness=Duration(seconds=6 * 3600), late_action=pb.LATE_ACTION_ASK),
+        )
+        message.MergeFrom(each.upcoming)
+        return message
 
     def ClaimDueDeliveries(  # noqa: N802
         self, request: pb.ClaimDueDeliveriesRequest, context: grpc.ServicerContext

@@ -15,10 +15,12 @@ from sqlalchemy import text
 from kit.db import ALL_WORKSPACES
 from services.publisher import store
 from services.publisher.accounts import Accounts
+from services.publisher.caps import Caps
 from services.publisher.claims import Held
 from services.publisher.delivering import Attempt, Deliverer
 from services.publisher.domain import (
     Account,
+    AccountLimits,
     Claim,
     Handle,
     MediaRef,
@@ -38,6 +40,7 @@ from services.publisher.platforms.base import (
     Found,
     Incomplete,
     MediaFile,
+    Problem,
     Search,
     Taken,
     Tokens,
@@ -48,6 +51,7 @@ from services.publisher.platforms.base import (
     Unsettled,
     Work,
 )
+from services.publisher.quotas import Quotas
 from services.publisher.writer import Write
 from tests.publisher.factories import a_claim, a_handle, save_account
 from tests.publisher.rows import outcomes, rows
@@ -97,7 +101,7 @@ class PointedWriter:
 @dataclass
 class ScriptedPlatform:
     """`sends` says what becomes of each `send`: "ok"; "lost", it is published and its answer lost; "unsent", its answer
-    is lost and nothing came of it; or an error. `asks`, `begins`, `prepares`, `finds` are answers or errors. When a
+    is lost and nothing came of it; or an error. `asks`, `begins`, `reads`, `finds` are answers or errors. When a
     script is empty the platform does its best by what it remembers: `posts`, each with its handle and text.
     """
 
@@ -105,7 +109,10 @@ class ScriptedPlatform:
     visibility: Visibility = Visibility.PUBLIC
     sends: deque[str | Exception] = field(default_factory=deque)
     asks: deque[Answer | Exception] = field(default_factory=deque)
-    prepares: deque[Exception] = field(default_factory=deque)
+    reads: deque[Exception] = field(default_factory=deque)
+    problems: list[Problem] = field(default_factory=list)
+    limits: AccountLimits | None = None
+    quotas: Quotas = field(default_factory=Quotas)
     begins: deque[Exception] = field(default_factory=deque)
     finds: deque[Trace | Exception] = field(default_factory=deque)
     probes: deque[Exception] = field(default_factory=deque)
@@ -118,12 +125,15 @@ class ScriptedPlatform:
     before_sending: Callable[[], Awaitable[None]] | None = None
     while_preparing: Callable[[], None] = lambda: None
 
-    async def prepare(self, work: Work) -> str:
-        self.calls.append("prepare")
+    def check(self, work: Work, limits: AccountLimits | None) -> list[Problem]:
+        return self.problems
+
+    async def read_limits(self, account: Account, tokens: Tokens) -> AccountLimits | None:
+        self.calls.append("read_limits")
         await asyncio.to_thread(self.while_preparing)
-        if self.prepares:
-            raise self.prepares.popleft()
-        return "It fits."
+        if self.reads:
+            raise self.reads.popleft()
+        return self.limits
 
     async def begin(self, work: Work) -> Handle:
         self.calls.append("begin")
@@ -276,6 +286,7 @@ class Scene:
             adapters,
             self.leases,
             accounts,
+            Caps(ledger.database),
             incidents,
             ask_waits_seconds=(0, 0, 0),
         )

@@ -30,9 +30,11 @@ from services.publisher import account_store
 from services.publisher.api import PublisherApi
 from services.publisher.config import PublisherConfig
 from services.publisher.domain import Account, Platform
+from services.publisher.foresight import Foresight
 from services.publisher.ledger import Ledger
 from services.publisher.platforms.base import Adapter
 from services.publisher.platforms.tiktok import TikTokAdapter
+from services.publisher.quotas import Quotas
 from services.publisher.vault import Vault
 from services.publisher.worker import Platforms, Worker
 from tests.publisher.factories import WORKSPACE
@@ -104,6 +106,14 @@ class FakeLibrary(content_pb2_grpc.ContentServiceServicer):
         self, request: content_pb2.GetMediaAssetRequest, context: grpc.ServicerContext
     ) -> content_pb2.GetMediaAssetResponse:
         return content_pb2.GetMediaAssetResponse(media_asset=self._asset(request.media_asset_id))
+
+    def BatchGetMediaAssets(  # noqa: N802
+        self, request: content_pb2.BatchGetMediaAssetsRequest, context: grpc.ServicerContext
+    ) -> content_pb2.BatchGetMediaAssetsResponse:
+        if self.refuse_with:
+            raise self.refuse_with
+        found = [self.assets[each] for each in request.media_asset_ids if each in self.assets]
+        return content_pb2.BatchGetMediaAssetsResponse(media_assets=found)
 
     def DownloadMedia(  # noqa: N802
         self, request: content_pb2.DownloadMediaRequest, context: grpc.ServicerContext
@@ -209,6 +219,7 @@ class Sandbox:
             {
                 "base_url": self.url, "authorize_url": f"{self.url}/v2/auth/authorize/",
                 **self.app,
+                "posts_per_day": 0,
                 "video_init_per_minute": 10_000, "creator_info_per_minute": 10_000, "status_fetch_per_minute": 10_000,
                 "read_timeout_seconds": 5,
             } | changes
@@ -307,9 +318,17 @@ class Stage:
         self.cleanup.callback(lambda: worker.stop(20))
         return worker
 
+    def foresight(self, **quotas: int) -> Foresight:
+        """Forecasts over this scheduler and library, for a platform with these quotas."""
+        addresses = {"scheduler": self.scheduler_address, "content": self.content_address}
+        channels = outbox.open_channels(addresses, SERVICE_TOKEN)
+        for channel in channels.values():
+            self.cleanup.callback(channel.close)
+        return Foresight(self.database, channels, {Platform.TIKTOK: Quotas(**quotas)}, lead=20)
+
     def api(self, worker: Worker) -> publisher_pb2_grpc.PublisherServiceStub:
         """The RPCs of the newest worker's process on a real port."""
-        api = PublisherApi(self.ledger, worker, self.client)
+        api = PublisherApi(self.ledger, worker, self.foresight(), self.client)
         address = self.cleanup.enter_context(serving((publisher_pb2_grpc.add_PublisherServiceServicer_to_server, api)))
         channel = self.cleanup.enter_context(contextlib.closing(rpc.channel(address, SERVICE_TOKEN)))
         return publisher_pb2_grpc.PublisherServiceStub(channel)

@@ -67,8 +67,9 @@ class StoppingAdapter:
 
     def __init__(self, inner: Adapter, stop: Stop) -> None:
         self._inner, self._stop = inner, stop
-        self.traits = inner.traits
-        self.prepare, self.stage, self.ask = inner.prepare, inner.stage, inner.ask
+        self.traits, self.quotas = inner.traits, inner.quotas
+        self.check, self.read_limits = inner.check, inner.read_limits
+        self.stage, self.ask = inner.stage, inner.ask
         self.find, self.probe = inner.find, inner.probe
 
     def _at(self, place: str) -> None:

@@ -20,6 +20,7 @@ from kit.errors import FailedPrecondition
 from services.publisher import account_store, connecting, domain
 from services.publisher.api import PublisherApi
 from services.publisher.domain import AccountState, AttemptFailed, Fenced, Platform
+from services.publisher.foresight import Foresight
 from services.publisher.ledger import Ledger
 from services.publisher.platforms.base import (
     Absent,
@@ -134,13 +135,6 @@ def test_a_draft_that_bulletin_would_refuse_is_told_so() -> None:
     assert check("x" * TEXT_CHARACTERS, ()) == []
     assert [problem.reason for problem in check("x" * (TEXT_CHARACTERS + 1), ())] == ["CAPTION_TOO_LONG"]
     assert [problem.reason for problem in check("", (_media(),))] == ["CAPTION_MISSING", "MEDIA_NOT_TAKEN"]
-
-
-async def test_what_does_not_fit_fails_before_anything_is_sent(scene: Scene) -> None:
-    with pytest.raises(AttemptFailed) as failed:
-        await scene.adapter.prepare(scene.work("text", (_media(),)))
-    assert failed.value.failure.kind is domain.FailureKind.PERMANENT
-    assert await scene.posts() == []
 
 
 async def test_a_text_is_published_by_one_call_whose_answer_is_the_verdict(scene: Scene) -> None:
@@ -317,7 +311,8 @@ class FakeWorker:
 
 
 def _api(ledger: Ledger, bulletin: BulletinClient | None) -> PublisherApi:
-    return PublisherApi(ledger, cast(Worker, FakeWorker(bulletin)), TikTokClient(TikTokConfig()), bulletin)
+    worker, foresight = cast(Worker, FakeWorker(bulletin)), cast(Foresight, None)  # nothing is foreseen here
+    return PublisherApi(ledger, worker, foresight, TikTokClient(TikTokConfig()), bulletin)
 
 
 def _start() -> pb.StartConnectionRequest:

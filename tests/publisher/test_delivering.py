@@ -150,14 +150,14 @@ async def test_r3_after_a_lost_answer_the_platform_is_asked_and_what_it_has_is_n
     scene.platform.sends = deque(["lost"])
     scene.platform.asks = deque([Processing()])
     await scene.deliver()
-    assert scene.platform.calls == ["prepare", "begin", "send handle-1", "ask"]
+    assert scene.platform.calls == ["read_limits", "begin", "send handle-1", "ask"]
     assert scene.step == "ACCEPTED"
 
 
 async def test_r3_what_the_platform_lacks_after_a_lost_answer_is_sent_again_to_the_same_handle(scene: Scene) -> None:
     scene.platform.sends = deque(["unsent", "ok"])
     await scene.deliver()
-    assert scene.platform.calls == ["prepare", "begin", "send handle-1", "ask", "send handle-1"]
+    assert scene.platform.calls == ["read_limits", "begin", "send handle-1", "ask", "send handle-1"]
     assert scene.step == "ACCEPTED"
 
 
@@ -405,7 +405,7 @@ async def test_nothing_leaves_before_the_due_time_and_media_are_uploaded_ahead(s
 
     scene.platform.before_sending = note
     await scene.attempt(due_in=0.6).run()
-    assert scene.platform.calls == ["prepare", "begin", "stage", "send handle-1"]
+    assert scene.platform.calls == ["read_limits", "begin", "stage", "send handle-1"]
     assert len(sent) == 1
     assert sent[0] >= due - 0.01
     assert scene.leases.asked == 1
@@ -479,7 +479,7 @@ async def test_r17_an_attempt_that_is_canceled_at_any_await_leaves_the_ledger_as
 
 async def test_r14_a_retry_after_is_handed_on(scene: Scene) -> None:
     later = datetime.now(UTC) + timedelta(minutes=7)
-    scene.platform.prepares.append(AttemptFailed(Failure(FailureKind.RATE_LIMITED, "SLOW_DOWN", "Wait.", later)))
+    scene.platform.reads.append(AttemptFailed(Failure(FailureKind.RATE_LIMITED, "SLOW_DOWN", "Wait.", later)))
     await scene.deliver()
     (report,) = reports(scene.ledger.database)
     assert report.failure.retry_time.ToDatetime(tzinfo=UTC) == later
@@ -487,7 +487,7 @@ async def test_r14_a_retry_after_is_handed_on(scene: Scene) -> None:
 
 async def test_a_lost_authorisation_is_no_try_and_no_doubt(scene: Scene) -> None:
     lost = Failure(FailureKind.ACCOUNT, "AUTHORIZATION_LOST", "Connect it again.")
-    scene.platform.prepares.append(AttemptFailed(lost))
+    scene.platform.reads.append(AttemptFailed(lost))
     await scene.deliver()
     assert (scene.step, scene.told, holds(scene.ledger.database)) == ("OPENED", [("ACCOUNT", 1)], [])
 
@@ -501,7 +501,7 @@ async def test_an_account_that_cannot_publish_until_its_owner_acts_is_held(scene
 
 
 async def test_a_refusal_before_anything_is_sent_ends_the_delivery_with_its_reason(scene: Scene) -> None:
-    scene.platform.prepares.append(AttemptFailed(Failure(FailureKind.PERMANENT, "MEDIA_UNFIT", "It is too long.")))
+    scene.platform.reads.append(AttemptFailed(Failure(FailureKind.PERMANENT, "MEDIA_UNFIT", "It is too long.")))
     await scene.deliver()
     assert (scene.step, scene.row()["failure_reason"]) == ("FAILED", "MEDIA_UNFIT")
     assert scene.told == [("PERMANENT", 1)]
@@ -597,7 +597,7 @@ async def test_r36_the_log_tells_each_step_in_order(scene: Scene) -> None:
 async def test_r35_an_epoch_that_begins_in_the_middle_of_an_attempt_keeps_it_from_sending(scene: Scene) -> None:
     scene.platform.while_preparing = scene.restore
     await scene.deliver()
-    assert scene.platform.calls == ["prepare", "begin"]
+    assert scene.platform.calls == ["read_limits", "begin"]
     await scene.deliver(2)
     assert (scene.step, scene.row()["needs_person"]) == ("UNCERTAIN", False)
     pass_time(scene.ledger.database, timedelta(minutes=1))

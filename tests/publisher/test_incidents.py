@@ -226,7 +226,7 @@ async def test_an_incident_that_opens_while_a_delivery_waits_for_its_time_keeps_
 
 async def test_the_calls_of_attempts_and_questions_are_what_is_counted(ledger: Ledger) -> None:
     scene = Scene.of(ledger, ScriptedPlatform())
-    scene.platform.prepares = deque([AWAY] * 6)
+    scene.platform.reads = deque([AWAY] * 6)
     deliverer, _ = scene.process()
     for number in range(6):
         account = save_account(ledger, profile=f"open-{number % 4 + 10}")

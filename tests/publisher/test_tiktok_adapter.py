@@ -16,6 +16,7 @@ from services.publisher import account_store, store
 from services.publisher.accounts import Accounts
 from services.publisher.domain import (
     Account,
+    AccountLimits,
     AttemptFailed,
     Failure,
     FailureKind,
@@ -105,6 +106,11 @@ class Scene:
     def work(self, size: int = SMALL, caption: str = CAPTION, **options: str | int | bool) -> AdapterWork:
         chosen: Options = {"privacy_level": "PUBLIC_TO_EVERYONE", **options}
         return AdapterWork(self.account, caption, (a_file(size),), chosen, self.tokens)
+
+    async def problems(self, work: AdapterWork) -> list[str]:
+        """Why the creator may not post it now."""
+        limits = await self.adapter.read_limits(self.account, self.tokens)
+        return [problem.reason for problem in self.adapter.check(work, limits)]
 
     async def stage(self, work: AdapterWork, handle: Handle, from_byte: int = 0) -> list[int]:
         """What the platform had after each part that it stored ahead of time."""
@@ -204,7 +210,7 @@ async def failure_of(call: Awaitable[object]) -> Failure:
 
 async def test_a_post_goes_from_preparation_to_its_public_id(scene: Scene) -> None:
     work = scene.work(allow_comment=True, is_ai_generated=True, cover_time_ms=1500)
-    assert CREATOR in await scene.adapter.prepare(work)
+    assert await scene.problems(work) == []
     handle = await scene.adapter.begin(work)
     assert timedelta(minutes=57) < handle.expire_time - datetime.now(UTC) < timedelta(minutes=59)
     assert await scene.ask(handle) == Incomplete(0)
@@ -443,20 +449,33 @@ async def test_a_failed_post_means_what_its_reason_says(scene: Scene, fail_reaso
     [
         ({"banned": True}, {}, FailureKind.PERMANENT, "TIKTOK_SPAM_RISK_USER_BANNED_FROM_POSTING"),
         ({}, {"posts_per_day": 0}, FailureKind.RATE_LIMITED, "TIKTOK_SPAM_RISK_TOO_MANY_POSTS"),
-        ({"private": True}, {}, FailureKind.PERMANENT, "TIKTOK_PRIVACY_LEVEL_GONE"),
-        ({"max_duration_seconds": 10}, {}, FailureKind.PERMANENT, "DURATION_CHECK_FAILED"),
     ],
 )
-async def test_what_the_creator_may_not_do_now_is_found_before_anything_is_sent(
+async def test_a_creator_who_may_not_post_now_is_found_before_anything_is_sent(
     scene: Scene, creator: dict[str, Any], settings: dict[str, Any], kind: FailureKind, reason: str
 ) -> None:
     scene.sandbox.control("PATCH", f"/tiktok/creators/{CREATOR}", **creator)
     scene.sandbox.control("PATCH", "/tiktok/settings", **settings)
-    failure = await failure_of(scene.adapter.prepare(scene.work()))
+    failure = await failure_of(scene.problems(scene.work()))
     assert (failure.kind, failure.reason) == (kind, reason)
     if kind is FailureKind.RATE_LIMITED:
         assert failure.retry_time is not None
         assert failure.retry_time - datetime.now(UTC) > timedelta(hours=23)
+
+
+@pytest.mark.parametrize(
+    ("creator", "reason"),
+    [
+        ({"private": True}, "TIKTOK_PRIVACY_LEVEL_GONE"),
+        ({"max_duration_seconds": 10}, "DURATION_CHECK_FAILED"),
+    ],
+)
+async def test_what_the_creator_may_not_do_now_is_a_problem_of_the_post(
+    scene: Scene, creator: dict[str, Any], reason: str
+) -> None:
+    scene.sandbox.control("PATCH", f"/tiktok/creators/{CREATOR}", **creator)
+    assert scene.adapter.check(scene.work(), None) == []
+    assert await scene.problems(scene.work()) == [reason]
 
 
 async def test_moderation_may_take_long_and_the_answer_stays_open(scene: Scene) -> None:
@@ -503,7 +522,9 @@ async def test_a_draft_in_the_owners_inbox_is_an_outcome(scene: Scene) -> None:
 
 async def test_a_refused_token_is_replaced_once(scene: Scene) -> None:
     scene.tokens.token, scene.tokens.another = "act.ended", scene.tokens.token
-    assert CREATOR in await scene.adapter.prepare(scene.work())
+    assert await scene.adapter.read_limits(scene.account, scene.tokens) == AccountLimits(
+        600, ("PUBLIC_TO_EVERYONE", "MUTUAL_FOLLOW_FRIENDS", "SELF_ONLY")
+    )
     scene.tokens.another = "act.ended.too"
     assert (await failure_of(scene.adapter.begin(scene.work()))).kind is FailureKind.ACCOUNT
 
@@ -513,7 +534,7 @@ async def test_too_many_calls_wait_as_long_as_the_platform_says(scene: Scene, en
     handle = await scene.adapter.begin(scene.work())
     scene.sandbox.fault(endpoint, "rate_limit", retry_after_seconds=90)
     calls: dict[str, Callable[[], Awaitable[object]]] = {
-        "creator_info": lambda: scene.adapter.prepare(scene.work()),
+        "creator_info": lambda: scene.adapter.read_limits(scene.account, scene.tokens),
         "video_init": lambda: scene.adapter.begin(scene.work()),
         "status_fetch": lambda: scene.ask(handle),
     }

@@ -94,6 +94,20 @@ def test_a_refresh_gives_new_tokens_and_ends_the_old_refresh_token(connected: Ap
     assert again.json()["error"] == "invalid_grant"
 
 
+@pytest.mark.parametrize(("prolongs", "left"), [(False, 31_536_000 - 86_400), (True, 31_536_000)])
+def test_a_refresh_leaves_the_authorisation_its_end_unless_the_platform_prolongs_it(
+    connected: App, prolongs: bool, left: int
+) -> None:
+    connected.settings(refresh_prolongs=prolongs)
+    connected.control("POST", "/clock/advance", seconds=86_400)
+    refresh = connected.tokens["emberfold.air"]["refresh_token"]
+    second = connected.token(grant_type="refresh_token", refresh_token=refresh).json()
+    assert abs(second["refresh_expires_in"] - left) <= 2
+    connected.control("POST", "/clock/advance", seconds=31_536_000 - 86_400)
+    third = connected.token(grant_type="refresh_token", refresh_token=second["refresh_token"]).json()
+    assert ("access_token" in third) is prolongs
+
+
 def test_errors_can_come_with_http_200(app: App) -> None:
     app.settings(oauth_errors_as_200=True)
     answer = app.token(grant_type="refresh_token", refresh_token="rft.unknown")

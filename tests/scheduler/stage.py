@@ -12,7 +12,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from reelroute.notification.v1 import notification_pb2
-from reelroute.scheduler.v1 import bulk_pb2_grpc, scheduler_pb2_grpc
+from reelroute.scheduler.v1 import bulk_pb2_grpc, scheduler_pb2_grpc, series_pb2_grpc
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 from sqlalchemy import text
 
@@ -24,6 +24,7 @@ from services.scheduler import store
 from services.scheduler.api import SchedulerApi
 from services.scheduler.bulk_api import BulkApi
 from services.scheduler.domain import Policy
+from services.scheduler.series_api import SeriesApi
 from services.scheduler.waiting import DueBell
 from tests.local.support import wait_until
 from tests.services import served
@@ -31,6 +32,9 @@ from tests.services import served
 WORKSPACE, OTHER = str(uuid4()), str(uuid4())
 POLICY = Policy(max_attempts=3, first_seconds=10, longest_seconds=60)
 TIMEOUT = 30
+# Posts of series are made up to a midnight: how many there are does not hang on the time of the day.
+_NOW = datetime.now(UTC)
+TOMORROW = datetime(_NOW.year, _NOW.month, _NOW.day, tzinfo=UTC) + timedelta(days=1)
 
 
 class Bell(DueBell):
@@ -52,6 +56,7 @@ class Stage:
         self.database = database
         self.stub = scheduler_pb2_grpc.SchedulerServiceStub(channel)
         self.bulk = bulk_pb2_grpc.BulkServiceStub(channel)
+        self.series = series_pb2_grpc.SeriesServiceStub(channel)
         self.bell = bell
 
     def create(self, draft: pb.PostDraft | None = None, workspace: str = WORKSPACE, request_id: str = "") -> pb.Post:
@@ -208,10 +213,16 @@ def open_stage(database: Database) -> Iterator[Stage]:
     with served(
         (scheduler_pb2_grpc.add_SchedulerServiceServicer_to_server, api),
         (bulk_pb2_grpc.add_BulkServiceServicer_to_server, BulkApi(database)),
+        (series_pb2_grpc.add_SeriesServiceServicer_to_server, SeriesApi(database, ahead(30))),
     ) as channel:
         yield Stage(database, channel, bell)
         bell.close()
     listener.stop(5)
+
+
+def ahead(days: float) -> timedelta:
+    """So long that posts are made for so many days from tomorrow on."""
+    return TOMORROW + timedelta(days=days) - _NOW
 
 
 def draft_of(*, accounts: int = 1, due_in: timedelta = timedelta(hours=1), **fields: object) -> pb.PostDraft:

@@ -19,7 +19,7 @@ from services.scheduler.domain import AmbiguousTime
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 FIRST, LAST = datetime(2024, 1, 1, tzinfo=UTC), datetime(2036, 1, 1, tzinfo=UTC)
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
-CALENDAR = Path(__file__).parent.parent / "cli" / "calendars" / "brand_q1.expected_utc.csv"
+CALENDAR = Path(__file__).parent.parent / "gateway" / "calendars" / "samples" / "brand_q1.expected_utc.csv"
 
 
 @cache

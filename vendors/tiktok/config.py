@@ -39,6 +39,12 @@ class TikTokConfig(Settings):
     display_per_minute: int = Field(default=600, ge=1)  # user/info and video/list, each
     # Calls a minute of the whole app, whoever they are for. TikTok documents no such limit; 0: none is kept.
     application_per_minute: int = Field(default=0, ge=0)
+    # Posts of one creator in any 24 hours, over all applications: "typically 15" by developers.tiktok.com/doc/
+    # content-sharing-guidelines. Kept before TikTok is asked; 0: TikTok alone decides.
+    posts_per_day: int = Field(default=15, ge=0)
+    # Creators that may post through the app in any 24 hours: set by TikTok's audit of the app, 5 before it (same page).
+    # 0: TikTok alone decides.
+    active_creators_per_day: int = Field(default=0, ge=0)
     # A call that would wait longer for one of these rates is refused at once, and its delivery put off.
     rate_wait_seconds: float = Field(default=5, ge=0)
 

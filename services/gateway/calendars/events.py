@@ -27,6 +27,8 @@ from services.gateway.calendars.times import zone_of
 MAX_BYTES = 16 * 1024 * 1024
 MAX_EVENTS = 20_000
 
+# A value of these that cannot be read makes another post of the event.
+_READ = frozenset({"DTSTART", "DTEND", "DURATION", "RRULE", "RDATE", "EXDATE", "RECURRENCE-ID", "UID", "ATTACH"})
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _RECURS = re.compile(r"(RRULE|RDATE|RECURRENCE-ID)[;:]", re.IGNORECASE)
 _UID = re.compile(r"UID(?:;[^:]*)?:(.*)", re.IGNORECASE)
@@ -118,11 +120,13 @@ def _rows(blocks: list[_Block], options: ReadOptions, now: datetime) -> Iterator
 def _parsed(block: _Block) -> Event | Row:
     try:
         event = IcalEvent.from_ical("\r\n".join(block.lines) + "\r\n")
-        if isinstance(event, IcalEvent):
-            # Reading a property may find out that its value is broken.
-            _ = (event.get("DTSTART"), event.get("UID"))
+        if not isinstance(event, IcalEvent):
+            raise ValueError("it is no event")
+        # The library goes on where a line is broken: what we do not read may be so, but no line may get lost.
+        errors = [error for name, error in event.errors if name is None or name in _READ]
+        if not errors:
             return event
-        detail = "it is no event"
+        detail = errors[0][:200]
     except (ValueError, KeyError, IndexError, TypeError) as error:
         detail = str(error)[:200]
     return _refused(block.line, block.uid, "event_broken", f"The event cannot be read: {detail}.")

@@ -29,7 +29,6 @@ class Account:
     """A connected account. `channel` is the one that it is declared to belong to, if any."""
 
     account_id: str
-    platform: str
     channel: str = ""
 
 
@@ -59,6 +58,19 @@ class Library:
             self._by_tail.setdefault(whole.rpartition("/")[2], []).append((whole, asset_id))
         self._suggestions = _MAX_SUGGESTIONS
         self._found: dict[str, str | Problem] = {}
+        # Last parts of names that were looked up: nobody has more of them.
+        self._known = set(self._by_tail)
+
+    def unknown(self, names: Iterable[str]) -> list[str]:
+        """The last parts of names of which nothing is known yet, each once."""
+        return sorted({_normal(name).rpartition("/")[2] for name in names} - self._known - {""})
+
+    def learn(self, tails: Iterable[str], files: Iterable[tuple[str, str]]) -> None:
+        """What was found for last parts of names: all files that are called so, with their asset ids."""
+        self._known.update(tails)
+        for name, asset_id in files:
+            whole = _normal(name)
+            self._by_tail.setdefault(whole.rpartition("/")[2], []).append((whole, asset_id))
 
     def find(self, name: str) -> str | Problem:
         """The asset of that name.
@@ -109,7 +121,7 @@ class Resolver:
         `skus` are those of the brand's products; None when they are not known, and nothing is said of them. `channels`
         are those of the workspace. `declared`: pairs of channel and handle that belong together, whatever their names.
         """
-        self._accounts, self._library, self._skus = accounts, Library(media), skus
+        self._accounts, self.library, self._skus = accounts, Library(media), skus
         self._channels = USUAL_CHANNELS | frozenset(channels) | {each.channel for each in accounts.values()} - {""}
         self._declared = frozenset(declared)
         self._suggestions = _MAX_SUGGESTIONS
@@ -172,7 +184,7 @@ class Resolver:
         return Problem("channel", "channel_unknown", message)
 
     def _asset(self, name: str, problems: list[Problem]) -> str | None:
-        asset = self._library.find(name)
+        asset = self.library.find(name)
         if isinstance(asset, Problem):
             problems.append(asset)
             return None

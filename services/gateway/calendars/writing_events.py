@@ -89,9 +89,10 @@ def _event(post: Post, now: datetime) -> Event:
     else:
         event.add("DTSTART", post.wall_time, parameters={"TZID": post.time_zone})
     event.add("DURATION", _LENGTH)
-    title = post.caption.strip().partition("\n")[0][:_SUMMARY_CHARACTERS]
-    event.add("SUMMARY", f"[{post.channel}] {title}" if post.channel else title)
-    event.add("DESCRIPTION", post.caption)
+    if title := post.caption.strip().partition("\n")[0][:_SUMMARY_CHARACTERS]:
+        # Of a post without a caption there is no summary either, which would be read as one.
+        event.add("SUMMARY", f"[{post.channel}] {title}" if post.channel else title)
+        event.add("DESCRIPTION", post.caption)
     for name in post.media:
         event.add("ATTACH", vUri(name))
     for name, value in cells(post).items():

@@ -270,3 +270,35 @@ NEW_KEY: dict[str, Any] = KEY | {"key_text": "rr_3f9a1c2b_Yq3…"}
 def page(name: str, item: dict[str, Any]) -> dict[str, Any]:
     """A list's answer with one item, the last page."""
     return {name: [item], "next_page_token": ""}
+
+
+CONFLICT: dict[str, Any] = {
+    "rule": "DUPLICATE_CAPTION",
+    "field": "caption",
+    "message": "Nearly the same caption is on the channel air at 2027-01-04 13:00 UTC.",
+    "other_post_id": POST_ID,
+    "blocking": False,
+}
+IMPORT_OPTIONS: dict[str, Any] = {
+    "validate_only": True,
+    "format": "buffer",
+    "account": "emberfold.air",
+    "time_zone": "America/New_York",
+    "channel": "air",
+    "tiktok": _OPTIONS["tiktok"],
+}
+IMPORT_LINE: dict[str, Any] = {
+    "row": {
+        "line": 2,
+        "ref": "Q1-001",
+        "outcome": "CREATED",
+        "post_id": POST_ID,
+        "schedule_time": _DUE,
+        "changes": [],
+        "problems": [],
+        "warnings": [],
+        "conflicts": [],
+    },
+    "summary": None,
+    "problem": None,
+}

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from fastapi import APIRouter
 from reelroute.content.v1 import content_pb2 as pb
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from kit import errors
 from services.gateway.clients import Clients
-from services.gateway.errors import problem_response
+from services.gateway.early_refusal import EarlyRefusal
 from services.gateway.models.media import MediaAsset, MediaAssetList, UploadedMediaAsset
 from services.gateway.models.problems import problems
 from services.gateway.multipart import FileHeader, FileReader
@@ -21,9 +18,6 @@ from services.gateway.routes.depends import Caller_, Clients_, Id, PageSize, Pag
 from services.gateway.upload import Upload
 
 router = APIRouter(route_class=ApiRoute, tags=["Media"])
-
-# How long a sender who was refused midway may go on sending before the connection is closed.
-_LINGER_SECONDS = 2.0
 
 _UPLOAD_BODY = {
     "requestBody": {
@@ -71,7 +65,7 @@ async def upload_media(
     except errors.ReelrouteError as error:
         if reader.body_ended:
             raise
-        return _EarlyRefusal(error)
+        return EarlyRefusal(error)
     response.headers["Location"] = f"/v1/media/{answer.media_asset.media_asset_id}"
     return UploadedMediaAsset.uploaded(answer)
 
@@ -113,28 +107,3 @@ async def _hand_on(reader: FileReader, clients: Clients, workspace_id: str) -> p
     finally:
         if upload is not None:
             upload.cancel()
-
-
-class _EarlyRefusal(Response):
-    """A refusal while the body still arrives.
-
-    The answer is sent at once; then what was under way is read for a moment, because closing a connection with unread
-    bytes may destroy the answer before the sender has seen it; then the connection is closed.
-    """
-
-    def __init__(self, error: errors.ReelrouteError) -> None:
-        problem = problem_response(error)
-        problem.headers["Connection"] = "close"
-        super().__init__(problem.body, problem.status_code)
-        self.raw_headers = problem.raw_headers
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": self.body, "more_body": True})
-        try:
-            async with asyncio.timeout(_LINGER_SECONDS):
-                while (await receive()).get("more_body", False):
-                    pass
-        except TimeoutError:
-            pass
-        await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Response
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
 from kit.errors import Conflict
-from services.gateway.checks import Checked, Plan, check
+from services.gateway.checks import Checked, Checker, Plan, instant_of
 from services.gateway.clients import Clients
 from services.gateway.errors import EtagNotCurrent, PostRefused, RequestInvalid, invalid, violations_of
 from services.gateway.models.deliveries import StateWord
@@ -51,7 +51,7 @@ async def create_post(
     Media and accounts must exist, and the accounts' platforms must be able to take the post; otherwise it is refused,
     and the fields at fault are named. What would fail only as things stand now comes back as `warnings`.
     """
-    (checked,) = await check(clients, caller.workspace_id, [Plan.of(draft)])
+    (checked,) = await Checker(clients, caller.workspace_id).check([Plan.of(draft)])
     if checked.refusal:
         raise checked.refusal
     request = pb.CreatePostRequest(
@@ -69,7 +69,7 @@ async def create_posts(batch: PostBatch, caller: Caller_, clients: Clients_, req
     All that are taken are saved together. With `validate_only` nothing is saved.
     """
     plans = [Plan.of(each) for each in batch.posts if isinstance(each, PostDraft)]
-    checked = iter(await check(clients, caller.workspace_id, plans))
+    checked = iter(await Checker(clients, caller.workspace_id).check(plans))
     rows = [(each, next(checked)) if isinstance(each, PostDraft) else each for each in batch.posts]
     good = [_draft_to_proto(*row) for row in rows if not isinstance(row, InvalidDraft) and not row[1].refusal]
     saved = iter(await _create_batch(clients, caller.workspace_id, request_id, good, batch.validate_only))
@@ -136,14 +136,21 @@ async def update_post(
         patch.caption if "caption" in given else post.caption,
         [canonical_id(each) or each for each in media],
         patch.options if "options" in given else PostOptions.of(post.options),
+        instant_of(
+            patch.local_time if "local_time" in given else post.local_time,
+            patch.time_zone if "time_zone" in given else post.time_zone,
+        ),
     )
-    (checked,) = await check(clients, caller.workspace_id, [plan])
+    (checked,) = await Checker(clients, caller.workspace_id).check([plan])
     if checked.refusal:
         raise checked.refusal
     request = pb.UpdatePostRequest(
         workspace_id=caller.workspace_id,
         post_id=str(post_id),
-        update_mask=sorted("media" if name == "media_asset_ids" else name for name in given),
+        update_mask=sorted(
+            {"media" if name == "media_asset_ids" else name for name in given}
+            | ({"shingles"} if "caption" in given else set())
+        ),
         # What was checked is what is changed: a change in between is a conflict, asked for or not.
         etag=wanted or post.etag,
         post=pb.PostDraft(
@@ -155,6 +162,7 @@ async def update_post(
             media=checked.media_to_proto(),
             options=patch.options.to_proto(),
             lateness=patch.lateness.to_proto() if patch.lateness else None,
+            shingles=checked.shingles,
         ),
     )
     try:
@@ -209,6 +217,7 @@ def _draft_to_proto(draft: PostDraft, checked: Checked) -> pb.PostDraft:
         ref=draft.ref,
         platforms=checked.platforms,
         lateness=draft.lateness.to_proto() if draft.lateness else None,
+        shingles=checked.shingles,
     )
 
 

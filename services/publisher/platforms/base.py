@@ -1,8 +1,8 @@
 """What the worker asks of a platform's adapter: harmless steps, one step that publishes, and questions.
 
 An adapter holds no state and no database. It raises AttemptFailed when the attempt cannot go on: with TRANSIENT only
-when nothing was published. `prepare`, `begin` and `stage` may be repeated any number of times. `send` is the step that
-publishes: it is called with a lease, a grant and the intent stored, and after a crash or Uncertain only `ask` and
+when nothing was published. `read_limits`, `begin` and `stage` may be repeated any number of times. `send` is the step
+that publishes: it is called with a lease, a grant and the intent stored, and after a crash or Uncertain only `ask` and
 `find` may follow. What of that a platform has, its Traits say.
 """
 
@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Protocol
 
 from services.publisher import domain
+from services.publisher.quotas import Quotas
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,11 @@ class Traits:
     has_handle: bool
     can_find: bool
     tells_removal: bool = False
+
+
+def unreadable(_offset: int, _length: int) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    """The bytes of a file that is only checked: there are none."""
+    raise ValueError("a file that is only checked has no bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,16 @@ class Work:
     media: tuple[MediaFile, ...]
     options: domain.Options
     tokens: Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a post cannot be published as it stands. `field` is a path in the draft."""
+
+    field: str
+    reason: str
+    message: str
+    blocking: bool = True
 
 
 class Tokens(Protocol):
@@ -163,9 +179,18 @@ class Adapter(Protocol):
     """One platform. See the head of this module."""
 
     traits: Traits
+    quotas: Quotas
 
-    async def prepare(self, work: Work) -> str:
-        """Checks everything that can be checked without effect; returns a sentence for the attempt log."""
+    def check(self, work: Work, limits: domain.AccountLimits | None) -> list[Problem]:
+        """What the platform would refuse, known without asking it; with `limits`, also what it would of this account.
+
+        Everything found is a reason not to go on, whether or not a draft may be saved with it.
+        """
+
+    async def read_limits(self, account: domain.Account, tokens: Tokens) -> domain.AccountLimits | None:
+        """What the account may do now. Harmless. None, without a call, where a platform says nothing of the kind.
+        Raises AttemptFailed(TRANSIENT, RATE_LIMITED, ACCOUNT).
+        """
 
     async def begin(self, work: Work) -> domain.Handle:
         """The harmless call that gives a handle; only with Traits.has_handle. Nothing is published before `send`."""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from kit.vendor_errors import VendorUncertain
 from services.publisher import domain
-from services.publisher.domain import AttemptFailed, Failure, FailureKind, Visibility
+from services.publisher.domain import Visibility
 from services.publisher.platforms.base import (
     Absent,
     Answer,
@@ -20,6 +20,7 @@ from services.publisher.platforms.base import (
     Found,
     Gone,
     MediaFile,
+    Problem,
     Search,
     Taken,
     Tokens,
@@ -29,7 +30,8 @@ from services.publisher.platforms.base import (
     Unsettled,
     Work,
 )
-from services.publisher.platforms.common import Problem, with_token
+from services.publisher.platforms.common import with_token
+from services.publisher.quotas import Quotas
 from vendors.bulletin.client import BulletinClient
 from vendors.bulletin.errors import PostGone
 from vendors.bulletin.models import ListedPost, Page, Post
@@ -56,18 +58,18 @@ class BulletinAdapter:
     """See platforms/base.py for what each method promises."""
 
     traits = Traits(has_handle=False, can_find=True, tells_removal=True)
+    quotas = Quotas()
 
     def __init__(self, client: BulletinClient) -> None:
         self._client = client
 
-    async def prepare(self, work: Work) -> str:
-        """Checks text and media; Bulletin itself is not asked."""
-        problems = check(work.caption, work.media)
-        if problems:
-            raise AttemptFailed(
-                Failure(FailureKind.PERMANENT, problems[0].reason, " ".join(problem.message for problem in problems))
-            )
-        return "The text fits."
+    def check(self, work: Work, limits: domain.AccountLimits | None) -> list[Problem]:
+        """See `check` above."""
+        return check(work.caption, work.media)
+
+    async def read_limits(self, account: domain.Account, tokens: Tokens) -> domain.AccountLimits | None:
+        """All accounts may do the same."""
+        return None
 
     async def begin(self, work: Work) -> domain.Handle:
         """There is no such call."""

@@ -1,9 +1,8 @@
-"""What adapters share: problems of drafts, what a vendor's errors mean for an attempt, and calls with a token."""
+"""What adapters share: what a vendor's errors mean for an attempt, and calls with a token."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -20,16 +19,6 @@ from services.publisher.domain import AttemptFailed, Failure, FailureKind
 from services.publisher.platforms.base import Tokens
 
 Answered = TypeVar("Answered")
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why a post cannot be published as it stands. `field` is a path in the draft."""
-
-    field: str
-    reason: str
-    message: str
-    blocking: bool = True
 
 
 def failure_of(error: VendorError) -> Failure:

@@ -29,6 +29,7 @@ from services.publisher.platforms.base import (
     Found,
     Incomplete,
     MediaFile,
+    Problem,
     Processing,
     Search,
     Taken,
@@ -41,10 +42,12 @@ from services.publisher.platforms.base import (
     UploadEnded,
     Work,
 )
-from services.publisher.platforms.common import Problem, failure_of, with_token
+from services.publisher.platforms.common import failure_of, with_token
+from services.publisher.quotas import Quotas
 from vendors.tiktok import models
 from vendors.tiktok.chunks import ChunkSpan, plan_chunks
 from vendors.tiktok.client import TikTokClient
+from vendors.tiktok.config import TikTokConfig
 from vendors.tiktok.errors import UploadGone, fail_reason_error
 
 CAPTION_UNITS = 2200  # UTF-16 units, as TikTok counts them
@@ -73,8 +76,34 @@ _CUT_TEXT = 140
 _LENGTH_SLACK_MS = 1500  # the list has whole seconds
 
 
-def check(caption: str, media: Sequence[MediaFile], options: domain.Options | None) -> list[Problem]:
-    """What TikTok would refuse, known without asking it. `options` None: the post has no choices for TikTok."""
+# creator_info, video/init, and one question for the verdict.
+_CALLS_OF_POST = 3
+
+
+def quotas_of(config: TikTokConfig) -> Quotas:
+    """How many posts TikTok takes; the figures and where they are from stand in the configuration."""
+    return Quotas(
+        posts_per_day=config.posts_per_day,
+        accounts_per_day=config.active_creators_per_day,
+        account_posts_per_minute=min(config.video_init_per_minute, config.creator_info_per_minute),
+        posts_per_minute=config.application_per_minute // _CALLS_OF_POST,
+    )
+
+
+def limits_of(creator: models.CreatorInfo) -> domain.AccountLimits:
+    """What creator_info says that a creator may do."""
+    return domain.AccountLimits(creator.max_video_duration_seconds, creator.privacy_level_options)
+
+
+def check(
+    caption: str,
+    media: Sequence[MediaFile],
+    options: domain.Options | None,
+    limits: domain.AccountLimits | None = None,
+) -> list[Problem]:
+    """What TikTok would refuse, known without asking it. `options` None: the post has no choices for TikTok. With
+    `limits`, also what it would refuse of this creator.
+    """
     problems = []
     units = len(caption.encode("utf-16-le")) // 2
     if units > CAPTION_UNITS:
@@ -102,10 +131,20 @@ def check(caption: str, media: Sequence[MediaFile], options: domain.Options | No
                 "TikTok does not take branded content that only you can see. Choose another privacy_level.",
             )
         )
-    return problems + _media_problems(media)
+    if limits and options and (level := str(options.get("privacy_level"))) not in limits.privacy_levels:
+        problems.append(
+            Problem(
+                "options.tiktok.privacy_level",
+                "TIKTOK_PRIVACY_LEVEL_GONE",
+                f"The creator does not offer {level}; possible are {', '.join(limits.privacy_levels)}. Choose again.",
+                # The creator may change it until then.
+                blocking=False,
+            )
+        )
+    return problems + _media_problems(media, limits)
 
 
-def _media_problems(media: Sequence[MediaFile]) -> list[Problem]:
+def _media_problems(media: Sequence[MediaFile], limits: domain.AccountLimits | None) -> list[Problem]:
     if any(file.mime_type.startswith("image/") for file in media):
         return [
             Problem(
@@ -120,11 +159,14 @@ def _media_problems(media: Sequence[MediaFile]) -> list[Problem]:
         return [Problem("media", "VIDEO_MISSING", "A TikTok post has one video. Add it.")]
     if len(media) > 1:
         return [Problem("media", "TOO_MANY_VIDEOS", "A TikTok post has one video. Make a post of each.")]
-    return [
-        Problem(f"media[{index}]", problem.reason.upper(), problem.message)
-        for index, file in enumerate(media)
-        for problem in tiktok_media.problems(_to_post(file))
-    ]
+    video = _to_post(media[0])
+    found = tiktok_media.problems(video)
+    problems = [Problem("media[0]", problem.reason.upper(), problem.message) for problem in found]
+    if not problems and limits and limits.longest_video_seconds:
+        # TikTok may give the creator more until then.
+        found = tiktok_media.problems(video, longest_video_ms=limits.longest_video_seconds * 1000)
+        problems = [Problem("media[0]", problem.reason.upper(), problem.message, blocking=False) for problem in found]
+    return problems
 
 
 def _to_post(file: MediaFile) -> tiktok_media.MediaToPost:
@@ -150,35 +192,15 @@ class TikTokAdapter:
 
     def __init__(self, client: TikTokClient) -> None:
         self._client = client
+        self.quotas = quotas_of(client.config)
 
-    async def prepare(self, work: Work) -> str:
-        """Checks caption, media and choices, then the creator's limits of this moment."""
-        problems = check(work.caption, work.media, work.options or None)
-        if problems:
-            raise AttemptFailed(
-                Failure(FailureKind.PERMANENT, problems[0].reason, " ".join(problem.message for problem in problems))
-            )
-        creator = await with_token(work.tokens, self._client.creator_info)
-        level = str(work.options["privacy_level"])
-        if level not in creator.privacy_level_options:
-            raise AttemptFailed(
-                Failure(
-                    FailureKind.PERMANENT,
-                    "TIKTOK_PRIVACY_LEVEL_GONE",
-                    f"The creator no longer offers {level}; now possible: {', '.join(creator.privacy_level_options)}."
-                    " Choose again and create a new post.",
-                )
-            )
-        longest = creator.max_video_duration_seconds
-        if longest is not None and work.media[0].duration_ms > longest * 1000:
-            raise AttemptFailed(
-                Failure(
-                    FailureKind.PERMANENT,
-                    "DURATION_CHECK_FAILED",
-                    f"This creator may post videos of up to {longest} s; this one is longer. Cut it.",
-                )
-            )
-        return f"Media fits; @{creator.username} may post with {level}."
+    def check(self, work: Work, limits: domain.AccountLimits | None) -> list[Problem]:
+        """See `check` above."""
+        return check(work.caption, work.media, work.options or None, limits)
+
+    async def read_limits(self, account: domain.Account, tokens: Tokens) -> domain.AccountLimits | None:
+        """creator_info. Caps and bans are told by it too: then it raises."""
+        return limits_of(await with_token(tokens, self._client.creator_info))
 
     async def begin(self, work: Work) -> domain.Handle:
         """video/init. Safe to repeat: nothing is published before the bytes arrive."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from services.gateway.calendars.entries import COLUMNS, Calendar, Entry, Problem, ReadOptions
+from services.gateway.calendars.entries import CELLS, COLUMNS, Calendar, Entry, Problem, ReadOptions
 from services.gateway.calendars.reading import read
 from services.gateway.calendars.resolving import Account
 
@@ -21,7 +21,7 @@ ZONES = {
     "fire": "America/Chicago",
     "earth": "Europe/Berlin",
 }
-ACCOUNTS = {f"emberfold.{name}": Account(f"id-{name}", "tiktok") for name in CHANNELS}
+ACCOUNTS = {f"emberfold.{name}": Account(f"id-{name}") for name in CHANNELS}
 
 
 def calendar(data: bytes, **options: Any) -> Calendar:
@@ -56,8 +56,8 @@ USUAL = {
 }
 
 
-def one(columns: tuple[str, ...] = COLUMNS, **cells: str) -> Entry:
-    (entry,) = entries(table(cells, columns=columns))
+def one(**cells: str) -> Entry:
+    (entry,) = entries(table(cells, columns=CELLS))
     return entry
 
 

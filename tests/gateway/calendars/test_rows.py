@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.gateway.calendars.entries import CELLS, TikTokChoices
+from services.gateway.calendars.entries import TikTokChoices
 from services.gateway.calendars.resolving import Resolver
 from tests.gateway.calendars.given import (
     ACCOUNTS,
@@ -65,14 +65,14 @@ def test_hashtags_that_do_not_fit_beside_a_full_caption_are_left_out_and_told() 
 def test_a_time_that_comes_twice_is_taken_once_somebody_chose(choice: str, utc_hour: int) -> None:
     for entry in (
         next(each for each in sample("bad_calendar.csv", ambiguous_time=choice) if each.ref == "B13"),
-        one(CELLS, local_date="2027-11-07", local_time="01:30", timezone="America/New_York", ambiguous_time=choice),
+        one(local_date="2027-11-07", local_time="01:30", timezone="America/New_York", ambiguous_time=choice),
     ):
         assert entry.instant == datetime(2027, 11, 7, utc_hour, 30, tzinfo=UTC)
         assert entry.ambiguous_time == choice
 
 
 def test_a_choice_is_not_kept_of_a_time_that_comes_once() -> None:
-    assert one(CELLS, ambiguous_time="LATER").ambiguous_time == ""
+    assert one(ambiguous_time="LATER").ambiguous_time == ""
 
 
 @pytest.mark.parametrize(
@@ -143,9 +143,9 @@ def test_one_row_may_be_for_several_accounts() -> None:
 
 
 def test_the_author_choices_of_a_row_are_read() -> None:
-    entry = one(CELLS, privacy_level="Only me", allow_comment="TRUE", allow_duet="no", cover_time_ms="1500")
+    entry = one(privacy_level="Only me", allow_comment="TRUE", allow_duet="no", cover_time_ms="1500")
     assert entry.tiktok == TikTokChoices("SELF_ONLY", allow_comment=True, allow_duet=False, cover_time_ms=1500)
-    wrong = one(CELLS, privacy_level="family", allow_stitch="maybe", cover_time_ms="1.5 s", ambiguous_time="both")
+    wrong = one(privacy_level="family", allow_stitch="maybe", cover_time_ms="1.5 s", ambiguous_time="both")
     assert verdicts(wrong) == [
         (name, "choice_unknown") for name in ("ambiguous_time", "privacy_level", "allow_stitch", "cover_time_ms")
     ]

@@ -49,6 +49,12 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("import_key <> ''"),
     )
+    op.create_index(
+        "deliveries_kept_back",
+        "deliveries",
+        ["workspace_id", "due_time", "delivery_id"],
+        postgresql_where=sa.text("state IN ('HELD','MISSED')"),
+    )
     op.create_table(
         "posting_plans",
         sa.Column("workspace_id", sa.Uuid, nullable=False),
@@ -89,38 +95,40 @@ def upgrade() -> None:
         sa.Column("gap_rule", sa.Text, nullable=False),
         sa.Column("fold", sa.SmallInteger, nullable=False),
         sa.Column("template", JSONB, nullable=False),
-        sa.Column("state", sa.Text, nullable=False),
         _wall_clock("made_until_time"),
-        _time("next_look_time"),
+        _time("next_time"),
+        _time("end_time"),
         sa.Column("previous_series_id", sa.Uuid),
         sa.Column("revision", sa.Integer, nullable=False, server_default="1"),
         _time("create_time", null=False),
         _time("update_time", null=False),
-        sa.CheckConstraint("state IN ('ACTIVE','ENDED')", name="series_state_is_known"),
+        sa.CheckConstraint("(next_time IS NULL) = (end_time IS NOT NULL)", name="it_goes_on_or_ends"),
         sa.CheckConstraint("rule_kind IN ('RRULE','CRON')", name="rule_kind_is_known"),
         sa.CheckConstraint("gap_rule IN ('SHIFT','SKIP')", name="gap_rule_is_known"),
     )
     op.create_index("series_of_workspace", "series", ["workspace_id", "create_time", "series_id"])
-    op.create_index("series_to_look_at", "series", ["next_look_time"], postgresql_where=sa.text("state = 'ACTIVE'"))
+    op.create_index(
+        "series_to_make", "series", ["next_time", "series_id"], postgresql_where=sa.text("next_time IS NOT NULL")
+    )
     op.create_table(
-        "series_exceptions",
+        "unposted_occurrences",
         sa.Column("series_id", sa.Uuid, nullable=False),
         sa.Column("workspace_id", sa.Uuid, nullable=False),
         _wall_clock("occurrence_time", null=False),
-        sa.Column("kind", sa.Text, nullable=False),
-        _wall_clock("moved_to_time"),
+        sa.Column("state", sa.Text, nullable=False),
         _text("reason"),
         _text("message"),
-        sa.CheckConstraint("kind IN ('SKIPPED','MOVED','REFUSED')", name="exception_kind_is_known"),
-        sa.CheckConstraint("(kind = 'MOVED') = (moved_to_time IS NOT NULL)", name="only_what_is_moved_has_a_time"),
-        sa.PrimaryKeyConstraint("series_id", "occurrence_time", name="series_exceptions_pkey"),
+        sa.CheckConstraint("state IN ('SKIPPED','REFUSED')", name="unposted_state_is_known"),
+        sa.CheckConstraint("(state = 'REFUSED') = (reason <> '')", name="what_is_refused_has_a_reason"),
+        sa.PrimaryKeyConstraint("series_id", "occurrence_time", name="unposted_occurrences_pkey"),
     )
     op.create_table(
         "zone_rules",
         sa.Column("time_zone", sa.Text, primary_key=True),
         sa.Column("fingerprint", sa.LargeBinary, nullable=False),
+        _time("change_time"),
     )
-    isolate_by_workspace(op, "posting_plans", "duplicate_rules", "series", "series_exceptions")
+    isolate_by_workspace(op, "posting_plans", "duplicate_rules", "series", "unposted_occurrences")
 
 
 def downgrade() -> None:

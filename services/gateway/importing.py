@@ -1,0 +1,316 @@
+"""A calendar on its way into the scheduler: read, resolved, checked, fingerprinted and saved, chunk after chunk.
+
+While a chunk is being saved the next one is made ready, so that no part waits for another. Nothing is kept between
+chunks but what the file's names mean: a file of any length takes the same room. An import that breaks off is made
+again: the scheduler knows the rows by their keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from itertools import islice
+from typing import IO, Any
+
+import grpc
+from reelroute.content.v1 import content_pb2
+from reelroute.publisher.v1 import publisher_pb2
+from reelroute.scheduler.v1 import bulk_pb2, scheduler_pb2
+
+from kit import errors
+from services.gateway.calendars import reading
+from services.gateway.calendars.entries import Calendar, Entry, NotACalendar, Problem, ReadOptions, TikTokChoices
+from services.gateway.calendars.resolving import Account, Draft, Resolver
+from services.gateway.checks import Checked, Checker, Plan
+from services.gateway.clients import Clients, refusal
+from services.gateway.errors import in_rest_words
+from services.gateway.models.imports import ImportOptions
+from services.gateway.models.posts import PostOptions, TikTokOptions
+
+ROWS_PER_CHUNK = 1000
+_NAMES_PER_CALL = 1000
+_OUTCOME = {number: name.removeprefix("IMPORT_OUTCOME_") for name, number in bulk_pb2.ImportOutcome.items() if number}
+# A post's field as the columns of a calendar call it.
+_COLUMNS = {
+    "account_ids": "account",
+    "media_asset_ids": "media",
+    "time_zone": "timezone",
+    "ambiguous_time": "local_time",
+    "key": "ref",
+}
+
+
+class CalendarUnreadable(errors.InvalidArgument):
+    """The file as a whole is no calendar that can be read; the reason says why."""
+
+    @classmethod
+    def because(cls, found: NotACalendar) -> CalendarUnreadable:
+        """The refusal of a file."""
+        where = {"line": str(found.line)} if found.line else {}
+        violation = errors.FieldViolation("file", found.message, found.reason.upper())
+        return cls(found.message, [violation], where, code_reason=found.reason.upper())
+
+
+@dataclass(slots=True)
+class Row:
+    """A row on its way. With problems it is not sent."""
+
+    draft: Draft
+    problems: list[Problem]
+    warnings: list[Problem]
+    message: bulk_pb2.ImportRow | None = None
+
+    @property
+    def entry(self) -> Entry:
+        """The row as it was understood."""
+        return self.draft.entry
+
+
+@dataclass(slots=True)
+class Import:
+    """One file's import."""
+
+    clients: Clients
+    workspace_id: str
+    options: ImportOptions
+    calendar: Calendar
+    resolver: Resolver
+    checker: Checker
+    counts: Counter[str] = field(default_factory=Counter)
+    _options: dict[TikTokChoices, tuple[PostOptions, scheduler_pb2.PostOptions]] = field(default_factory=dict)
+
+    async def rows(self) -> AsyncIterator[dict[str, Any]]:
+        """What became of each row, in the file's order, in the terms of ImportedRow. Raises ReelrouteError."""
+        call = self.clients.bulk.ImportPosts(**self.clients.stream_terms())
+        ready: asyncio.Queue[list[Row] | None] = asyncio.Queue(maxsize=1)
+        making = asyncio.create_task(self._make_ready(ready))
+        try:
+            header = bulk_pb2.ImportHeader(workspace_id=self.workspace_id, validate_only=self.options.validate_only)
+            await call.write(bulk_pb2.ImportPostsRequest(header=header))
+            while (chunk := await _next(ready, making)) is not None:
+                for shown in await self._saved(call, chunk):
+                    yield shown
+            await call.done_writing()
+        except grpc.aio.AioRpcError as error:
+            raise refusal(error) from error
+        finally:
+            making.cancel()
+            call.cancel()
+
+    async def _saved(self, call: Any, chunk: Sequence[Row]) -> list[dict[str, Any]]:
+        rows = [row.message for row in chunk if row.message is not None]
+        results: Iterator[bulk_pb2.ImportResult] = iter(())
+        if rows:
+            await call.write(bulk_pb2.ImportPostsRequest(chunk=bulk_pb2.ImportChunk(rows=rows)))
+            answer = await call.read()
+            if answer is grpc.aio.EOF:
+                raise errors.Unavailable("The import was ended. Send the file again: what is saved stays as it is.")
+            results = iter(answer.results)
+        shown = [_shown(row, next(results) if row.message is not None else None) for row in chunk]
+        for each in shown:
+            self.counts[each["outcome"]] += 1
+        return shown
+
+    async def _make_ready(self, ready: asyncio.Queue[list[Row] | None]) -> None:
+        entries = self.calendar.entries
+        while chunk := await asyncio.to_thread(lambda: list(islice(entries, ROWS_PER_CHUNK))):
+            await self._find_media(chunk)
+            rows = [
+                Row(draft, list(draft.problems), list(draft.entry.warnings)) for draft in self.resolver.resolve(chunk)
+            ]
+            await self._check([row for row in rows if not row.problems])
+            await ready.put(rows)
+        await ready.put(None)
+
+    async def _find_media(self, entries: Sequence[Entry]) -> None:
+        """Looks up the names that the sender did not explain, by their last parts."""
+        library = self.resolver.library
+        wanted = library.unknown(name for entry in entries for name in entry.media)
+        for start in range(0, len(wanted), _NAMES_PER_CALL):
+            names = wanted[start : start + _NAMES_PER_CALL]
+            answer = await self.clients.call(
+                self.clients.content.BatchGetMediaAssets,
+                content_pb2.BatchGetMediaAssetsRequest(workspace_id=self.workspace_id, file_names=names),
+            )
+            library.learn(names, [(asset.file_name, asset.media_asset_id) for asset in answer.media_assets])
+
+    async def _check(self, rows: Sequence[Row]) -> None:
+        """What the platforms and the library say of rows, and the messages of those that may be saved."""
+        plans = [self._plan(row) for row in rows]
+        for row, checked in zip(rows, await self.checker.check(plans), strict=True):
+            for each in checked.problems:
+                problem = Problem(_column(each.field), each.reason, each.message)
+                (row.problems if each.blocking else row.warnings).append(problem)
+            if not row.problems:
+                row.message = self._message(row.draft, checked)
+
+    def _plan(self, row: Row) -> Plan:
+        return Plan(
+            [account.account_id for account in row.draft.accounts],
+            row.entry.text,
+            row.draft.media,
+            self._chosen(row.entry.tiktok)[0],
+            row.entry.instant,
+        )
+
+    def _chosen(self, choices: TikTokChoices) -> tuple[PostOptions, scheduler_pb2.PostOptions]:
+        """The author's choices: the row's, else those of the whole import. Most rows make the same."""
+        known = self._options.get(choices)
+        if known is None:
+            own = {name: value for name, value in asdict(choices).items() if value is not None}
+            base = self.options.tiktok
+            if base is not None:
+                made: TikTokOptions | None = base.model_copy(update=own)
+            else:
+                # Without a privacy level nothing was chosen: the platform's check says so.
+                made = TikTokOptions(**own) if "privacy_level" in own else None
+            options = PostOptions(tiktok=made)
+            known = self._options[choices] = (options, options.to_proto())
+        return known
+
+    def _message(self, draft: Draft, checked: Checked) -> bulk_pb2.ImportRow:
+        entry = draft.entry
+        return bulk_pb2.ImportRow(
+            key=draft.key,
+            post=scheduler_pb2.PostDraft(
+                channel=entry.channel,
+                account_ids=[account.account_id for account in draft.accounts],
+                caption=entry.text,
+                media=checked.media_to_proto(),
+                local_time=entry.local_time,
+                time_zone=entry.time_zone,
+                ambiguous_time=_AMBIGUOUS[entry.ambiguous_time],
+                options=self._chosen(entry.tiktok)[1],
+                ref=entry.ref,
+                platforms=checked.platforms,
+                lateness=self.options.lateness.to_proto() if self.options.lateness else None,
+                shingles=checked.shingles,
+                accept_conflicts=self.options.accept_conflicts,
+            ),
+        )
+
+
+_AMBIGUOUS = {
+    "": scheduler_pb2.AMBIGUOUS_TIME_UNSPECIFIED,
+    "EARLIER": scheduler_pb2.AMBIGUOUS_TIME_EARLIER,
+    "LATER": scheduler_pb2.AMBIGUOUS_TIME_LATER,
+}
+
+
+async def begin(
+    clients: Clients, workspace_id: str, file: IO[bytes], options: ImportOptions, *, now: datetime
+) -> Import:
+    """An import whose file can be read. Raises CalendarUnreadable."""
+    read = ReadOptions(
+        format=options.format or "",
+        columns=options.columns,
+        account=options.account,
+        time_zone=options.time_zone,
+        channel=options.channel,
+        encoding=options.encoding,
+        delimiter=options.delimiter,
+        date_order=options.date_order or "",
+        ambiguous_time=options.ambiguous_time or "",
+        sheet=options.sheet,
+        include_hidden=options.include_hidden,
+    )
+    try:
+        calendar = await asyncio.to_thread(reading.read, file, read, now=now)
+    except NotACalendar as found:
+        raise CalendarUnreadable.because(found) from None
+    resolver = Resolver(
+        await _accounts(clients, workspace_id),
+        options.media,
+        None if options.skus is None else frozenset(options.skus),
+        declared=[(channel, handle.casefold()) for handle, channel in options.channels_of_accounts.items()],
+    )
+    return Import(clients, workspace_id, options, calendar, resolver, Checker(clients, workspace_id))
+
+
+async def _accounts(clients: Clients, workspace_id: str) -> dict[str, Account]:
+    found: dict[str, Account] = {}
+    request = publisher_pb2.ListAccountsRequest(workspace_id=workspace_id, page_size=200)
+    while True:
+        answer = await clients.call(clients.publisher.ListAccounts, request)
+        for each in answer.accounts:
+            found[each.handle.removeprefix("@").casefold()] = Account(each.account_id)
+        if not answer.next_page_token:
+            return found
+        request.page_token = answer.next_page_token
+
+
+async def _next(ready: asyncio.Queue[list[Row] | None], making: asyncio.Task[None]) -> list[Row] | None:
+    """The next chunk; raises what made the making of it fail."""
+    waiting = asyncio.ensure_future(ready.get())
+    await asyncio.wait((waiting, making), return_when=asyncio.FIRST_COMPLETED)
+    if not waiting.done() and ready.empty():
+        waiting.cancel()
+        try:
+            making.result()
+        except NotACalendar as found:
+            raise CalendarUnreadable.because(found) from None
+    return await waiting
+
+
+def _shown(row: Row, result: bulk_pb2.ImportResult | None) -> dict[str, Any]:
+    entry = row.entry
+    problems = [_problem(each) for each in row.problems]
+    shown: dict[str, Any] = {
+        "line": entry.line,
+        "ref": entry.ref,
+        "outcome": "REFUSED",
+        "post_id": None,
+        "schedule_time": None,
+        "changes": [],
+        "problems": problems,
+        "warnings": [_problem(each) for each in row.warnings],
+        "conflicts": [],
+    }
+    if result is None:
+        return shown
+    shown["outcome"] = _OUTCOME[result.outcome]
+    if result.HasField("refusal"):
+        problems += _refused(result.refusal)
+        return shown
+    shown["post_id"] = result.post_id or None
+    shown["schedule_time"] = result.schedule_time.ToJsonString()
+    if result.changes:
+        shown["changes"] = [
+            {"field": in_rest_words(each.field), "before": each.before, "after": each.after} for each in result.changes
+        ]
+    if result.conflicts:
+        shown["conflicts"] = [
+            {
+                "rule": each.rule,
+                "field": in_rest_words(each.field),
+                "message": each.message,
+                "other_post_id": each.other_post_id or None,
+                "blocking": each.blocking,
+            }
+            for each in result.conflicts
+        ]
+    return shown
+
+
+def _problem(problem: Problem) -> dict[str, str]:
+    return {"field": problem.field, "reason": problem.reason.upper(), "message": problem.message}
+
+
+def _refused(refused: scheduler_pb2.DraftRefusal) -> list[dict[str, str]]:
+    return [
+        {
+            "field": _column(in_rest_words(each.field)),
+            "reason": refused.reason,
+            "message": each.description,
+        }
+        for each in refused.field_violations
+    ] or [{"field": "*", "reason": refused.reason, "message": refused.message}]
+
+
+def _column(path: str) -> str:
+    """A field of a post as the calendar calls it."""
+    name = path.partition("[")[0].removeprefix("options.tiktok.")
+    return _COLUMNS.get(name, name)

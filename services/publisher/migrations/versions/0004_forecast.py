@@ -1,0 +1,33 @@
+"""What platforms say of accounts, what accounts have let out lately, and how far preflights have come."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
+
+revision = "0004_forecast"
+down_revision = "0003_rate_buckets"
+
+
+def upgrade() -> None:
+    op.add_column("accounts", sa.Column("limits", JSONB))
+    op.add_column("accounts", sa.Column("limits_time", sa.DateTime(timezone=True)))
+    op.add_column("accounts", sa.Column("grant_time", sa.DateTime(timezone=True)))
+    op.create_check_constraint("limits_were_read", "accounts", "(limits IS NULL) = (limits_time IS NULL)")
+    op.create_index(
+        "publications_let_out",
+        "publications",
+        ["workspace_id", "account_id", "commit_time"],
+        postgresql_where=sa.text("commit_time IS NOT NULL"),
+    )
+    op.create_table(
+        "preflights",
+        sa.Column("stage", sa.Text, primary_key=True),
+        # What is due before it has been looked at.
+        sa.Column("until_time", sa.DateTime(timezone=True), nullable=False, server_default=sa.text("now()")),
+        sa.Column("lease_time", sa.DateTime(timezone=True)),
+    )
+    op.execute("INSERT INTO preflights (stage) VALUES ('DAY'), ('MINUTES')")
+
+
+def downgrade() -> None:
+    raise RuntimeError("There is no way back: restore the backup that was made before the upgrade.")
