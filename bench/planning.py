@@ -36,20 +36,10 @@ _POSTS = (
     "workspace_id, post_id, channel, caption, media, local_time, time_zone, fold, schedule_time, options, ref,"
     " import_key"
 )
-_POSTS_TYPES = ("uuid", "uuid", *["text"] * 2, "jsonb", "timestamp", "text", "smallint", "timestamptz", "jsonb", *["text"] * 2)
-    "uuid",
-    "uuid",
-    "text",
-    "text",
-    "jsonb",
-    "timestamp",
-    "text",
-    "smallint",
-    "timestamptz",
-    "jsonb",
-    "text",
-    "text",
-]
+_POSTS_TYPES = (
+    *("uuid", "uuid", "text", "text", "jsonb", "timestamp"),
+    *("text", "smallint", "timestamptz", "jsonb", "text", "text"),
+)
 _DELIVERIES = "workspace_id, delivery_id, post_id, account_id, platform, channel, state, schedule_time, due_time"
 _DELIVERIES_TYPES = (*["uuid"] * 4, *["text"] * 3, *["timestamptz"] * 2)
 
