@@ -95,7 +95,7 @@ def _calendar(rows: int) -> list[Planned]:
         Planned(
             number,
             demo.CHANNELS[number % 4],
-            start + timedelta(days=_DAYS) * number // rows,
+            start + timedelta(minutes=_DAYS * 1440 * number // rows),
             f"Number {number}: {' '.join(drawn.choices(_WORDS, k=22))} #emberfold",
         )
         for number in range(rows)
