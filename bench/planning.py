@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
-from zlib import crc32
 
 import psycopg2.extensions
 from reelroute.scheduler.v1 import bulk_pb2, bulk_pb2_grpc, scheduler_pb2
@@ -28,10 +27,11 @@ from bench.harness import BenchmarkFailed
 from bench.whole import CLIPS, PATIENCE_SECONDS, PROCESSES, Installation, installation
 from deploy.local import demo
 from kit.db import array_literal, new_id
+from services.content import shingles
 
 _ROWS_PER_CHUNK = 2000
 _DAYS = 700
-_WORDS = ("wax", "wick", "pour", "light", "ember", "fold", "scent", "slow", "home", "sleeve", "card", "deck", "dust")
+_HASHTAGS = "#emberfold #gamecommunity #tabletop"
 _POSTS = (
     "workspace_id, post_id, channel, caption, media, local_time, time_zone, fold, schedule_time, options, ref,"
     " import_key"
@@ -52,6 +52,7 @@ class Planned:
     channel: str
     local_time: datetime
     caption: str
+    sketch: list[int]
 
     @property
     def key(self) -> str:
@@ -88,18 +89,16 @@ def _imports(rows: int) -> list[dict[str, Any]]:
 
 
 def _calendar(rows: int) -> list[Planned]:
-    """Captions of their own, channels in turn; a clip comes again after two days or more."""
+    """Captions of their own over a brand's hashtags, channels in turn; a clip comes again after two days or more."""
     drawn = random.Random(1)
+    words = ["".join(drawn.choices("aeiorstlnmpd", k=drawn.randint(2, 8))) for _ in range(2000)]
     start = datetime.now(UTC).replace(microsecond=0, tzinfo=None) + timedelta(days=1)
-    return [
-        Planned(
-            number,
-            demo.CHANNELS[number % 4],
-            start + timedelta(minutes=_DAYS * 1440 * number // rows),
-            f"Number {number}: {' '.join(drawn.choices(_WORDS, k=22))} #emberfold",
-        )
-        for number in range(rows)
-    ]
+    found = []
+    for number in range(rows):
+        at = start + timedelta(minutes=_DAYS * 1440 * number // rows)
+        caption = f"{' '.join(drawn.choices(words, k=20))} {_HASHTAGS}"
+        found.append(Planned(number, demo.CHANNELS[number % 4], at, caption, shingles.sketch(caption)))
+    return found
 
 
 def _timed(running: Installation, way: str, rows: int, work: Callable[[], None]) -> dict[str, Any]:
@@ -187,7 +186,7 @@ def _row(running: Installation, planned: Planned) -> bulk_pb2.ImportRow:
             time_zone="UTC",
             options=scheduler_pb2.PostOptions(tiktok=scheduler_pb2.TikTokOptions(privacy_level="PUBLIC_TO_EVERYONE")),
             ref=planned.key,
-            shingles=[crc32(f"{planned.number} {n}".encode()) for n in range(16)],
+            shingles=planned.sketch,
         ),
     )
 
