@@ -7,7 +7,7 @@ so a pooled connection carries nothing over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 from uuid import UUID
@@ -117,11 +117,13 @@ def time_column(name: str, *, now: bool = False) -> Column[object]:
     return Column(name, DateTime(timezone=True), nullable=not now, server_default=func.now() if now else None)
 
 
-def array_literal(values: Iterable[object]) -> str:
-    """Texts, numbers and None as PostgreSQL writes an array: for thousands of values half the work of as many
-    parameters, on both sides.
-    """
-    return "{" + ",".join(["NULL" if value is None else _quoted(str(value)) for value in values]) + "}"
+def array_literal(values: Sequence[str | None]) -> str:
+    """Texts as PostgreSQL writes an array: for thousands of them half the work of as many parameters, on both sides."""
+    texts = [value for value in values if value is not None]
+    joined = '","'.join(texts)
+    if texts and len(texts) == len(values) and "\\" not in joined and joined.count('"') == 2 * len(texts) - 2:
+        return f'{{"{joined}"}}'
+    return "{" + ",".join(["NULL" if value is None else _quoted(value) for value in values]) + "}"
 
 
 def _quoted(text_: str) -> str:

@@ -15,7 +15,15 @@ from kit.errors import ReelrouteError
 from services.scheduler import bulk_store, dispatch_store, importing, saving, store
 from services.scheduler.conflicts import Conflict, ConflictRefused
 from services.scheduler.deciding import Fate
-from services.scheduler.domain import DeliveryState, Draft, NewPost, Post, check_editable, deliveries_to_cancel
+from services.scheduler.domain import (
+    DeliveryState,
+    Draft,
+    NewPost,
+    Post,
+    PostFilter,
+    check_editable,
+    deliveries_to_cancel,
+)
 from services.scheduler.importing import FieldChange, Outcome, Row
 from services.scheduler.saving import Saved
 
@@ -80,13 +88,16 @@ def _decide(
 
     decided = [decide(key, draft) for key, draft in rows]
     to_change = {
-        row.key for row in decided if isinstance(row, Row) and row.before and row.outcome is not Outcome.UNCHANGED
+        row.before.post_id: row.key
+        for row in decided
+        if isinstance(row, Row) and row.before and row.outcome is not Outcome.UNCHANGED
     }
     if not lock or not to_change:
         return decided
     # Only these are kept from going out meanwhile; and decided again, as they may have begun before the lock.
-    known |= bulk_store.read_by_keys(tx, workspace_id, sorted(to_change), lock=True)
-    return [decide(*row) if row[0] in to_change else each for each, row in zip(decided, rows, strict=True)]
+    locked = bulk_store.lock_posts(tx, workspace_id, PostFilter(), list(to_change))
+    known = {to_change[post.post_id]: post for post in locked}
+    return [decide(*row) if row[0] in known else each for each, row in zip(decided, rows, strict=True)]
 
 
 def _save(

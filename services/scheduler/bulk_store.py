@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, select, text, tuple_
+from sqlalchemy import Connection, bindparam, func, select, text, true, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text, Uuid
 
@@ -26,20 +26,20 @@ def take_turn(tx: Connection, workspace_id: UUID) -> None:
     tx.execute(text("SELECT pg_advisory_xact_lock(:key, hashtext(:id))"), {"key": _IMPORTING, "id": str(workspace_id)})
 
 
-def read_by_keys(tx: Connection, workspace_id: UUID, keys: Sequence[str], *, lock: bool = False) -> dict[str, Post]:
-    """The posts that imports know by these keys. With `lock` they stay as they are until the transaction ends."""
+def read_by_keys(tx: Connection, workspace_id: UUID, keys: Sequence[str]) -> dict[str, Post]:
+    """The posts that imports know by these keys."""
     if not keys:
         return {}
-    wanted = bindparam("keys", list(keys), ARRAY(Text), unique=True)
-    query = (
+    wanted = func.unnest(bindparam("keys", list(keys), ARRAY(Text), unique=True)).table_valued("key").render_derived()
+    # One probe of the index each, also where the planner does not know yet how many posts the workspace has.
+    found = (
         select(posts)
-        # The last one says what the index is for.
-        .where(posts.c.workspace_id == workspace_id, posts.c.import_key == wanted.any_(), posts.c.import_key != "")
-        .order_by(posts.c.post_id)
+        .where(posts.c.workspace_id == workspace_id, posts.c.import_key == wanted.c.key, posts.c.import_key != "")
+        .limit(1)
+        .lateral()
     )
-    rows = tx.execute(query.with_for_update() if lock else query).mappings().all()
-    found = with_deliveries(tx, workspace_id, rows, lock=lock)
-    return {row["import_key"]: post for row, post in zip(rows, found, strict=True)}
+    rows = tx.execute(select(found).select_from(wanted.join(found, true()))).mappings().all()
+    return {row["import_key"]: post for row, post in zip(rows, with_deliveries(tx, workspace_id, rows), strict=True)}
 
 
 def set_keys(tx: Connection, workspace_id: UUID, keys: Mapping[UUID, str]) -> None:

@@ -18,7 +18,9 @@ from sqlalchemy import (
     Connection,
     RowMapping,
     Text,
+    Uuid,
     and_,
+    bindparam,
     cast,
     exists,
     false,
@@ -28,6 +30,7 @@ from sqlalchemy import (
     tuple_,
     union_all,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from kit.db import array_literal, new_id
 from kit.listen import notify
@@ -88,8 +91,8 @@ def insert_posts(tx: Connection, workspace_id: UUID, news: Sequence[NewPost]) ->
     if not news:
         return []
     post_ids = [new_id() for _ in news]
-    rows: list[tuple[object, ...]] = []
-    waiting: list[tuple[object, ...]] = []
+    rows: list[tuple[str | None, ...]] = []
+    waiting: list[tuple[str | None, ...]] = []
     values_of = _Values()
     for post_id, new in zip(map(str, post_ids), news, strict=True):
         draft, occurrence = new.draft, new.occurrence
@@ -120,7 +123,7 @@ class _Values:
     def __init__(self) -> None:
         self._media: dict[tuple[Media, ...], str] = {}
 
-    def draft(self, draft: Draft) -> tuple[object, ...]:
+    def draft(self, draft: Draft) -> tuple[str | None, ...]:
         media = self._media.get(draft.media)
         if media is None:
             media = self._media[draft.media] = json.dumps(_media_values(draft.media))
@@ -130,17 +133,17 @@ class _Values:
             media,
             draft.schedule.local_time.isoformat(),
             draft.schedule.time_zone,
-            draft.schedule.fold,
+            str(draft.schedule.fold),
             draft.schedule.instant.isoformat(),
             json.dumps(draft.options),
             draft.ref,
-            draft.lateness.max_seconds if draft.lateness else None,
+            str(draft.lateness.max_seconds) if draft.lateness else None,
             draft.lateness.action.value if draft.lateness else None,
             f"{{{','.join(map(str, draft.shingles))}}}",
         )
 
 
-def _columns(rows: Sequence[tuple[object, ...]]) -> list[str]:
+def _columns(rows: Sequence[tuple[str | None, ...]]) -> list[str]:
     return [array_literal(column) for column in zip(*rows, strict=True)]
 
 
@@ -359,18 +362,16 @@ def with_deliveries(
     """The posts of rows, with their deliveries. With `lock` these stay as they are until the transaction ends."""
     if not rows:
         return []
-    post_ids = [row["post_id"] for row in rows]
-    waiting = (
-        select(deliveries)
-        .where(deliveries.c.workspace_id == workspace_id, deliveries.c.post_id.in_(post_ids))
-        .order_by(deliveries.c.delivery_id)
+    post_ids = bindparam("post_ids", [row["post_id"] for row in rows], ARRAY(Uuid), unique=True)
+    waiting, over = (
+        select(table).where(table.c.workspace_id == workspace_id, table.c.post_id == post_ids.any_())
+        for table in (deliveries, finished_deliveries)
     )
-    over = select(finished_deliveries).where(
-        finished_deliveries.c.workspace_id == workspace_id, finished_deliveries.c.post_id.in_(post_ids)
-    )
+    if lock:
+        waiting = waiting.order_by(deliveries.c.delivery_id).with_for_update()
     # In this order: what is finished between the two questions is seen by the second.
     read = [
-        *tx.execute(waiting.with_for_update() if lock else waiting).mappings(),
+        *tx.execute(waiting).mappings(),
         *tx.execute(over).mappings(),
     ]
     found: dict[UUID, dict[UUID, Delivery]] = {}
