@@ -15,6 +15,7 @@ from services.scheduler.domain import (
     Draft,
     Lateness,
     Media,
+    Options,
     Post,
     PostNotEditable,
     Schedule,
@@ -149,7 +150,7 @@ def _files(media: tuple[Media, ...]) -> tuple[str, ...]:
     return tuple(each.media_asset_id for each in media)
 
 
-def _choices(draft: Draft) -> dict[str, dict[str, str | int | bool]]:
+def _choices(draft: Draft) -> Options:
     """Without those that say nothing: the version before may not have known them."""
     return {
         platform: {name: chosen for name, chosen in choices.items() if chosen}

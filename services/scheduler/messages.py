@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from itertools import zip_longest
 from uuid import UUID
 
@@ -146,15 +147,21 @@ def lateness_to(lateness: domain.Lateness | None) -> pb.Lateness | None:
     )
 
 
-def options_from(message: pb.PostOptions) -> dict[str, dict[str, str | int | bool]]:
+def options_from(message: pb.PostOptions) -> domain.Options:
     """Each platform's choices by their names; a platform that is not set is left out."""
+    return _options(message.SerializeToString(deterministic=True))
+
+
+@lru_cache(maxsize=1024)
+def _options(serialized: bytes) -> domain.Options:
+    # Posts by the thousand make the same choices.
     return {
         platform.name: {field.name: getattr(choices, field.name) for field in choices.DESCRIPTOR.fields}
-        for platform, choices in message.ListFields()
+        for platform, choices in pb.PostOptions.FromString(serialized).ListFields()
     }
 
 
-def options_to(options: dict[str, dict[str, str | int | bool]]) -> pb.PostOptions:
+def options_to(options: domain.Options) -> pb.PostOptions:
     """The message of stored choices; choices that this version does not know are left out."""
     message = pb.PostOptions()
     for name, choices in options.items():

@@ -54,7 +54,7 @@ def save(
     plans = _take_plans(tx, workspace_id, drafts)
     verdicts = _judge(tx, workspace_id, plans, drafts, list(instead_of) or [None] * len(drafts))
     passed = [index for index, conflicts in enumerate(verdicts) if not _refuses(conflicts)]
-    saved = [replace(news[index], approval=approval_by(plans, drafts[index].channel)) for index in passed]
+    saved = [_with_approval(news[index], plans) for index in passed]
     post_ids = dict(zip(passed, store.insert_posts(tx, workspace_id, saved), strict=True))
     return [refusal(conflicts) or Saved(post_ids[index], conflicts) for index, conflicts in enumerate(verdicts)]
 
@@ -89,6 +89,11 @@ def judge(
         return []
     plans = _take_plans(tx, workspace_id, drafts)
     return _judge(tx, workspace_id, plans, drafts, list(instead_of) or [None] * len(drafts))
+
+
+def _with_approval(new: NewPost, plans: Plans) -> NewPost:
+    approval = approval_by(plans, new.draft.channel)
+    return new if new.approval is approval else replace(new, approval=approval)
 
 
 def approval_by(plans: Plans, channel: str) -> Approval:
