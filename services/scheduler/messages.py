@@ -13,7 +13,7 @@ from reelroute.scheduler.v1 import bulk_pb2
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
 from kit.errors import ReelrouteError
-from kit.timestamps import from_timestamp, to_timestamp
+from kit.timestamps import from_timestamp, set_timestamp, to_timestamp
 from services.scheduler import dispatch, domain, store, zones
 from services.scheduler.conflicts import Conflict
 from services.scheduler.dispatch_store import Held, Publication
@@ -199,39 +199,43 @@ def post_to(post: domain.Post) -> pb.Post:
     )
 
 
-def summary_to(summary: Summary) -> pb.Post:
-    """A post as a calendar shows it."""
-    post_id, channel, caption, local, zone, schedule, ref, revision, approval, series_id, occurrence = summary.post
-    return pb.Post(
-        post_id=post_id,
-        channel=channel,
-        caption=caption,
-        local_time=local.isoformat(),
-        time_zone=zone,
-        schedule_time=to_timestamp(schedule),
-        ref=ref,
-        etag=domain.etag_of(revision),
-        approval=_APPROVAL[domain.Approval(approval)],
-        series_id=series_id or "",
-        occurrence_time=occurrence.isoformat() if occurrence else "",
-        deliveries=[
-            pb.Delivery(
+def summaries_to(summaries: Iterable[Summary], next_page_token: str) -> pb.ListPostsResponse:
+    """Posts as a calendar shows them. They are made in their places, as what is made elsewhere is copied there; a list
+    has thousands.
+    """
+    response = pb.ListPostsResponse(next_page_token=next_page_token)
+    add = response.posts.add
+    for summary in summaries:
+        post_id, channel, caption, local, zone, schedule, ref, revision, approval, series_id, occurrence = summary.post
+        post = add(
+            post_id=post_id,
+            channel=channel,
+            caption=caption,
+            local_time=local.isoformat(),
+            time_zone=zone,
+            ref=ref,
+            etag=domain.etag_of(revision),
+        )
+        set_timestamp(post.schedule_time, schedule)
+        if approval:
+            post.approval = _APPROVAL[domain.Approval(approval)]
+        if series_id:
+            post.series_id, post.occurrence_time = series_id, occurrence.isoformat()
+        for delivery_id, account_id, platform, state, due, url, reason, published, needs_person in summary.deliveries:
+            delivery = post.deliveries.add(
                 delivery_id=delivery_id,
                 post_id=post_id,
                 account_id=account_id,
                 platform=platform,
                 state=_STATE[state],
-                due_time=to_timestamp(due),
                 url=url,
                 failure_reason=reason,
-                publish_time=to_timestamp(published) if published else None,
                 needs_person=needs_person,
             )
-            for delivery_id, account_id, platform, state, due, url, reason, published, needs_person in (
-                summary.deliveries
-            )
-        ],
-    )
+            set_timestamp(delivery.due_time, due)
+            if published:
+                set_timestamp(delivery.publish_time, published)
+    return response
 
 
 def conflicts_to(conflicts: Iterable[Conflict]) -> list[pb.Conflict]:

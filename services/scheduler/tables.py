@@ -65,6 +65,7 @@ posts = Table(
     time_column("update_time", now=True),
     CheckConstraint("(series_id IS NULL) = (occurrence_time IS NULL)", name="an_occurrence_has_a_series"),
     Index("posts_by_time", "workspace_id", "schedule_time", "post_id"),
+    Index("posts_by_ref", "workspace_id", "ref", postgresql_where=text("ref <> ''")),
     Index(
         "one_post_per_occurrence",
         "series_id",

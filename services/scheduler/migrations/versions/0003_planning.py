@@ -35,6 +35,7 @@ def upgrade() -> None:
         op.add_column("posts", column)
     op.create_check_constraint("approval_is_known", "posts", "approval IN ('','PENDING','APPROVED')")
     op.create_check_constraint("an_occurrence_has_a_series", "posts", "(series_id IS NULL) = (occurrence_time IS NULL)")
+    op.create_index("posts_by_ref", "posts", ["workspace_id", "ref"], postgresql_where=sa.text("ref <> ''"))
     op.create_index(
         "one_post_per_occurrence",
         "posts",
