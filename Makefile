@@ -14,7 +14,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export UV_PYTHON_DOWNLOADS := never
 export UV_NO_CONFIG := 1
 
-.PHONY: help run test check bench chaos format docs images secrets lock import
+.PHONY: help run test check bench chaos forecast format docs images secrets lock import
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ bench: .venv/.ok .bench/.ok ## measure rate, lateness and claims beside three pe
 
 chaos: .venv/.ok ## kill processes at every message and at 1,000 random moments (SEEDS="17 40-60" or SEEDS=matrix for some)
 	@exec $(BIN)/python -m tests.chaos $(SEEDS)
+
+forecast: .venv/.ok ## live fourteen days with planted failures, and compare them with their forecast (a quarter of an hour)
+	@exec $(BIN)/python -m tests.forecast
 
 format: .venv/.ok ## format code and protos
 	$(BIN)/ruff check --fix-only -q $(PY)

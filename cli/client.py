@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import json
 import mimetypes
 import time
 import uuid
@@ -107,6 +109,52 @@ class Api:
         """Sets as a whole. Raises Refused or Unreachable."""
         return self._answer(lambda: self._http.put(path, json=body), may_repeat=True)
 
+    def patch(self, path: str, body: Json, *, etag: str, **params: str) -> Json:
+        """Changes the version that was read. Raises Refused (412: it was changed since) or Unreachable."""
+        headers = {"Idempotency-Key": str(uuid.uuid4()), "If-Match": f'"{etag}"'}
+        given = {name: value for name, value in params.items() if value}
+        return self._answer(lambda: self._http.patch(path, json=body, headers=headers, params=given), may_repeat=True)
+
+    def delete(self, path: str) -> None:
+        """Takes away. Raises Refused or Unreachable."""
+        self._answer(lambda: self._http.delete(path), may_repeat=True)
+
+    def lines(self, path: str, body: Json) -> Iterator[Json]:
+        """The lines of a long answer, as they come; the last is the summary. Raises Refused or Unreachable.
+
+        An answer that breaks off is asked for again with the same Idempotency-Key, and goes on: what was told may then
+        be told again.
+        """
+        key = str(uuid.uuid4())
+        for attempt in range(1, _TRIES + 1):
+            try:
+                yield from self._lines(path, body, key)
+                return
+            except ClientError as error:
+                is_passing = error.status in _PASSING if isinstance(error, Refused) else self._was_answered
+                if attempt == _TRIES or not is_passing:
+                    raise
+            time.sleep(min(2.0**attempt / 4, LONGEST_WAIT_SECONDS))
+
+    def _lines(self, path: str, body: Json, key: str) -> Iterator[Json]:
+        line: Json = {}
+        headers = {"Idempotency-Key": key}
+        with (
+            self._reaching(),
+            self._http.stream("POST", path, json=body, headers=headers, timeout=_UPLOAD_TIMEOUT) as response,
+        ):
+            self._was_answered = True
+            if response.status_code != httpx.codes.OK:
+                response.read()
+                self._json(response, refuse=True)
+            for text in response.iter_lines():
+                line = json.loads(text)
+                if problem := line.get("problem"):
+                    raise Refused(int(problem["status"]), problem)
+                yield line
+        if "summary" not in line:
+            raise Unreachable(f"The answer of {self.url} broke off.", "Try again in a moment.")
+
     def pages(self, path: str, items: str, **params: str | int) -> Iterator[Json]:
         """Everything of a list, page by page."""
         token = ""
@@ -148,8 +196,16 @@ class Api:
         raise AssertionError("the last try returns or raises")
 
     def _send(self, send: Callable[[], httpx.Response]) -> httpx.Response:
-        try:
+        with self._reaching():
             response = send()
+        self._was_answered = True
+        return response
+
+    @contextlib.contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """What goes wrong on the way, in our words."""
+        try:
+            yield
         except httpx.ConnectError:
             raise Unreachable(
                 f"Nothing answers at {self.url}.",
@@ -161,10 +217,10 @@ class Api:
             raise Unreachable(
                 f"The connection to {self.url} broke ({type(error).__name__}).", "Try again in a moment."
             ) from None
-        self._was_answered = True
-        return response
 
     def _json(self, response: httpx.Response, *, refuse: bool = False) -> Json:
+        if response.status_code == httpx.codes.NO_CONTENT:
+            return {}
         try:
             body = response.json()
         except ValueError:

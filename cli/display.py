@@ -59,6 +59,24 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, whole: Se
     console().print(shown)
 
 
+def times_table(times: Sequence[dict[str, Any]], columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Prints instants as clocks of one or two zones show them, beside other columns; then what is unusual in them."""
+    zones = [times[0]["time_zone"], times[0]["other_time_zone"]] if times else []
+    shown = [zone for zone in zones if zone]
+    locals_ = [
+        [_clock(each["local_time"]), *([_clock(each["other_local_time"])] if len(shown) > 1 else [])] for each in times
+    ]
+    table([*shown, *columns], [[*clocks, *row] for clocks, row in zip(locals_, rows, strict=True)], whole=shown)
+    for warning in dict.fromkeys(each["warning"] for each in times if each["warning"]):
+        note(printable(warning))
+
+
+def _clock(local_time: str) -> str:
+    """With its day, as people look for it; seconds only where there are some."""
+    local = datetime.fromisoformat(local_time)
+    return f"{local:%a %Y-%m-%d %H:%M:%S}" if local.second else f"{local:%a %Y-%m-%d %H:%M}"
+
+
 def facts(pairs: Iterable[tuple[str, object]]) -> None:
     """Prints names with values, one per line; empty values are left out."""
     kept = [(name, value) for name, value in pairs if value not in ("", None)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli import accounts, display, holds, keys, media, options, outages, posts, rules
+from cli import accounts, display, holds, keys, media, options, outages, plans, posts, rules, series
 from cli.client import ClientError
 from cli.display import failures
 
@@ -17,6 +17,8 @@ app = typer.Typer(
     " key in REELROUTE_API_KEY, or in the file that REELROUTE_API_KEY_FILE names, or that `make run` left.",
 )
 app.add_typer(posts.app, name="posts")
+app.add_typer(plans.app, name="plan")
+app.add_typer(series.app, name="series")
 app.add_typer(media.app, name="media")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(rules.app, name="channels")

@@ -191,6 +191,20 @@ def lateness(max_lateness: str, late: LateAction | None) -> Json | None:
     return {"max_lateness_seconds": longest, "late_action": word(late or LateAction.ASK)}
 
 
+# What REST has in a path for the channel "": no channel can be called so.
+NO_CHANNEL = "-"
+
+
+def channel_path(channel: str) -> str:
+    """A channel's name as it stands in a path; none is "-". Raises ClientError for what is no name."""
+    if not re.fullmatch(r"([a-z0-9][a-z0-9_-]{0,63})?", channel):
+        raise ClientError(
+            f"{channel!r} is no name of a channel.",
+            "Use lower-case letters, digits, - and _, at most 64; begin with a letter or digit.",
+        )
+    return channel or NO_CHANNEL
+
+
 def path_id(text: str, noun: str, advice: str) -> str:
     """An id that is safe in a path. Raises ClientError for anything else."""
     try:

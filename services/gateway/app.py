@@ -18,6 +18,7 @@ from services.gateway.auth import ROUTE_SCOPES, Authenticator
 from services.gateway.clients import Clients
 from services.gateway.config import GatewayConfig
 from services.gateway.edge import Edge
+from services.gateway.models.changes import ChangeLine
 from services.gateway.models.fields import AnswerModel, RequestModel, models_of
 from services.gateway.models.imports import ImportLine, ImportOptions
 from services.gateway.models.problems import Problem
@@ -25,14 +26,18 @@ from services.gateway.route import Gateway
 from services.gateway.routes import (
     accounts,
     activities,
+    changes,
     channels,
     deliveries,
+    forecast,
     health,
     holds,
     imports,
     media,
     outages,
+    plans,
     posts,
+    series,
     workspaces,
 )
 
@@ -42,10 +47,17 @@ Send an API key as `Authorization: Bearer rr_…`; it acts for one workspace. Bo
 RFC 3339 in UTC, wall-clock times name their IANA time zone. Enum values are upper case. Lists are paged: send
 `next_page_token` of one page as `page_token` for the next.
 
-Every POST takes an `Idempotency-Key`: after a lost answer, send the same request with the same key."""
+Every POST, and the PATCH of a series, takes an `Idempotency-Key`: after a lost answer, send the same request with the
+same key."""
 
 _TAGS = [
     {"name": "Posts", "description": "What goes out, when, and for which accounts."},
+    {
+        "name": "Plans",
+        "description": "When a channel posts: weekly slots, quiet hours, gaps, caps, blackouts; and duplicates.",
+    },
+    {"name": "Series", "description": "Posts that recur by a rule. Each occurrence is a post of its own."},
+    {"name": "Forecast", "description": "What will fail in the next days, and what to do about it."},
     {"name": "Deliveries", "description": "One post for one account: its ledger, and what a person decides of it."},
     {
         "name": "Holds",
@@ -89,7 +101,7 @@ def build_app(config: GatewayConfig) -> FastAPI:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=config.cors_allow_origins,
-            allow_methods=["GET", "POST", "PUT", "PATCH"],
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-Id"],
             expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"],
         )
@@ -97,6 +109,10 @@ def build_app(config: GatewayConfig) -> FastAPI:
     errors.install(app)
     for router in (
         posts.router,
+        changes.router,
+        plans.router,
+        series.router,
+        forecast.router,
         imports.router,
         deliveries.router,
         holds.router,
@@ -133,7 +149,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
             # FastAPI leaves out what is null; what is null in an answer is part of its shape.
             components["schemas"][kind.__name__]["examples"] = extra["examples"]
     # FastAPI does not know them: bodies of refusals, parts of forms, lines of long answers.
-    for model in (Problem, ImportOptions, ImportLine):
+    for model in (Problem, ImportOptions, ImportLine, ChangeLine):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         components["schemas"].update(schema.pop("$defs", {}))
         components["schemas"][model.__name__] = schema

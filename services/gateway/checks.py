@@ -17,9 +17,10 @@ from kit.errors import FieldViolation
 from kit.timestamps import to_timestamp
 from services.gateway.clients import Clients
 from services.gateway.errors import PostRefused
+from services.gateway.models.drafts import PostContent, PostDraft, PostOptions
 from services.gateway.models.fields import canonical_id
 from services.gateway.models.media import duration_ms
-from services.gateway.models.posts import PostDraft, PostOptions, Warned
+from services.gateway.models.posts import Warned
 
 # What the services take in one call.
 _MEDIA_PER_CALL = 1000
@@ -40,14 +41,14 @@ class Plan:
     schedule_time: datetime | None = None
 
     @classmethod
-    def of(cls, draft: PostDraft) -> Plan:
+    def of(cls, draft: PostContent) -> Plan:
         """From a request."""
         return cls(
             [canonical_id(each) or each for each in draft.account_ids],
             draft.caption,
             [canonical_id(each) or each for each in draft.media_asset_ids],
             draft.options,
-            instant_of(draft.local_time, draft.time_zone),
+            instant_of(draft.local_time, draft.time_zone) if isinstance(draft, PostDraft) else None,
         )
 
 
@@ -112,6 +113,21 @@ class Checked:
             )
             for asset in self.media
         ]
+
+    def to_proto(self, content: PostContent) -> scheduler_pb2.PostDraft:
+        """What was checked, for the scheduler; without its time."""
+        return scheduler_pb2.PostDraft(
+            channel=content.channel,
+            account_ids=self.plan.account_ids,
+            caption=content.caption,
+            media=self.media_to_proto(),
+            options=content.options.to_proto(),
+            ref=content.ref,
+            platforms=self.platforms,
+            lateness=content.lateness.to_proto() if content.lateness else None,
+            shingles=self.shingles,
+            accept_conflicts=content.accept_conflicts,
+        )
 
 
 class Checker:

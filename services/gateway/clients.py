@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ from reelroute.content.v1 import content_pb2_grpc
 from reelroute.identity.v1 import identity_pb2_grpc
 from reelroute.notification.v1 import notification_pb2_grpc
 from reelroute.publisher.v1 import publisher_pb2_grpc
-from reelroute.scheduler.v1 import bulk_pb2_grpc, scheduler_pb2_grpc
+from reelroute.scheduler.v1 import bulk_pb2_grpc, plans_pb2_grpc, scheduler_pb2_grpc, series_pb2_grpc
 
 from kit import context, errors
 from kit.rpc import aio_channel, call_metadata, channel
@@ -42,6 +43,8 @@ class Clients:
         self.identity = identity_pb2_grpc.IdentityServiceStub(self._channels["identity"])
         self.content = content_pb2_grpc.ContentServiceStub(self._channels["content"])
         self.scheduler = scheduler_pb2_grpc.SchedulerServiceStub(self._channels["scheduler"])
+        self.plans = plans_pb2_grpc.PlanServiceStub(self._channels["scheduler"])
+        self.series = series_pb2_grpc.SeriesServiceStub(self._channels["scheduler"])
         self.bulk = bulk_pb2_grpc.BulkServiceStub(self._channels["scheduler"])
         self.publisher = publisher_pb2_grpc.PublisherServiceStub(self._channels["publisher"])
         self.notification = notification_pb2_grpc.NotificationServiceStub(self._channels["notification"])
@@ -56,6 +59,19 @@ class Clients:
             return await method(request, timeout=timeout, metadata=tuple(call_metadata(self._token)))
         except grpc.aio.AioRpcError as error:
             raise refusal(error) from error
+
+    async def answers(
+        self, method: grpc.aio.UnaryStreamMultiCallable[Request, Response], request: Request
+    ) -> AsyncIterator[Response]:
+        """The answers of a call that has many, as they come. Raises as `call`."""
+        running = method(request, **self.stream_terms())
+        try:
+            async for answer in running:
+                yield answer
+        except grpc.aio.AioRpcError as error:
+            raise refusal(error) from error
+        finally:
+            running.cancel()
 
     async def is_serving(self, service: str) -> bool:
         """Whether a service, by its short name, says that it is ready."""

@@ -142,7 +142,19 @@ _NEUTRAL = "Something failed on our side. The log has the cause under this reque
 _RETRY_AFTER_DEFAULT = 1.0
 
 # How the protos name what REST names otherwise.
-_REST_WORDS = {"request_id": "Idempotency-Key", "delivery_state": "state", "etag": "If-Match", "data": "file"}
+_REST_WORDS = {
+    "request_id": "Idempotency-Key",
+    "delivery_state": "state",
+    "etag": "If-Match",
+    "data": "file",
+    "min_gap": "min_gap_seconds",
+    "window": "window_seconds",
+    "horizon": "horizon_days",
+    "shift.time": "shift.time_seconds",
+}
+# What stands around a thing in a request of the protos, and is the body itself in REST.
+_AROUND = re.compile(r"^(?:post|plan|rule|series)\.|(?<=^edit\.)post\.")
+_MEDIA = re.compile(r"(post\.|edit\.)?media(\[\d+\])?(\.|$)")
 
 
 def status_of(error: errors.ReelrouteError) -> int:
@@ -153,9 +165,9 @@ def status_of(error: errors.ReelrouteError) -> int:
 
 def in_rest_words(field: str) -> str:
     """A proto's field path as REST names it: "post.media[0].sha256" is "media_asset_ids[0]"."""
-    field = field.removeprefix("post.")
-    if media := re.match(r"media(\[\d+\])?(\.|$)", field):
-        return f"media_asset_ids{media[1] or ''}"
+    field = _AROUND.sub("", field)
+    if media := _MEDIA.match(field):
+        return f"{media[1] or ''}media_asset_ids{media[2] or ''}"
     if field.startswith("header."):
         return "file"  # what a form says of its file
     return _REST_WORDS.get(field, field)
@@ -233,8 +245,10 @@ async def _malformed(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - the only kind that this handler is given
     details = error.errors()
     if any(each["loc"][0] == "path" for each in details):
-        # An id that cannot be one is an id that nothing has.
-        return problem_response(errors.NotFound("There is nothing with this id: ids are UUIDs."))
+        # What cannot be a name is the name of nothing.
+        is_id = any(each["type"].startswith("uuid") for each in details)
+        told = "There is nothing with this id: ids are UUIDs." if is_id else "There is nothing with this name."
+        return problem_response(errors.NotFound(told))
     return problem_response(invalid(violations_of(details, skip=1)))
 
 

@@ -27,8 +27,8 @@ from services.gateway.calendars.resolving import Account, Draft, Resolver
 from services.gateway.checks import Checked, Checker, Plan
 from services.gateway.clients import Clients, refusal
 from services.gateway.errors import in_rest_words
+from services.gateway.models.drafts import PostOptions, TikTokOptions
 from services.gateway.models.imports import ImportOptions
-from services.gateway.models.posts import PostOptions, TikTokOptions
 
 ROWS_PER_CHUNK = 1000
 _NAMES_PER_CALL = 1000

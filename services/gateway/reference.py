@@ -100,9 +100,9 @@ def _operation(document: Document, method: str, path: str, operation: Document) 
             parts.append(_code(_curl(document, method, path, media_type, content)))
     for status, answer in operation["responses"].items():
         for media_type, content in answer.get("content", {}).items():
-            if media_type == "application/json" and status.startswith("2"):
-                parts.append(f"<p>{status}: {_reference(content['schema'])}</p>")
-                parts.append(_code(_json(_example(document, content))))
+            if status.startswith("2"):
+                parts.append(f"<p>{status}: <code>{escape(media_type)}</code> {_kind(content['schema'])}</p>")
+                parts += [_code(_json(each)) for each in _examples(document, content)]
     refusals = [status for status in operation["responses"] if not status.startswith("2")]
     if refusals:
         links = ", ".join(f'<a href="#problem-{status}">{status}</a>' for status in refusals)
@@ -120,13 +120,14 @@ def _curl(document: Document, method: str, path: str, media_type: str, content: 
     if media_type == "multipart/form-data":
         lines += [f"-F {name}=@{value}" for name, value in content["example"].items()]
     else:
-        lines += ["-H 'Content-Type: application/json'", f"--data '{_json(_example(document, content))}'"]
+        lines += ["-H 'Content-Type: application/json'", f"--data '{_json(_examples(document, content)[0])}'"]
     return " \\\n  ".join(lines)
 
 
-def _example(document: Document, content: Document) -> Any:
-    name = content["schema"]["$ref"].rsplit("/", 1)[-1]
-    return document["components"]["schemas"][name]["examples"][0]
+def _examples(document: Document, content: Document) -> list[Any]:
+    """One of each of the schemas that it may be."""
+    names = [each["$ref"].rsplit("/", 1)[-1] for each in content["schema"].get("anyOf", [content["schema"]])]
+    return [document["components"]["schemas"][name]["examples"][0] for name in names]
 
 
 def _problems() -> str:

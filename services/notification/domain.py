@@ -220,6 +220,8 @@ _KINDS = {
     "incident.opened": _Kind(Severity.PROBLEM, "{platform} is failing: nothing is sent to it"),
     "incident.closed": _Kind(Severity.INFO, "{platform} works again"),
     "outage.ended": _Kind(Severity.PROBLEM, "An outage made posts late"),
+    "series.refused": _Kind(Severity.PROBLEM, "Occurrences of a series could not become posts"),
+    "time_zone.changed": _Kind(Severity.INFO, "Posts keep their wall-clock times: the rules of a zone changed"),
 }
 _PLATFORM_NAMES = {"tiktok": "TikTok", "bulletin": "Bulletin", "youtube": "YouTube", "linkedin": "LinkedIn"}
 

@@ -1,86 +1,30 @@
 """What will not go out, and why: a simulation of the coming days by the rules that will be applied then. Pure.
 
-Some things stand in a post's way whenever it goes: its account, its media, its text, a missing approval, a pause. What
-has none of these is let go in the order of time, as the publisher will: each needs a token that lives, and room within
-the platform's quotas, of which it uses some for those behind it.
+What nothing stands in the way of (obstacles.py) is let go in the order of time, as the publisher will: each needs a
+token that lives, and room within the platform's quotas, of which it uses some for those behind it.
 
-Not foreseen is what nobody can know: failing platforms, their moderation, posts that are made past us. An open incident
-counts for nothing either: it mostly ends within the hour.
+Not foreseen is what nobody can know: failing platforms, their moderation, posts that are made past us.
 """
 
 from __future__ import annotations
 
 import bisect
-import enum
 import heapq
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.publisher.domain import (
-    ACCESS_MARGIN,
-    AUTHORIZATION_LOST,
-    Account,
-    AccountState,
-    MediaRef,
-    Options,
-    Platform,
-    watch_times,
-)
-from services.publisher.platforms import checks
-from services.publisher.platforms.base import MediaFile
-from services.publisher.platforms.tiktok import PRIVATE_LEVELS
+from services.publisher.domain import ACCESS_MARGIN, Account, watch_times
+from services.publisher.obstacles import Cause, Facts, Obstacle, Upcoming, obstacles
+from services.publisher.platforms.checks import PRIVATE_LEVELS
 from services.publisher.quotas import MINUTE, PATIENCE, Quotas, Uses, cap_message, free_at
 
 # What goes out so late is on time: nobody needs to hear of it.
 ON_TIME = timedelta(minutes=10)
-
-
 # The reason of Cause.TOKEN.
 TOKEN_ENDS = "TOKEN_ENDS"  # noqa: S105 - a word, and no token
-
-
-class Cause(enum.Enum):
-    """Why something will not go out; the names of publisher.proto."""
-
-    QUOTA = "QUOTA"
-    TOKEN = "TOKEN"  # noqa: S105 - a word, and no token
-    ACCOUNT = "ACCOUNT"
-    MEDIA = "MEDIA"
-    CONTENT = "CONTENT"
-    APPROVAL = "APPROVAL"
-    PAUSE = "PAUSE"
-    DECISION = "DECISION"
-
-
-@dataclass(frozen=True, slots=True)
-class Upcoming:
-    """A delivery that is still to go out. `hold_cause` and `hold_reason` are of the hold that would keep it back now;
-    `held_cause` is why it is HELD, both "" for none. `late_action` becomes of it after `max_lateness`.
-    """
-
-    workspace_id: UUID
-    delivery_id: UUID
-    post_id: UUID
-    account_id: UUID
-    schedule_time: datetime
-    due_time: datetime
-    channel: str = ""
-    ref: str = ""
-    caption: str = ""
-    media: tuple[MediaRef, ...] = ()
-    options: Mapping[str, Options] = field(default_factory=dict)
-    is_approved: bool = True
-    hold_cause: str = ""
-    hold_reason: str = ""
-    held_cause: str = ""
-    needs_person: bool = False
-    failure_reason: str = ""
-    failure_message: str = ""
-    max_lateness: timedelta = timedelta(hours=6)
-    late_action: str = "ASK"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,41 +43,17 @@ class Foreseen:
         return self.upcoming.schedule_time, self.upcoming.delivery_id, self.cause.value
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known now. `media` are the files that the library has, by id. `quotas` are those of the platforms that
-    this installation has; `uses` when accounts posted within the last day, those of others too where the application
-    has a cap. `looks`: when an account's token will be used anyway, to ask about what is published. `lead`: so long
-    before its time a delivery is prepared.
-    """
-
-    accounts: Mapping[UUID, Account]
-    media: Mapping[str, tuple[str, MediaFile]]
-    quotas: Mapping[Platform, Quotas]
-    uses: Mapping[Platform, Mapping[UUID, Sequence[datetime]]] = field(default_factory=dict)
-    looks: Mapping[UUID, Sequence[datetime]] = field(default_factory=dict)
-    lead: timedelta = timedelta(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Obstacle:
-    """What stands in the way of a post whenever it goes."""
-
-    cause: Cause
-    reason: str
-    message: str
-
-
 def foresee(upcoming: Sequence[Upcoming], facts: Facts, now: datetime) -> list[Foreseen]:
     """What of it will not go out at its time, by schedule time; one for each cause."""
     found: list[Foreseen] = []
     free: list[Upcoming] = []
     for each in upcoming:
-        obstacles = list(_obstacles(each, facts))
-        if not obstacles:
+        by_cause: dict[Cause, list[Obstacle]] = {}
+        for obstacle in obstacles(each, facts):
+            by_cause.setdefault(obstacle.cause, []).append(obstacle)
+        if not by_cause:
             free.append(each)
-        for cause in dict.fromkeys(obstacle.cause for obstacle in obstacles):
-            mine = [obstacle for obstacle in obstacles if obstacle.cause is cause]
+        for cause, mine in by_cause.items():
             text = " ".join(obstacle.message for obstacle in mine)
             found.append(Foreseen(each, cause, mine[0].reason, f"{text} {_until(each, now)}"))
     found += _Simulation(facts, now).run(free)
@@ -148,64 +68,6 @@ def _until(each: Upcoming, now: datetime) -> str:
 
 def _text(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M} UTC"
-
-
-def _obstacles(each: Upcoming, facts: Facts) -> Iterator[Obstacle]:
-    account = facts.accounts.get(each.account_id)
-    if account is None:
-        yield Obstacle(
-            Cause.ACCOUNT,
-            "ACCOUNT_NOT_FOUND",
-            "The workspace has no account with its id. Connect it, or cancel the post.",
-        )
-    else:
-        yield from _account_obstacles(each, account, facts)
-        yield from _content_obstacles(each, account, facts)
-    if not each.is_approved:
-        yield Obstacle(Cause.APPROVAL, "NOT_APPROVED", "It is not approved, and will be held back. Approve it.")
-    if each.hold_cause == "PAUSE":
-        yield Obstacle(Cause.PAUSE, "HELD_PAUSE", f"It is paused. {each.hold_reason}".strip() + " Lift the pause.")
-    if each.needs_person or each.held_cause == "CRASHES":
-        yield Obstacle(
-            Cause.DECISION, each.failure_reason or "DECISION_NEEDED", each.failure_message or "It waits for a decision."
-        )
-
-
-def _account_obstacles(each: Upcoming, account: Account, facts: Facts) -> Iterator[Obstacle]:
-    if account.state is AccountState.AUTHORIZATION_LOST:
-        yield Obstacle(Cause.ACCOUNT, AUTHORIZATION_LOST, f"@{account.handle} cannot publish: {account.problem}")
-    elif each.hold_cause == "ACCOUNT":
-        yield Obstacle(
-            Cause.ACCOUNT, "HELD_ACCOUNT", f"@{account.handle} cannot publish. {each.hold_reason} Connect it again."
-        )
-    if account.platform not in facts.quotas:
-        yield Obstacle(
-            Cause.ACCOUNT,
-            "PLATFORM_NOT_CONFIGURED",
-            f"This installation has no address of {account.platform.title}. Set it again, or cancel the post.",
-        )
-
-
-def _content_obstacles(each: Upcoming, account: Account, facts: Facts) -> Iterator[Obstacle]:
-    files = []
-    for reference in each.media:
-        sha256, file = facts.media.get(reference.media_asset_id, ("", None))
-        if file is None:
-            yield Obstacle(
-                Cause.MEDIA, "MEDIA_MISSING", "A file is no longer in the library. Upload it, and change the post."
-            )
-        elif sha256 != reference.sha256:
-            yield Obstacle(
-                Cause.MEDIA, "MEDIA_CHANGED", "A file is not the one that the post was made with. Change the post."
-            )
-        else:
-            files.append(file)
-    options = each.options.get(account.platform.value.lower())
-    for problem in checks.problems(account.platform, each.caption, files, options or None, account.limits):
-        is_media = problem.field.startswith("media")
-        if is_media and len(files) < len(each.media):
-            continue  # about the media as a whole, of which some are lacking
-        yield Obstacle(Cause.MEDIA if is_media else Cause.CONTENT, problem.reason, problem.message)
 
 
 @dataclass(slots=True)
@@ -293,6 +155,14 @@ class _Simulation:
         """It is due: it goes out, is put off, or fails."""
         quotas = self._facts.quotas[account.platform]
         prepared = max(self._now, time - self._facts.lead)
+        was_put_off = each.due_time > each.schedule_time + ON_TIME
+        if time - each.schedule_time > each.max_lateness:
+            if was_put_off:
+                yield self._late(each, account, quotas, each.failure_reason or "PUT_OFF", time, goes_out=False)
+            else:
+                text = f"It is later than its rule allows: {_becomes(each)}."
+                yield Foreseen(each, Cause.DECISION, "TOO_LATE", text)
+            return
         uses = self._uses.setdefault(account.platform, Uses())
         free, reason = uses.room(quotas, account.account_id, prepared)
         if free > prepared:
@@ -315,7 +185,7 @@ class _Simulation:
             for look in watch_times(out):
                 self._look(look, account.account_id, last)
         put_off = self._waits.get(each.delivery_id, "")
-        if not put_off and each.due_time > max(self._now, each.schedule_time) + ON_TIME:
+        if not put_off and was_put_off and each.due_time > self._now:
             put_off = each.failure_reason or "PUT_OFF"
         if put_off and out - each.schedule_time > ON_TIME:
             yield self._late(each, account, quotas, put_off, out, goes_out=True)
@@ -351,8 +221,11 @@ class _Simulation:
         if goes_out:
             text = f"{why} It goes out at about {_text(time)}. Move it, or another post, to have it out in time."
             return Foreseen(each, Cause.QUOTA, reason, text, time)
-        becomes = {"NEXT_SLOT": "it moves to its next slot", "DROP": "it will be dropped"}.get(
-            each.late_action, "it will wait for your decision"
-        )
-        text = f"{why} There is room at {_text(time)}, later than its rule allows: {becomes}. Move it, or another post."
-        return Foreseen(each, Cause.QUOTA, reason, text)
+        late = f"There is room at {_text(time)}, later than its rule allows: {_becomes(each)}."
+        return Foreseen(each, Cause.QUOTA, reason, f"{why} {late} Move it, or another post.")
+
+
+def _becomes(each: Upcoming) -> str:
+    """What its rule makes of it when it is too late."""
+    rules = {"NEXT_SLOT": "it moves to its next slot", "DROP": "it is dropped"}
+    return rules.get(each.late_action, "it waits for your decision")

@@ -23,8 +23,9 @@ from kit.timestamps import to_timestamp
 from services.publisher import account_store, forecast, store, use_store
 from services.publisher.claims import media_of, options_of
 from services.publisher.domain import Account, Platform
-from services.publisher.forecast import Facts, Foreseen, Upcoming
+from services.publisher.forecast import Foreseen
 from services.publisher.library import facts_of
+from services.publisher.obstacles import Facts, Upcoming
 from services.publisher.platforms.base import MediaFile
 from services.publisher.quotas import DAY, Quotas
 

@@ -12,7 +12,7 @@ from kit.timestamps import to_timestamp
 from services.publisher import domain
 from services.publisher.forecast import Foreseen
 from services.publisher.platforms.base import MediaFile, Problem, unreadable
-from services.publisher.platforms.tiktok import PRIVATE_LEVELS
+from services.publisher.platforms.checks import PRIVATE_LEVELS
 
 _OPTION_BOOLS = {"allow_comment", "allow_duet", "allow_stitch", "brand_organic", "branded_content", "is_ai_generated"}
 

@@ -22,8 +22,9 @@ from kit.errors import DeadlineExceeded, Unavailable
 from services.publisher import account_store, preflight_store, store
 from services.publisher.accounts import LIMITS_LAST
 from services.publisher.domain import Account, AccountState
-from services.publisher.forecast import ON_TIME, Cause, Foreseen, Upcoming
+from services.publisher.forecast import ON_TIME, Foreseen
 from services.publisher.foresight import Foresight
+from services.publisher.obstacles import Cause, Upcoming
 
 log = structlog.get_logger()
 

@@ -88,9 +88,9 @@ class AccountTokens:
         return await self._refreshed(_lasts)
 
     async def fresh(self, refused: str) -> str:
-        """Another token than the one that was refused."""
+        """Another token than the one that was refused, good for five minutes at least."""
         self.shared.known.pop(self.account.account_id, None)
-        return await self._refreshed(lambda current: current.access_token != refused)
+        return await self._refreshed(lambda current: current.access_token != refused and _lasts(current))
 
     async def _refreshed(self, is_good: Callable[[TokenPair], bool]) -> str:
         deadline = asyncio.get_running_loop().time() + _PATIENCE_SECONDS

@@ -13,14 +13,13 @@ from reelroute.scheduler.v1 import scheduler_pb2_grpc
 from sqlalchemy import Connection
 
 from kit import rpc_server
-from kit.activity import activity
 from kit.db import ALL_WORKSPACES, Database
 from kit.errors import InvalidArgument, ReelrouteError
 from kit.idempotency import once
-from kit.outbox import Notice
 from kit.paging import Page
 from kit.timestamps import from_timestamp, to_timestamp
 from services.scheduler import (
+    activities,
     catching_up,
     deciding,
     dispatch,
@@ -70,7 +69,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
                 if isinstance(saved, ConflictRefused):
                     raise saved
                 post = store.read_post(tx, workspace_id, saved.post_id)
-                store.tell(tx, [_created(post)])
+                store.tell(tx, [activities.created(post)])
                 return pb.CreatePostResponse(
                     post=messages.post_to(post), conflicts=messages.conflicts_to(saved.conflicts)
                 )
@@ -136,7 +135,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
                     if isinstance(result, Saved)
                     else pb.BatchCreateResult(refusal=messages.refusal_to(result))
                 )
-            store.tell(tx, [_created(post) for post in posts.values()])
+            store.tell(tx, [activities.created(post) for post in posts.values()])
         return pb.BatchCreatePostsResponse(results=[results[index] for index in range(len(request.posts))])
 
     def _check(self, message: pb.PostDraft | pb.DeliveryReport) -> None:
@@ -182,7 +181,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
             changed = ", ".join(sorted(request.update_mask))
             store.tell(
                 tx,
-                [_about(edited, "post.updated", f"The post was changed: {changed}.", edited.update_time)],
+                [activities.about(edited, "post.updated", f"The post was changed: {changed}.", edited.update_time)],
             )
         return pb.UpdatePostResponse(post=messages.post_to(edited), conflicts=messages.conflicts_to(saved.conflicts))
 
@@ -206,7 +205,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
                 dispatch_store.settle(tx, [(delivery_id, canceled) for delivery_id in ended])
                 post = store.read_post(tx, workspace_id, post_id)
                 now = store.database_time(tx)
-                store.tell(tx, [_about(post, "post.canceled", "The post was canceled before it went out.", now)])
+                store.tell(tx, [activities.about(post, "post.canceled", "The post was canceled before it went out.", now)])
         return pb.CancelPostResponse(post=messages.post_to(post))
 
     def DecideDeliveries(
@@ -488,13 +487,3 @@ def _decided(result: domain.Delivery | ReelrouteError) -> pb.DecisionResult:
     if isinstance(result, ReelrouteError):
         return pb.DecisionResult(refusal=messages.refusal_to(result))
     return pb.DecisionResult(delivery=messages.delivery_to(result))
-
-
-def _created(post: domain.Post) -> Notice:
-    when = post.draft.schedule.local_time.isoformat(sep=" ")
-    text = f"Scheduled for {when} ({post.draft.schedule.time_zone}) on {len(post.deliveries)} account(s)."
-    return _about(post, "post.created", text, post.create_time)
-
-
-def _about(post: domain.Post, kind: str, summary: str, time: datetime) -> Notice:
-    return activity(post.workspace_id, kind, summary, time, post_id=post.post_id)

@@ -43,7 +43,9 @@ class Conflict:
 
 
 class ConflictRefused(FailedPrecondition):
-    """The post breaks rules of its channel's plan, or about duplicates. The reason is the first rule's name."""
+    """The post breaks rules of its channel's plan, or about duplicates. Its reason is the first rule: QUIET_HOURS,
+    MIN_GAP, DAILY_CAP, BLACKOUT, DUPLICATE_CAPTION or DUPLICATE_MEDIA.
+    """
 
     @classmethod
     def by(cls, conflicts: Sequence[Conflict]) -> ConflictRefused:
@@ -79,6 +81,7 @@ class Calendar:
         self._instants: list[datetime] = []
         self._post_ids: list[UUID | None] = []
         self._by_day: Counter[date] = Counter()
+        self._closed: dict[tuple[str, date], Blackout | None] = {}
         for instant, post_id in sorted(near, key=lambda each: each[0]):
             self._append(len(self._instants), instant, post_id)
 
@@ -101,12 +104,11 @@ class Calendar:
         if self.plan is not None and self.plan.daily_cap:
             self._by_day[self.plan.local(instant).date()] += 1
 
-    def post_at(self, instant: datetime) -> tuple[bool, UUID | None]:
-        """Whether there is a post at exactly that instant, and its id."""
+    def post_at(self, instant: datetime) -> UUID | None:
+        """The post that is at exactly that instant."""
         place = bisect_left(self._instants, instant)
-        if place < len(self._instants) and self._instants[place] == instant:
-            return True, self._post_ids[place]
-        return False, None
+        is_there = place < len(self._instants) and self._instants[place] == instant
+        return self._post_ids[place] if is_there else None
 
     def fits(self, instant: datetime) -> bool:
         """Whether one more post breaks no rule then."""
@@ -138,8 +140,9 @@ class Calendar:
             found.append(self._crowded(plan, instant, place))
         if self._is_full(local.date()):
             message = (
-                f"{_named(self.channel)} takes {plan.daily_cap} post(s) a day and has {self._by_day[local.date()]} on"
-                f" {local:%Y-%m-%d} ({plan.time_zone}). Choose another day, or raise the plan's daily_cap."
+                f"{_named(self.channel)}: at most {plan.daily_cap} post(s) a day, and {local:%Y-%m-%d}"
+                f" ({plan.time_zone}) has {self._by_day[local.date()]}. Choose another day, or raise the plan's"
+                " daily_cap."
             )
             found.append(Conflict(Rule.DAILY_CAP, "local_time", message))
         return found
@@ -148,9 +151,11 @@ class Calendar:
         for plan in self._closing:
             if plan.blackouts:
                 day = plan.local(instant).date()
-                for blackout in plan.blackouts:
-                    if blackout.first <= day <= blackout.last:
-                        return blackout, plan
+                key = (plan.channel, day)
+                if key not in self._closed:
+                    self._closed[key] = next((each for each in plan.blackouts if each.first <= day <= each.last), None)
+                if blackout := self._closed[key]:
+                    return blackout, plan
         return None
 
     def _too_near(self, instant: datetime) -> int | None:
@@ -179,8 +184,8 @@ class Calendar:
             else "Choose a time further away."
         )
         message = (
-            f"{_named(self.channel)} has a post at {_clock(plan.local(other))} ({plan.time_zone}), and its posts are at"
-            f" least {length(plan.min_gap)} apart. {accepted}"
+            f"{_named(self.channel)}: posts are at least {length(plan.min_gap)} apart, and there is one at"
+            f" {_clock(plan.local(other))} ({plan.time_zone}). {accepted}"
         )
         return Conflict(Rule.MIN_GAP, "local_time", message, self._post_ids[place])
 
@@ -200,7 +205,7 @@ def _closed(blackout: Blackout, plan: PostingPlan) -> Conflict:
 
 
 def _named(channel: str) -> str:
-    return f"The channel {channel}" if channel else "What has no channel"
+    return f"Channel {channel}" if channel else "Posts without a channel"
 
 
 def _clock(local: datetime) -> str:

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from kit.errors import FieldViolation, InvalidArgument, NotFound
 from services.scheduler.conflicts import Conflict, Rule
-from services.scheduler.domain import Media
+from services.scheduler.domain import Draft, Media
 from services.scheduler.planning import length
 
 # Of the word groups. One word of twenty exchanged leaves 0.7 of the groups of three, two leave 0.5.
@@ -122,6 +122,13 @@ class Compared:
 def plain(caption: str) -> str:
     """A caption without the differences that nobody sees: capitals and spaces."""
     return " ".join(caption.casefold().split())
+
+
+def compared_of(draft: Draft, instant: datetime, post_id: UUID | None = None) -> Compared:
+    """What is compared of a draft, at an instant."""
+    return Compared(
+        post_id, draft.channel, int(instant.timestamp()), plain(draft.caption), draft.shingles, draft.media
+    )
 
 
 class Wanted:

@@ -123,7 +123,7 @@ def filter_from(message: pb.ListPostsRequest | bulk_pb2.PostFilter) -> domain.Po
         account_id=UUID(message.account_id) if message.account_id else None,
         series_id=UUID(message.series_id) if message.series_id else None,
         state=state_from(message.delivery_state),
-        post_ids=tuple(UUID(each) for each in message.post_ids) if isinstance(message, bulk_pb2.PostFilter) else (),
+        post_ids=tuple(UUID(each) for each in message.post_ids),
         ref=message.ref,
     )
 

@@ -5,7 +5,7 @@ transaction.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time, timedelta
 from uuid import UUID
 
@@ -99,21 +99,27 @@ def delete_plan(tx: Connection, workspace_id: UUID, channel: str) -> None:
     )
 
 
-def read_rules(tx: Connection, workspace_id: UUID) -> Rules:
-    """The rules about duplicates of a workspace, by pair."""
+def take_rules(tx: Connection, workspace_id: UUID, channels: Iterable[str]) -> Rules:
+    """The rules about duplicates of a workspace, by pair. Where one refuses posts of these channels, nobody else saves
+    by it until this transaction ends.
+    """
     rows = tx.execute(select(duplicate_rules).where(duplicate_rules.c.workspace_id == workspace_id)).mappings()
-    return {(row["channel"], row["other_channel"]): _rule(row) for row in rows}
-
-
-def lock_rules(tx: Connection, workspace_id: UUID, pairs: Sequence[tuple[str, str]]) -> None:
-    """Until this transaction ends nobody else saves by the rules of these pairs."""
-    mine = (duplicate_rules.c.channel, duplicate_rules.c.other_channel)
-    tx.execute(
-        select(*mine)
-        .where(duplicate_rules.c.workspace_id == workspace_id, tuple_(*mine).in_(list(pairs)))
-        .order_by(*mine)
-        .with_for_update()
-    )
+    rules = {(row["channel"], row["other_channel"]): _rule(row) for row in rows}
+    concerned = {"", *channels}
+    refusing = [
+        pair
+        for pair, rule in rules.items()
+        if rule.action is DuplicateAction.REFUSE and not concerned.isdisjoint(pair)
+    ]
+    if refusing:
+        mine = (duplicate_rules.c.channel, duplicate_rules.c.other_channel)
+        tx.execute(
+            select(*mine)
+            .where(duplicate_rules.c.workspace_id == workspace_id, tuple_(*mine).in_(refusing))
+            .order_by(*mine)
+            .with_for_update()
+        )
+    return rules
 
 
 def set_rule(tx: Connection, workspace_id: UUID, rule: DuplicateRule) -> None:

@@ -20,10 +20,9 @@ from services.scheduler.conflicts import Calendar, Conflict, ConflictRefused
 from services.scheduler.domain import Approval, Draft, NewPost, Post
 from services.scheduler.duplicates import (
     Compared,
-    DuplicateAction,
     Duplicates,
     Rules,
-    plain,
+    compared_of,
     widest_window,
 )
 from services.scheduler.planning import NONE, PostingPlan, plan_for
@@ -173,7 +172,7 @@ class _Question:
 def _question(draft: Draft, post_id: UUID | None, old: tuple[datetime, Compared] | None) -> _Question:
     instant = draft.schedule.instant
     # To those after it in the list, one that is replaced is a post with an id.
-    post = Compared(post_id, draft.channel, int(instant.timestamp()), plain(draft.caption), draft.shingles, draft.media)
+    post = compared_of(draft, instant, post_id)
     if old is None:
         return _Question(instant, post, None, draft.accept_conflicts, True, True, True)
     was = old[1]
@@ -262,14 +261,7 @@ def _look_around(tx: Connection, workspace_id: UUID, plans: Plans, questions: Se
     channels = _channels(questions)
     reach = {channel: plan.reach for channel in channels if (plan := plan_for(channel, plans))}
     spans = _spans((each.instant, reach.get(each.post.channel, NONE)) for each in questions if each.time)
-    rules = plan_store.read_rules(tx, workspace_id)
-    refusing = [
-        key
-        for key, rule in rules.items()
-        if rule.action is DuplicateAction.REFUSE and not {"", *channels}.isdisjoint(key)
-    ]
-    if refusing:
-        plan_store.lock_rules(tx, workspace_id, refusing)
+    rules = plan_store.take_rules(tx, workspace_id, channels)
     window = widest_window(rules)
     compared = _spans((each.instant, window) for each in questions if each.caption or each.files)
     # Posts of one channel are not compared with each other.

@@ -407,16 +407,17 @@ def _furnish(running: Installation, creators: int) -> None:
         for number in range(creators):
             handle = f"creator.{number}"
             running.control("POST", "/tiktok/creators", {"username": handle})
-            running.accounts[handle] = _connect(running, publisher, handle)
+            running.accounts[handle] = connect(running, publisher, handle)
         writers = [f"writer.{number}" for number in range(creators // 2)]
         running.control("POST", "/bulletin/accounts", {"accounts": writers})
         for handle in writers:
-            running.accounts[handle] = _connect(running, publisher, handle)
+            running.accounts[handle] = connect(running, publisher, handle)
     with contextlib.closing(running.channel("content")) as channel:
-        running.media = _upload(content_pb2_grpc.ContentServiceStub(channel), demo.VIDEO)
+        running.media = upload(content_pb2_grpc.ContentServiceStub(channel), demo.VIDEO)
 
 
-def _connect(running: Installation, publisher: publisher_pb2_grpc.PublisherServiceStub, handle: str) -> str:
+def connect(running: Installation, publisher: publisher_pb2_grpc.PublisherServiceStub, handle: str) -> str:
+    """Connects an account whose owner consents; returns its id. "writer." begins those of Bulletin."""
     is_writer = handle.startswith("writer.")
     start = publisher.StartConnection(
         publisher_pb2.StartConnectionRequest(
@@ -435,7 +436,8 @@ def _connect(running: Installation, publisher: publisher_pb2_grpc.PublisherServi
     return finish.account.account_id
 
 
-def _upload(content: content_pb2_grpc.ContentServiceStub, path: Path) -> content_pb2.MediaAsset:
+def upload(content: content_pb2_grpc.ContentServiceStub, path: Path) -> content_pb2.MediaAsset:
+    """Puts a file into the library."""
     data = path.read_bytes()
     parts = [
         content_pb2.UploadMediaRequest(

@@ -12,12 +12,13 @@ from typer.testing import CliRunner
 
 from cli import client
 from cli.main import app
+from tests.cli import planning_gateway
 from tests.cli.gateway import KEY, FakeGateway, Memory
 
 
 @pytest.fixture
 def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGateway]:
-    gateway = FakeGateway()
+    gateway = FakeGateway(planning_gateway.answer)
     monkeypatch.setenv("REELROUTE_URL", gateway.url)
     monkeypatch.setenv("REELROUTE_API_KEY", KEY)
     # Waits between tries are for people's gateways.

@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +27,8 @@ class Request:
     path: str
     key: str
     body: Json
+    query: dict[str, str]
+    if_match: str = ""
 
 
 @dataclass
@@ -49,6 +52,12 @@ class Memory:
     unready: set[str] = field(default_factory=set)
     # The content of files that are no media.
     not_media: set[bytes] = field(default_factory=set)
+    plans: dict[str, Json] = field(default_factory=dict)
+    duplicate_rules: list[Json] = field(default_factory=list)
+    series: dict[str, Json] = field(default_factory=dict)
+    foreseen: list[Json] = field(default_factory=list)
+    # What the next changes of many posts answer, instead of what they would.
+    broken_lines: list[list[Json]] = field(default_factory=list)
 
     def sent(self, path: str) -> list[Request]:
         """The requests to a path."""
@@ -80,11 +89,17 @@ def problem(status: int, reason: str, detail: str, violations: list[Json] | None
     }
 
 
+Answer = tuple[int, Json | list[Json]]
+# Some of the gateway's routes; None for another's.
+Routes = Callable[[Memory, Request], Answer | None]
+
+
 class FakeGateway:
     """Serves `memory` at `url` until it is closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, *more: Routes) -> None:
         self.memory = memory = Memory()
+        routes: tuple[Routes, ...] = (*more, answer)
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -96,6 +111,12 @@ class FakeGateway:
             def do_PUT(self) -> None:
                 self._serve("PUT")
 
+            def do_PATCH(self) -> None:
+                self._serve("PATCH")
+
+            def do_DELETE(self) -> None:
+                self._serve("DELETE")
+
             def _serve(self, method: str) -> None:
                 raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 parts = urlsplit(self.path)
@@ -105,6 +126,8 @@ class FakeGateway:
                     parts.path,
                     self.headers.get("Idempotency-Key", ""),
                     json.loads(raw) if is_json else {"raw": raw},
+                    query={name: values[0] for name, values in parse_qs(parts.query).items()},
+                    if_match=self.headers.get("If-Match", ""),
                 )
                 memory.requests.append(request)
                 planned = memory.faults.get(f"{method} {parts.path}", [])
@@ -118,17 +141,22 @@ class FakeGateway:
                 if parts.path != "/readyz" and self.headers.get("Authorization") != f"Bearer {KEY}":
                     self._answer(*problem(401, "API_KEY_INVALID", "The API key is unknown."))
                     return
-                query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-                status, body = answer(memory, request, query)
+                status, body = next(found for each in routes if (found := each(memory, request)) is not None)
                 if fault == 1:
                     self.close_connection = True
                     return
                 self._answer(status, body)
 
-            def _answer(self, status: int, body: Json) -> None:
-                data = json.dumps(body).encode()
+            def _answer(self, status: int, body: Json | list[Json]) -> None:
+                if status == 204:
+                    self.send_response(status)
+                    self.end_headers()
+                    return
+                # A list is sent line by line.
+                is_lines = isinstance(body, list)
+                data = b"".join(json.dumps(each).encode() + b"\n" for each in (body if is_lines else [body]))
                 self.send_response(status)
-                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Type", "application/x-ndjson" if is_lines else "application/json")
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
@@ -148,7 +176,8 @@ class FakeGateway:
         self._thread.join()
 
 
-def answer(memory: Memory, request: Request, query: dict[str, str]) -> tuple[int, Json]:
+def answer(memory: Memory, request: Request) -> Answer:
+    query = request.query
     match request.method, request.path.strip("/").split("/"):
         case "GET", ["readyz"]:
             services = {
@@ -176,7 +205,7 @@ def answer(memory: Memory, request: Request, query: dict[str, str]) -> tuple[int
         case "POST", ["v1", "posts"]:
             post = saved(memory, request.body)
             memory.posts.append(post)
-            return 201, post | {"warnings": []}
+            return 201, post | {"warnings": [], "conflicts": []}
         case "POST", ["v1", "posts:batchCreate"]:
             return batch(memory, request)
         case "GET", ["v1", "posts", post_id]:
@@ -289,7 +318,9 @@ def batch(memory: Memory, request: Request) -> tuple[int, Json]:
     for index, draft in enumerate(request.body["posts"]):
         refusal = refused(memory, draft)
         post = None if refusal else saved(memory, draft)
-        results.append({"index": index, "ref": draft["ref"], "post": post, "refusal": refusal, "warnings": []})
+        results.append(
+            {"index": index, "ref": draft["ref"], "post": post, "refusal": refusal, "warnings": [], "conflicts": []}
+        )
     if not request.body["validate_only"]:
         memory.posts += [each["post"] for each in results if each["post"]]
         memory.posts.sort(key=lambda each: str(each["schedule_time"]))
@@ -329,6 +360,10 @@ def saved(memory: Memory, draft: Json) -> Json:
         "schedule_time": instant,
         "options": draft["options"],
         "lateness": draft.get("lateness"),
+        "series_id": None,
+        "occurrence_time": None,
+        "approval": None,
+        "etag": uuid.uuid4().hex[:8],
         "deliveries": [
             {
                 "delivery_id": str(uuid.uuid4()),

@@ -16,7 +16,8 @@ import uvicorn
 from services.gateway.app import build_app
 from services.gateway.config import GatewayConfig
 from services.gateway.connection import protocol_of
-from tests.gateway.fakes import SERVICE_TOKEN, Hub, Memory
+from tests.gateway.fakes import SERVICE_TOKEN, Memory
+from tests.gateway.hub import Hub
 
 MAX_UPLOAD_BYTES = 8 * 1024 * 1024
 

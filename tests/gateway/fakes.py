@@ -9,19 +9,23 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
 import grpc
 from google.protobuf.message import Message
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from reelroute.content.v1 import content_pb2, content_pb2_grpc
 from reelroute.identity.v1 import identity_pb2, identity_pb2_grpc
 from reelroute.notification.v1 import notification_pb2, notification_pb2_grpc
 from reelroute.publisher.v1 import publisher_pb2, publisher_pb2_grpc
-from reelroute.scheduler.v1 import scheduler_pb2, scheduler_pb2_grpc
+from reelroute.scheduler.v1 import (
+    plans_pb2,
+    scheduler_pb2,
+    scheduler_pb2_grpc,
+    series_pb2,
+)
 
-from kit import errors, rpc_server
+from kit import errors
 
 SERVICE_TOKEN = "test-service-token-of-32-characters-or-more"
 ALL_SCOPES = [number for number in identity_pb2.Scope.values() if number]
@@ -87,6 +91,12 @@ class Memory:
     incidents: list[publisher_pb2.Incident] = field(default_factory=list)
     holds: list[scheduler_pb2.Hold] = field(default_factory=list)
     rules: dict[str, scheduler_pb2.ChannelRules] = field(default_factory=dict)
+    plans: dict[str, plans_pb2.PostingPlan] = field(default_factory=dict)
+    duplicate_rules: dict[tuple[str, str], plans_pb2.DuplicateRule] = field(default_factory=dict)
+    series: dict[str, series_pb2.Series] = field(default_factory=dict)
+    # Of every post that is saved from now on.
+    conflicts: list[scheduler_pb2.Conflict] = field(default_factory=list)
+    foreseen: list[publisher_pb2.ForeseenFailure] = field(default_factory=list)
     # With the deliveries that each made late.
     outages: dict[str, list[scheduler_pb2.Delivery]] = field(default_factory=dict)
     answered: dict[str, tuple[bytes, Message]] = field(default_factory=dict)
@@ -163,10 +173,16 @@ class Memory:
         return made
 
 
-class _Fake:
+class HasMemory(Protocol):
+    """Where the memory of the test that runs now is."""
+
+    memory: Memory
+
+
+class Fake:
     """What all fakes share: the memory, which a test replaces."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: HasMemory) -> None:
         self.hub = hub
 
     @property
@@ -193,7 +209,7 @@ class _Fake:
         return answer
 
 
-class FakeIdentity(_Fake, identity_pb2_grpc.IdentityServiceServicer):
+class FakeIdentity(Fake, identity_pb2_grpc.IdentityServiceServicer):
     def AuthenticateApiKey(self, request: Any, context: Context) -> identity_pb2.AuthenticateApiKeyResponse:
         self.saw(request, context)
         if request.key_text not in self.memory.keys:
@@ -263,7 +279,7 @@ class FakeIdentity(_Fake, identity_pb2_grpc.IdentityServiceServicer):
         raise errors.NotFound("The workspace has no such key.")
 
 
-class FakeContent(_Fake, content_pb2_grpc.ContentServiceServicer):
+class FakeContent(Fake, content_pb2_grpc.ContentServiceServicer):
     def UploadMedia(self, request_iterator: Iterator[Any], context: Context) -> content_pb2.UploadMediaResponse:
         try:
             return self._take(request_iterator, context)
@@ -301,15 +317,31 @@ class FakeContent(_Fake, content_pb2_grpc.ContentServiceServicer):
 
     def BatchGetMediaAssets(self, request: Any, context: Context) -> content_pb2.BatchGetMediaAssetsResponse:
         self.saw(request, context)
-        known = (self.memory.assets.get(each) for each in request.media_asset_ids)
-        return content_pb2.BatchGetMediaAssetsResponse(media_assets=[each for each in known if each])
+        known = [
+            asset
+            for asset in self.memory.assets.values()
+            if asset.media_asset_id in request.media_asset_ids or asset.file_name in request.file_names
+        ]
+        return content_pb2.BatchGetMediaAssetsResponse(media_assets=known)
+
+    def FingerprintTexts(self, request: Any, context: Context) -> content_pb2.FingerprintTextsResponse:
+        self.saw(request, context)
+        return content_pb2.FingerprintTextsResponse(
+            fingerprints=[content_pb2.TextFingerprint(shingles=[len(text)]) for text in request.texts]
+        )
+
+    def FingerprintTexts(self, request: Any, context: Context) -> content_pb2.FingerprintTextsResponse:
+        self.saw(request, context)
+        return content_pb2.FingerprintTextsResponse(
+            fingerprints=[content_pb2.TextFingerprint(shingles=[len(each)]) for each in request.texts]
+        )
 
     def ListMediaAssets(self, request: Any, context: Context) -> content_pb2.ListMediaAssetsResponse:
         self.saw(request, context)
         return content_pb2.ListMediaAssetsResponse(media_assets=self.memory.assets.values())
 
 
-class FakePublisher(_Fake, publisher_pb2_grpc.PublisherServiceServicer):
+class FakePublisher(Fake, publisher_pb2_grpc.PublisherServiceServicer):
     def StartConnection(self, request: Any, context: Context) -> publisher_pb2.StartConnectionResponse:
         self.saw(request, context)
         return publisher_pb2.StartConnectionResponse(consent_url="https://platform.example/consent", state="s1")
@@ -368,7 +400,7 @@ class FakePublisher(_Fake, publisher_pb2_grpc.PublisherServiceServicer):
 
     def ForecastPosts(self, request: Any, context: Context) -> publisher_pb2.ForecastPostsResponse:
         self.saw(request, context)
-        return publisher_pb2.ForecastPostsResponse()
+        return publisher_pb2.ForecastPostsResponse(failures=self.memory.foreseen, deliveries=84)
 
     def GetPublication(self, request: Any, context: Context) -> publisher_pb2.GetPublicationResponse:
         self.saw(request, context)
@@ -399,13 +431,44 @@ class FakePublisher(_Fake, publisher_pb2_grpc.PublisherServiceServicer):
         return publisher_pb2.BeginPublishEpochResponse(publish_epoch=2)
 
 
-class FakeScheduler(_Fake, scheduler_pb2_grpc.SchedulerServiceServicer):
+def planned(draft: Any) -> scheduler_pb2.Post:
+    """What a draft would become."""
+    return scheduler_pb2.Post(
+        channel=draft.channel,
+        caption=draft.caption,
+        media=draft.media,
+        local_time=draft.local_time,
+        time_zone=draft.time_zone,
+        options=draft.options,
+        ref=draft.ref,
+        lateness=draft.lateness if draft.HasField("lateness") else None,
+        deliveries=[
+            scheduler_pb2.Delivery(account_id=each, state=scheduler_pb2.DELIVERY_STATE_SCHEDULED)
+            for each in draft.account_ids
+        ],
+    )
+
+
+def kept(memory: Memory, draft: Any) -> scheduler_pb2.Post:
+    """The post of a draft, from now on in memory."""
+    post = planned(draft)
+    post.post_id, post.workspace_id, post.etag = str(uuid4()), WORKSPACE, uuid4().hex[:8]
+    post.schedule_time.FromDatetime(datetime(2027, 1, 4, 17, tzinfo=UTC))
+    for delivery in post.deliveries:
+        delivery.delivery_id, delivery.post_id = str(uuid4()), post.post_id
+    memory.posts[post.post_id] = post
+    return post
+
+
+class FakeScheduler(Fake, scheduler_pb2_grpc.SchedulerServiceServicer):
     def CreatePost(self, request: Any, context: Context) -> scheduler_pb2.CreatePostResponse:
         self.saw(request, context)
 
         def make() -> scheduler_pb2.CreatePostResponse:
             self._refuse_past(request.post)
-            return scheduler_pb2.CreatePostResponse(post=self._keep(request.post))
+            return scheduler_pb2.CreatePostResponse(
+                post=kept(self.memory, request.post), conflicts=self.memory.conflicts
+            )
 
         return self.once(request, make)
 
@@ -432,36 +495,14 @@ class FakeScheduler(_Fake, scheduler_pb2_grpc.SchedulerServiceServicer):
                     ],
                 )
             )
-        return scheduler_pb2.BatchCreateResult(post=self._planned(draft) if validate_only else self._keep(draft))
+        return scheduler_pb2.BatchCreateResult(
+            post=planned(draft) if validate_only else kept(self.memory, draft),
+            conflicts=self.memory.conflicts,
+        )
 
     def _refuse_past(self, draft: Any) -> None:
         if draft.local_time < "2026":
             raise ScheduleTimeInPast("It is over.", [errors.FieldViolation("local_time", "Choose a later time.")])
-
-    def _planned(self, draft: Any) -> scheduler_pb2.Post:
-        return scheduler_pb2.Post(
-            channel=draft.channel,
-            caption=draft.caption,
-            media=draft.media,
-            local_time=draft.local_time,
-            time_zone=draft.time_zone,
-            options=draft.options,
-            ref=draft.ref,
-            lateness=draft.lateness if draft.HasField("lateness") else None,
-            deliveries=[
-                scheduler_pb2.Delivery(account_id=each, state=scheduler_pb2.DELIVERY_STATE_SCHEDULED)
-                for each in draft.account_ids
-            ],
-        )
-
-    def _keep(self, draft: Any) -> scheduler_pb2.Post:
-        post = self._planned(draft)
-        post.post_id, post.workspace_id, post.etag = str(uuid4()), WORKSPACE, uuid4().hex[:8]
-        post.schedule_time.FromDatetime(datetime(2027, 1, 4, 17, tzinfo=UTC))
-        for delivery in post.deliveries:
-            delivery.delivery_id, delivery.post_id = str(uuid4()), post.post_id
-        self.memory.posts[post.post_id] = post
-        return post
 
     def _post(self, request: Any) -> scheduler_pb2.Post:
         post = self.memory.posts.get(request.post_id)
@@ -475,7 +516,13 @@ class FakeScheduler(_Fake, scheduler_pb2_grpc.SchedulerServiceServicer):
 
     def ListPosts(self, request: Any, context: Context) -> scheduler_pb2.ListPostsResponse:
         self.saw(request, context)
-        return scheduler_pb2.ListPostsResponse(posts=self.memory.posts.values(), next_page_token="more")
+        wanted = set(request.post_ids) or set(self.memory.posts)
+        posts = [post for post_id, post in self.memory.posts.items() if post_id in wanted]
+        # One more page, which is empty.
+        return scheduler_pb2.ListPostsResponse(
+            posts=[] if request.page_token == "more" else posts,
+            next_page_token="" if request.page_token == "more" else "more",
+        )
 
     def UpdatePost(self, request: Any, context: Context) -> scheduler_pb2.UpdatePostResponse:
         self.saw(request, context)
@@ -490,10 +537,10 @@ class FakeScheduler(_Fake, scheduler_pb2_grpc.SchedulerServiceServicer):
                 post.ClearField(name)
                 if request.post.HasField(name):
                     getattr(post, name).CopyFrom(getattr(request.post, name))
-            elif name != "ambiguous_time":
+            elif name not in ("ambiguous_time", "shingles", "accept_conflicts"):
                 setattr(post, name, getattr(request.post, name))
         post.etag = uuid4().hex[:8]
-        return scheduler_pb2.UpdatePostResponse(post=post)
+        return scheduler_pb2.UpdatePostResponse(post=post, conflicts=self.memory.conflicts)
 
     def CancelPost(self, request: Any, context: Context) -> scheduler_pb2.CancelPostResponse:
         self.saw(request, context)
@@ -588,7 +635,7 @@ class FakeScheduler(_Fake, scheduler_pb2_grpc.SchedulerServiceServicer):
         return scheduler_pb2.ListOutageDeliveriesResponse(deliveries=self.memory.outages[request.outage_id])
 
 
-class FakeNotification(_Fake, notification_pb2_grpc.NotificationServiceServicer):
+class FakeNotification(Fake, notification_pb2_grpc.NotificationServiceServicer):
     def ListActivities(self, request: Any, context: Context) -> notification_pb2.ListActivitiesResponse:
         self.saw(request, context)
         activity = notification_pb2.Activity(activity_id=str(uuid4()), type="post.created", summary="Planned.")
@@ -606,39 +653,3 @@ class FakeNotification(_Fake, notification_pb2_grpc.NotificationServiceServicer)
                 )
             ]
         )
-
-
-class Hub:
-    """All fakes, each a server of its own, as in production."""
-
-    def __init__(self) -> None:
-        self.memory = Memory()
-        self.addresses: dict[str, str] = {}
-        self.health: dict[str, health.HealthServicer] = {}
-        self._servers: list[grpc.Server] = []
-        services: list[tuple[str, Callable[[Any, grpc.Server], None], _Fake]] = [
-            ("identity", identity_pb2_grpc.add_IdentityServiceServicer_to_server, FakeIdentity(self)),
-            ("content", content_pb2_grpc.add_ContentServiceServicer_to_server, FakeContent(self)),  # type: ignore[abstract]
-            ("publisher", publisher_pb2_grpc.add_PublisherServiceServicer_to_server, FakePublisher(self)),
-            ("scheduler", scheduler_pb2_grpc.add_SchedulerServiceServicer_to_server, FakeScheduler(self)),  # type: ignore[abstract]
-            ("notification", notification_pb2_grpc.add_NotificationServiceServicer_to_server, FakeNotification(self)),  # type: ignore[abstract]
-        ]
-        for name, add, fake in services:
-            server = rpc_server.build_server(SERVICE_TOKEN, threads=4)
-            add(fake, server)
-            self.health[name] = health.HealthServicer()
-            health_pb2_grpc.add_HealthServicer_to_server(self.health[name], server)
-            self.serving(name, True)
-            self.addresses[f"{name}_address"] = f"127.0.0.1:{rpc_server.listen(server, '127.0.0.1:0')}"
-            server.start()
-            self._servers.append(server)
-
-    def serving(self, name: str, ready: bool) -> None:
-        """Sets what a fake says about its health."""
-        status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
-        self.health[name].set(f"reelroute.{name}.v1.{name.capitalize()}Service", status)
-
-    def stop(self) -> None:
-        """Ends every server."""
-        for server in self._servers:
-            server.stop(0).wait()

@@ -13,7 +13,8 @@ from services.gateway.app import build_app
 from services.gateway.auth import ROUTE_SCOPES, Authenticator
 from services.gateway.errors import ApiKeyInvalid
 from tests.gateway.conftest import Connect, configured, served
-from tests.gateway.fakes import ALL_SCOPES, SERVICE_TOKEN, WORKSPACE, Hub, Memory
+from tests.gateway.fakes import ALL_SCOPES, SERVICE_TOKEN, WORKSPACE, Memory
+from tests.gateway.hub import Hub
 
 OPERATIONS = [
     (method.upper(), path)

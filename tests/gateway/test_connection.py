@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.gateway.conftest import configured, served
-from tests.gateway.fakes import Hub
+from tests.gateway.hub import Hub
 
 PATIENCE_SECONDS = 10
 

@@ -13,19 +13,20 @@ from openapi_spec_validator import validate
 from pydantic import BaseModel
 from reelroute.identity.v1 import identity_pb2
 from reelroute.publisher.v1 import publisher_pb2
-from reelroute.scheduler.v1 import scheduler_pb2
+from reelroute.scheduler.v1 import plans_pb2, scheduler_pb2, series_pb2
 from schemathesis.checks import CHECKS
 
 from services.gateway.app import build_app
-from services.gateway.models import accounts, channels, deliveries, holds, posts, workspaces
+from services.gateway.models import accounts, channels, deliveries, drafts, holds, plans, series, workspaces
 from services.gateway.models.fields import AnswerModel, RequestModel, models_of, words_of
 from services.gateway.models.problems import Problem
 from services.gateway.routes import health
 from tests.gateway.conftest import Connect, configured
-from tests.gateway.fakes import Hub, Memory
+from tests.gateway.fakes import Memory
+from tests.gateway.hub import Hub
 
 DOCUMENT = build_app(configured()).openapi()
-schema = schemathesis.openapi.from_dict(DOCUMENT)
+requests = schemathesis.openapi.from_dict(DOCUMENT)
 
 
 def contents() -> list[Any]:
@@ -57,11 +58,15 @@ def test_words_of_requests_are_those_of_the_protos() -> None:
     assert list(get_args(deliveries.StateWord)) == words_of(scheduler_pb2.DeliveryState, "DELIVERY_STATE_")
     assert list(get_args(deliveries.DecisionWord)) == words_of(scheduler_pb2.Decision, "DECISION_")
     assert list(get_args(holds.ScopeWord)) == words_of(scheduler_pb2.HoldScope, "HOLD_SCOPE_")
-    # The last, CRASHES, is of deliveries and never of a hold.
-    assert [*get_args(holds.CauseWord), "CRASHES"] == words_of(scheduler_pb2.HoldCause, "HOLD_CAUSE_")
+    # The last two are of deliveries and never of a hold.
+    assert [*get_args(holds.CauseWord), "CRASHES", "APPROVAL"] == words_of(scheduler_pb2.HoldCause, "HOLD_CAUSE_")
     assert list(get_args(holds.DueActionWord)) == words_of(scheduler_pb2.DueAction, "DUE_ACTION_")
     assert list(get_args(channels.LateActionWord)) == words_of(scheduler_pb2.LateAction, "LATE_ACTION_")
-    assert list(get_args(posts.AmbiguousTimeWord)) == words_of(scheduler_pb2.AmbiguousTime, "AMBIGUOUS_TIME_")
+    assert list(get_args(drafts.AmbiguousTimeWord)) == words_of(scheduler_pb2.AmbiguousTime, "AMBIGUOUS_TIME_")
+    assert list(get_args(plans.WeekdayWord)) == words_of(plans_pb2.Weekday, "WEEKDAY_")
+    assert list(get_args(plans.ActionWord)) == words_of(plans_pb2.DuplicateAction, "DUPLICATE_ACTION_")
+    assert list(get_args(series.GapWord)) == words_of(series_pb2.GapRule, "GAP_RULE_")
+    assert list(get_args(series.StateWord)) == words_of(series_pb2.SeriesState, "SERIES_STATE_")
 
 
 @pytest.mark.parametrize(("media_type", "content"), contents())
@@ -69,13 +74,14 @@ def test_every_body_and_answer_has_an_example_that_keeps_its_own_rules(media_typ
     if media_type == "multipart/form-data":
         assert content["example"]
         return
-    name = content["schema"]["$ref"].rsplit("/", 1)[-1]
-    (example,) = DOCUMENT["components"]["schemas"][name]["examples"]
-    kind = model(name)
-    assert kind.model_validate(example)
-    # An example of a body need not name what it leaves at its default; one of an answer shows every field.
-    if kind.model_config.get("extra") != "forbid" and kind is not Problem:
-        assert set(example) == set(kind.model_fields)
+    for schema in content["schema"].get("anyOf", [content["schema"]]):
+        name = schema["$ref"].rsplit("/", 1)[-1]
+        (example,) = DOCUMENT["components"]["schemas"][name]["examples"]
+        kind = model(name)
+        assert kind.model_validate(example)
+        # An example of a body need not name what it leaves at its default; one of an answer shows every field.
+        if kind.model_config.get("extra") != "forbid" and kind is not Problem:
+            assert set(example) == set(kind.model_fields)
 
 
 def test_the_reference_shows_everything_and_asks_for_nothing_from_elsewhere(connect: Connect) -> None:
@@ -115,7 +121,7 @@ EXCLUDED = [CHECKS.get_one("positive_data_acceptance")]
 EXCLUDED_OF_BATCHES = [*EXCLUDED, CHECKS.get_one("negative_data_rejection")]
 
 
-@schema.parametrize()
+@requests.parametrize()
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_generated_requests_are_answered_as_documented(case: Any, url: str, everything: str) -> None:
     answer = case.call(base_url=url, headers={"Authorization": f"Bearer {everything}"})

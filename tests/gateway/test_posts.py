@@ -8,30 +8,11 @@ from reelroute.scheduler.v1 import scheduler_pb2
 
 from tests.gateway.conftest import Connect
 from tests.gateway.fakes import OTHER_WORKSPACE, WORKSPACE, Memory, PostNotEditable
-
-TIKTOK = {"privacy_level": "SELF_ONLY", "allow_comment": True, "cover_time_ms": 1500}
-
-
-def draft(memory: Memory, **changes: Any) -> dict[str, Any]:
-    return {
-        "channel": "air",
-        "account_ids": [memory.account()],
-        "caption": "Déjà vu 🃏",
-        "media_asset_ids": [memory.asset()],
-        "local_time": "2027-01-04T18:00",
-        "time_zone": "Europe/Berlin",
-        "ambiguous_time": "LATER",
-        "options": {"tiktok": TIKTOK},
-        "ref": "Q1-001",
-    } | changes
-
-
-def fields(problem: httpx.Response) -> list[str]:
-    return [each["field"] for each in problem.json()["field_violations"]]
+from tests.gateway.given import TIKTOK, draft, fields
 
 
 def test_a_post_reaches_the_scheduler_with_the_facts_of_its_media(api: httpx.Client, memory: Memory) -> None:
-    wanted = draft(memory)
+    wanted = draft(memory, media_asset_ids=[memory.asset(frame_hashes=[1, 2**64 - 1])])
     answer = api.post("/v1/posts", json=wanted, headers={"Idempotency-Key": "row-1"})
     assert answer.status_code == 201
     request = memory.request(scheduler_pb2.CreatePostRequest)
@@ -42,7 +23,12 @@ def test_a_post_reaches_the_scheduler_with_the_facts_of_its_media(api: httpx.Cli
         account_ids=wanted["account_ids"],
         caption="Déjà vu 🃏",
         media=[
-            scheduler_pb2.PostMedia(media_asset_id=asset.media_asset_id, sha256=asset.sha256, mime_type="video/mp4")
+            scheduler_pb2.PostMedia(
+                media_asset_id=asset.media_asset_id,
+                sha256=asset.sha256,
+                mime_type="video/mp4",
+                frame_hashes=[1, 2**64 - 1],
+            )
         ],
         local_time="2027-01-04T18:00",
         time_zone="Europe/Berlin",
@@ -53,6 +39,8 @@ def test_a_post_reaches_the_scheduler_with_the_facts_of_its_media(api: httpx.Cli
         ref="Q1-001",
         # As the publisher knows them: a hold on the platform must find the post.
         platforms=["tiktok"],
+        # As content made them of the caption.
+        shingles=[9],
     )
     post = answer.json()
     assert answer.headers["Location"] == f"/v1/posts/{post['post_id']}"
@@ -235,6 +223,7 @@ def test_five_hundred_long_posts_go_in_one_batch(api: httpx.Client, memory: Memo
 
 
 def test_a_list_is_asked_for_with_its_filters(api: httpx.Client, memory: Memory) -> None:
+    account_id, series_id = str(uuid4()), str(uuid4())
     answer = api.get(
         "/v1/posts",
         params={
@@ -242,6 +231,9 @@ def test_a_list_is_asked_for_with_its_filters(api: httpx.Client, memory: Memory)
             "until_time": "2027-02-01T00:00:00Z",
             "channel": "air",
             "state": "FAILED",
+            "account_id": account_id,
+            "series_id": series_id,
+            "ref": "Q1-001",
             "page_size": 7,
             "page_token": "abc",
         },
@@ -251,7 +243,20 @@ def test_a_list_is_asked_for_with_its_filters(api: httpx.Client, memory: Memory)
     assert request.from_time.ToJsonString() == "2027-01-04T17:00:00Z"
     assert request.until_time.ToJsonString() == "2027-02-01T00:00:00Z"
     assert (request.channel, request.delivery_state) == ("air", scheduler_pb2.DELIVERY_STATE_FAILED)
-    assert (request.page_size, request.page_token) == (7, "abc")
+    assert (request.account_id, request.series_id, request.ref) == (account_id, series_id, "Q1-001")
+    assert (request.page_size, request.page_token, request.view) == (7, "abc", scheduler_pb2.POST_VIEW_UNSPECIFIED)
+
+
+def test_a_month_is_listed_as_a_calendar_shows_it(api: httpx.Client, memory: Memory) -> None:
+    post = api.post("/v1/posts", json=draft(memory)).json()
+    whole = api.get("/v1/posts").json()["posts"]
+    assert whole == [{name: value for name, value in post.items() if name not in ("warnings", "conflicts")}]
+    (summary,) = api.get("/v1/posts", params={"view": "SUMMARY", "page_size": 1000}).json()["posts"]
+    assert memory.request(scheduler_pb2.ListPostsRequest).view == scheduler_pb2.POST_VIEW_SUMMARY
+    assert not {"media", "options", "lateness"} & set(summary)
+    (delivery,) = summary.pop("deliveries")
+    assert summary.items() <= post.items()
+    assert delivery.items() <= post["deliveries"][0].items()
 
 
 @pytest.mark.parametrize(
@@ -284,7 +289,8 @@ def test_a_change_names_only_what_was_given(api: httpx.Client, memory: Memory) -
     assert (answer.json()["caption"], answer.json()["channel"]) == ("New", "air")
     assert answer.headers["ETag"] != f'"{post["etag"]}"'
     request = memory.request(scheduler_pb2.UpdatePostRequest)
-    assert list(request.update_mask) == ["caption", "media"]
+    assert list(request.update_mask) == ["caption", "media", "shingles"]
+    assert request.post.shingles == [3]
     assert request.post.media[0].sha256 == memory.assets[other].sha256
     assert request.etag == post["etag"]
 

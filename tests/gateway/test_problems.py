@@ -10,7 +10,8 @@ from kit.rpc_status import _CODES
 from services.gateway.errors import TITLES, in_rest_words, status_of
 from services.gateway.route import MAX_JSON_DEPTH, parse_json
 from tests.gateway.conftest import Connect, configured, served
-from tests.gateway.fakes import Hub, Memory
+from tests.gateway.fakes import Memory
+from tests.gateway.hub import Hub
 
 JSON = {"Content-Type": "application/json"}
 

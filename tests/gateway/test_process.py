@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.gateway.fakes import SERVICE_TOKEN, Hub, Memory
+from tests.gateway.fakes import SERVICE_TOKEN, Memory
+from tests.gateway.hub import Hub
 from tests.gateway.test_media import CLOSING, FORM, opening
 
 LIMIT_SECONDS = 30

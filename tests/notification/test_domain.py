@@ -75,6 +75,9 @@ def test_other_activity_is_told_to_nobody(type_: str) -> None:
         ("hold.lifted", {"cause": "INCIDENT"}, False),
         ("incident.opened", {}, True),
         ("outage.ended", {}, True),
+        ("series.refused", {}, True),
+        ("time_zone.changed", {}, True),
+        ("series.made", {}, False),
     ],
 )
 def test_people_are_told_what_they_must_end_and_what_they_have_not_done_themselves(

@@ -22,6 +22,7 @@ from services.publisher.api import PublisherApi
 from services.publisher.domain import AccountState, AttemptFailed, Fenced, Platform
 from services.publisher.foresight import Foresight
 from services.publisher.ledger import Ledger
+from services.publisher.platforms import checks
 from services.publisher.platforms.base import (
     Absent,
     Complete,
@@ -35,7 +36,8 @@ from services.publisher.platforms.base import (
     Unsettled,
     Work,
 )
-from services.publisher.platforms.bulletin import TEXT_CHARACTERS, BulletinAdapter, check
+from services.publisher.platforms.bulletin import BulletinAdapter
+from services.publisher.platforms.checks import BULLETIN_CHARACTERS
 from services.publisher.worker import Worker
 from vendors.bulletin.client import BulletinClient
 from vendors.bulletin.config import BulletinConfig
@@ -132,9 +134,9 @@ def _media() -> MediaFile:
 
 
 def test_a_draft_that_bulletin_would_refuse_is_told_so() -> None:
-    assert check("x" * TEXT_CHARACTERS, ()) == []
-    assert [problem.reason for problem in check("x" * (TEXT_CHARACTERS + 1), ())] == ["CAPTION_TOO_LONG"]
-    assert [problem.reason for problem in check("", (_media(),))] == ["CAPTION_MISSING", "MEDIA_NOT_TAKEN"]
+    assert checks.bulletin("x" * BULLETIN_CHARACTERS, ()) == []
+    assert [problem.reason for problem in checks.bulletin("x" * (BULLETIN_CHARACTERS + 1), ())] == ["CAPTION_TOO_LONG"]
+    assert [problem.reason for problem in checks.bulletin("", (_media(),))] == ["CAPTION_MISSING", "MEDIA_NOT_TAKEN"]
 
 
 async def test_a_text_is_published_by_one_call_whose_answer_is_the_verdict(scene: Scene) -> None:

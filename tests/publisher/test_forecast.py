@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.publisher.domain import Account, AccountLimits, AccountState, MediaRef, Options, Platform
-from services.publisher.forecast import Authorization, Cause, Facts, Foreseen, Upcoming, foresee
+from services.publisher.forecast import Authorization, Foreseen, foresee
+from services.publisher.obstacles import Cause, Facts, Upcoming
 from services.publisher.platforms.base import MediaFile, unreadable
 from services.publisher.quotas import DAY, Quotas
 from tests.publisher.factories import WORKSPACE, an_account
@@ -139,7 +140,7 @@ def test_the_sixteenth_post_of_a_day_waits_for_the_first_to_leave_it() -> None:
     # Twenty hours are longer than its rule allows.
     assert (late.upcoming, late.cause, late.reason) == (posts[15], Cause.QUOTA, "DAILY_CAP_REACHED")
     assert late.delayed_until is None
-    assert "wait for your decision" in late.message
+    assert "waits for your decision" in late.message
     patient = replace(posts[15], max_lateness=timedelta(days=2))
     (late,) = foresee([*posts[:15], patient], facts(quotas=Quotas(posts_per_day=15)), NOW)
     assert late.delayed_until == posts[0].schedule_time + DAY

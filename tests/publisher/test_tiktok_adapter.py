@@ -32,7 +32,7 @@ from services.publisher.domain import (
 from services.publisher.incidents import Incidents
 from services.publisher.ledger import Ledger
 from services.publisher.observing import Observer
-from services.publisher.platforms import tiktok
+from services.publisher.platforms import checks, tiktok
 from services.publisher.platforms.base import (
     Complete,
     Found,
@@ -47,7 +47,7 @@ from services.publisher.platforms.base import (
     UploadEnded,
 )
 from services.publisher.platforms.base import Work as AdapterWork
-from services.publisher.platforms.tiktok import TikTokAdapter, check
+from services.publisher.platforms.tiktok import TikTokAdapter
 from tests.publisher.factories import a_claim
 from tests.publisher.stage import CALLBACK, CREATOR, LARGE, SMALL, FakeLibrary, Sandbox
 from vendors.tiktok import oauth
@@ -641,7 +641,7 @@ PUBLIC_CHOICE: Options = {"privacy_level": "PUBLIC_TO_EVERYONE"}
 def test_what_tiktok_would_refuse_is_known_without_asking(
     caption: str, media: list[MediaFile], options: Options | None, reasons: list[str]
 ) -> None:
-    problems = check(caption, media, options)
+    problems = checks.tiktok(caption, media, options)
     assert [problem.reason for problem in problems] == reasons
     assert [problem.blocking for problem in problems] == [reason != "PHOTOS_NOT_SUPPORTED" for reason in reasons]
 

@@ -103,6 +103,14 @@ async def test_r22_of_many_callers_in_two_processes_one_refreshes(
     assert sandbox.calls("token") == 2
 
 
+async def test_after_a_refusal_a_stored_token_that_has_ended_too_is_not_handed_out(
+    ledger: Ledger, account: Account
+) -> None:
+    vendor = FakeVendor()
+    vendor.let.set()
+    assert await tokens_of(ledger, account, vendor).fresh("a token from long ago") == "new-access"
+
+
 async def test_a_token_that_is_good_for_more_than_five_minutes_is_not_refreshed(ledger: Ledger) -> None:
     vendor = FakeVendor()
     assert await tokens_of(ledger, save_account(ledger), vendor).access() == "planted-access-token"

@@ -4,6 +4,8 @@ import pytest
 from sqlalchemy import text
 
 from kit.db import ALL_WORKSPACES, Database
+from tests.chaos.pg_proxy import open_pg_wire
+from tests.chaos.wires import Wires, passes
 from tests.scheduler.stage import Stage, open_stage
 from tests.services import service_database
 
@@ -21,3 +23,20 @@ def database(database_server: str) -> Iterator[Database]:
 def stage(database: Database) -> Iterator[Stage]:
     with open_stage(database) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def wires() -> Iterator[Wires]:
+    with Wires() as opened:
+        yield opened
+
+
+@pytest.fixture
+def wired(database: Database, wires: Wires) -> Iterator[Database]:
+    """The same database behind a wire."""
+    real = database.url.port or 5432
+    behind = database.url.set(port=open_pg_wire(wires, "scheduler", lambda: real))
+    opened = Database(behind.render_as_string(hide_password=False), "scheduler")
+    yield opened
+    wires.rule = passes
+    opened.close()

@@ -26,6 +26,7 @@ from services.scheduler.bulk_api import BulkApi
 from services.scheduler.domain import Policy
 from services.scheduler.series_api import SeriesApi
 from services.scheduler.waiting import DueBell
+from tests.chaos.wires import Moment, Reaction
 from tests.local.support import wait_until
 from tests.services import served
 
@@ -200,6 +201,20 @@ class Stage:
                 ),
                 {"post": post.post_id, "late": timedelta(**late)},
             )
+
+
+class Cut:
+    """Cuts the connection at one moment, the nth of all."""
+
+    def __init__(self, nth: int) -> None:
+        self.left, self.happened = nth, False
+
+    def __call__(self, moment: Moment) -> Reaction:
+        if self.happened:
+            return Reaction.PASS
+        self.left -= 1
+        self.happened = self.left < 0
+        return Reaction.CUT if self.happened else Reaction.PASS
 
 
 @contextmanager

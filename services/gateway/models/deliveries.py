@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 from reelroute.publisher.v1 import publisher_pb2
@@ -81,27 +81,37 @@ class Delivery(AnswerModel):
     @classmethod
     def of(cls, delivery: pb.Delivery) -> Delivery:
         """From the scheduler."""
-        return cls(
-            delivery_id=delivery.delivery_id or None,
-            post_id=delivery.post_id or None,
-            account_id=delivery.account_id,
-            platform=delivery.platform.upper() or None,
-            state=word_of(pb.DeliveryState, "DELIVERY_STATE_", delivery.state) or "UNKNOWN_0",
-            schedule_time=instant_of(delivery, "schedule_time"),
-            due_time=instant_of(delivery, "due_time"),
-            attempt=delivery.attempt,
-            failed_attempts=delivery.failed_attempts,
-            hold_cause=word_of(pb.HoldCause, "HOLD_CAUSE_", delivery.hold_cause),
-            needs_person=delivery.needs_person,
-            platform_post_id=delivery.platform_post_id,
-            url=delivery.url,
-            visibility=word_of(pb.Visibility, "VISIBILITY_", delivery.visibility),
-            publish_time=instant_of(delivery, "publish_time"),
-            remove_time=instant_of(delivery, "remove_time"),
-            failure_reason=delivery.failure_reason,
-            failure_message=delivery.failure_message,
-            update_time=instant_of(delivery, "update_time"),
-        )
+        return cls(**delivery_values(delivery))
+
+
+def delivery_values(delivery: pb.Delivery) -> dict[str, Any]:
+    """The fields of a Delivery."""
+    return {
+        "delivery_id": delivery.delivery_id or None,
+        "post_id": delivery.post_id or None,
+        "account_id": delivery.account_id,
+        "platform": delivery.platform.upper() or None,
+        "state": word_of(pb.DeliveryState, "DELIVERY_STATE_", delivery.state) or "UNKNOWN_0",
+        "schedule_time": instant_of(delivery, "schedule_time"),
+        "due_time": instant_of(delivery, "due_time"),
+        "attempt": delivery.attempt,
+        "failed_attempts": delivery.failed_attempts,
+        "hold_cause": word_of(pb.HoldCause, "HOLD_CAUSE_", delivery.hold_cause),
+        "needs_person": delivery.needs_person,
+        "platform_post_id": delivery.platform_post_id,
+        "url": delivery.url,
+        "visibility": word_of(pb.Visibility, "VISIBILITY_", delivery.visibility),
+        "publish_time": instant_of(delivery, "publish_time"),
+        "remove_time": instant_of(delivery, "remove_time"),
+        "failure_reason": delivery.failure_reason,
+        "failure_message": delivery.failure_message,
+        "update_time": instant_of(delivery, "update_time"),
+    }
+
+
+def state_to(word: StateWord | None) -> pb.DeliveryState.ValueType:
+    """The state that a word of REST means; UNSPECIFIED for none."""
+    return pb.DeliveryState.Value(f"DELIVERY_STATE_{word or 'UNSPECIFIED'}")
 
 
 class Decision(RequestModel):

@@ -12,10 +12,10 @@ DELIVERY_ID = "0199a8f4-5e6f-7a7b-9c8d-9e0f1a2b3c05"
 KEY_ID = "0199a8f1-2b3c-7d4e-8f5a-6b7c8d9e0f06"
 USER_ID = "0199a8f1-2b3c-7d4e-8f5a-6b7c8d9e0f07"
 _SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
-_CREATED = "2026-12-01T12:00:00Z"
-_DUE = "2027-01-04T17:00:00Z"
+CREATED = "2026-12-01T12:00:00Z"
+DUE = "2027-01-04T17:00:00Z"
 
-_OPTIONS = {
+OPTIONS = {
     "tiktok": {
         "privacy_level": "PUBLIC_TO_EVERYONE",
         "allow_comment": True,
@@ -27,18 +27,27 @@ _OPTIONS = {
         "cover_time_ms": 1500,
     }
 }
-_CAPTION = "A river you can play on. 24 by 14 inches, stitched edge.\n\n#emberfold #deskaesthetic"
+CAPTION = "A river you can play on. 24 by 14 inches, stitched edge.\n\n#emberfold #deskaesthetic"
 
 POST_DRAFT: dict[str, Any] = {
     "channel": "water",
     "account_ids": [ACCOUNT_ID],
-    "caption": _CAPTION,
+    "caption": CAPTION,
     "media_asset_ids": [MEDIA_ASSET_ID],
     "local_time": "2027-01-04T18:00",
     "time_zone": "Europe/Berlin",
-    "options": _OPTIONS,
+    "options": OPTIONS,
     "ref": "Q1-003",
     "lateness": {"max_lateness_seconds": 3600, "late_action": "NEXT_SLOT"},
+}
+QUEUED_DRAFT: dict[str, Any] = {
+    "channel": "water",
+    "account_ids": [ACCOUNT_ID],
+    "caption": CAPTION,
+    "media_asset_ids": [MEDIA_ASSET_ID],
+    "options": OPTIONS,
+    "ref": "Q1-003",
+    "not_before_time": "2027-01-04T00:00:00Z",
 }
 POST_PATCH: dict[str, Any] = {"local_time": "2027-01-05T09:30", "time_zone": "Europe/Berlin"}
 POST_BATCH: dict[str, Any] = {"posts": [POST_DRAFT], "validate_only": True}
@@ -48,8 +57,8 @@ DELIVERY: dict[str, Any] = {
     "account_id": ACCOUNT_ID,
     "platform": "TIKTOK",
     "state": "SCHEDULED",
-    "schedule_time": _DUE,
-    "due_time": _DUE,
+    "schedule_time": DUE,
+    "due_time": DUE,
     "attempt": 0,
     "failed_attempts": 0,
     "hold_cause": None,
@@ -61,32 +70,69 @@ DELIVERY: dict[str, Any] = {
     "remove_time": None,
     "failure_reason": "",
     "failure_message": "",
-    "update_time": _CREATED,
+    "update_time": CREATED,
 }
 POST: dict[str, Any] = {
     "post_id": POST_ID,
     "channel": "water",
     "ref": "Q1-003",
-    "caption": _CAPTION,
+    "caption": CAPTION,
     "media": [{"media_asset_id": MEDIA_ASSET_ID, "sha256": _SHA256, "mime_type": "video/mp4"}],
     "local_time": "2027-01-04T18:00:00",
     "time_zone": "Europe/Berlin",
-    "schedule_time": _DUE,
-    "options": _OPTIONS,
+    "schedule_time": DUE,
+    "options": OPTIONS,
     "lateness": None,
     "deliveries": [DELIVERY],
+    "series_id": None,
+    "occurrence_time": None,
+    "approval": "PENDING",
     "etag": "3f9a1c2b",
-    "create_time": _CREATED,
-    "update_time": _CREATED,
+    "create_time": CREATED,
+    "update_time": CREATED,
+}
+POST_SUMMARY: dict[str, Any] = {
+    "post_id": POST_ID,
+    "channel": "water",
+    "ref": "Q1-003",
+    "caption": CAPTION,
+    "local_time": "2027-01-04T18:00:00",
+    "time_zone": "Europe/Berlin",
+    "schedule_time": DUE,
+    "series_id": None,
+    "occurrence_time": None,
+    "approval": "PENDING",
+    "etag": "3f9a1c2b",
+    "deliveries": [
+        {
+            "delivery_id": DELIVERY_ID,
+            "account_id": ACCOUNT_ID,
+            "platform": "TIKTOK",
+            "state": "SCHEDULED",
+            "due_time": DUE,
+            "needs_person": False,
+            "url": "",
+            "publish_time": None,
+            "failure_reason": "",
+        }
+    ],
 }
 WARNING: dict[str, Any] = {
     "field": "account_ids[0]",
     "reason": "AUTHORIZATION_LOST",
     "message": "The account must be connected again before the post is due.",
 }
+CONFLICT: dict[str, Any] = {
+    "rule": "DUPLICATE_CAPTION",
+    "field": "caption",
+    "message": "The channel air says nearly the same on 2027-01-04 08:00 (America/New_York). Change the words, or"
+    " choose a time at least 1 d away.",
+    "other_post_id": "0199a8f4-6f7a-7b8c-9d0e-1f2a3b4c5d13",
+    "blocking": False,
+}
 POST_BATCH_ANSWER: dict[str, Any] = {
     "results": [
-        {"index": 0, "ref": "Q1-003", "post": POST, "refusal": None, "warnings": [WARNING]},
+        {"index": 0, "ref": "Q1-003", "post": POST, "refusal": None, "warnings": [WARNING], "conflicts": [CONFLICT]},
         {
             "index": 1,
             "ref": "Q1-004",
@@ -99,6 +145,7 @@ POST_BATCH_ANSWER: dict[str, Any] = {
                 ],
             },
             "warnings": [],
+            "conflicts": [],
         },
     ]
 }
@@ -113,13 +160,13 @@ PUBLICATION: dict[str, Any] = {
     "url": "https://www.tiktok.com/@emberfold.water/video/7400000000000000002",
     "needs_person": False,
     "publish_epoch": 1,
-    "create_time": _DUE,
+    "create_time": DUE,
     "update_time": "2027-01-04T17:00:41Z",
     "attempts": [
         {
             "attempt": 1,
             "holder": "publisher-0/4711",
-            "start_time": _DUE,
+            "start_time": DUE,
             "end_time": "2027-01-04T17:00:41Z",
             "outcome": "published",
             "entries": [
@@ -155,7 +202,7 @@ HOLD: dict[str, Any] = {
     "target": "water",
     "cause": "PAUSE",
     "reason": "The product is recalled.",
-    "create_time": _CREATED,
+    "create_time": CREATED,
     "held_deliveries": 3,
 }
 HOLD_LIFTED: dict[str, Any] = {"held_deliveries": 3}
@@ -196,7 +243,7 @@ MEDIA_ASSET: dict[str, Any] = {
     "duration_ms": 8000,
     "pixel_mode": "yuv420p",
     "has_location": False,
-    "create_time": _CREATED,
+    "create_time": CREATED,
 }
 ACCOUNT: dict[str, Any] = {
     "account_id": ACCOUNT_ID,
@@ -208,8 +255,8 @@ ACCOUNT: dict[str, Any] = {
     "state": "CONNECTED",
     "problem": "",
     "authorization_expire_time": "2027-12-01T12:00:00Z",
-    "create_time": _CREATED,
-    "update_time": _CREATED,
+    "create_time": CREATED,
+    "update_time": CREATED,
 }
 CONNECTION_START: dict[str, Any] = {"platform": "TIKTOK", "redirect_uri": "http://127.0.0.1:8765/callback"}
 CONNECTION: dict[str, Any] = {
@@ -246,12 +293,12 @@ MESSAGE: dict[str, Any] = {
         }
     ],
 }
-WORKSPACE: dict[str, Any] = {"workspace_id": WORKSPACE_ID, "display_name": "Emberfold", "create_time": _CREATED}
+WORKSPACE: dict[str, Any] = {"workspace_id": WORKSPACE_ID, "display_name": "Emberfold", "create_time": CREATED}
 USER: dict[str, Any] = {
     "user_id": USER_ID,
     "email": "ada@example.com",
     "display_name": "Ada",
-    "create_time": _CREATED,
+    "create_time": CREATED,
 }
 KEY: dict[str, Any] = {
     "api_key_id": KEY_ID,
@@ -259,7 +306,7 @@ KEY: dict[str, Any] = {
     "prefix": "rr_3f9a1c2b",
     "scopes": ["POSTS_WRITE", "MEDIA_WRITE"],
     "user_id": None,
-    "create_time": _CREATED,
+    "create_time": CREATED,
     "expire_time": None,
     "revoke_time": None,
     "last_use_time": None,
@@ -267,25 +314,13 @@ KEY: dict[str, Any] = {
 NEW_KEY: dict[str, Any] = KEY | {"key_text": "rr_3f9a1c2b_Yq3…"}
 
 
-def page(name: str, item: dict[str, Any]) -> dict[str, Any]:
-    """A list's answer with one item, the last page."""
-    return {name: [item], "next_page_token": ""}
-
-
-CONFLICT: dict[str, Any] = {
-    "rule": "DUPLICATE_CAPTION",
-    "field": "caption",
-    "message": "Nearly the same caption is on the channel air at 2027-01-04 13:00 UTC.",
-    "other_post_id": POST_ID,
-    "blocking": False,
-}
 IMPORT_OPTIONS: dict[str, Any] = {
     "validate_only": True,
     "format": "buffer",
     "account": "emberfold.air",
     "time_zone": "America/New_York",
     "channel": "air",
-    "tiktok": _OPTIONS["tiktok"],
+    "tiktok": OPTIONS["tiktok"],
 }
 IMPORT_LINE: dict[str, Any] = {
     "row": {
@@ -293,7 +328,7 @@ IMPORT_LINE: dict[str, Any] = {
         "ref": "Q1-001",
         "outcome": "CREATED",
         "post_id": POST_ID,
-        "schedule_time": _DUE,
+        "schedule_time": DUE,
         "changes": [],
         "problems": [],
         "warnings": [],
@@ -302,3 +337,8 @@ IMPORT_LINE: dict[str, Any] = {
     "summary": None,
     "problem": None,
 }
+
+
+def page(name: str, item: dict[str, Any]) -> dict[str, Any]:
+    """A list's answer with one item, the last page."""
+    return {name: [item], "next_page_token": ""}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import Annotated, Any, Protocol
 from uuid import UUID
 
@@ -115,6 +116,7 @@ class EnumType(Protocol):
 
     def Name(self, number: Any) -> str: ...  # noqa: N802, D102 - protobuf's spelling
     def items(self) -> list[tuple[str, Any]]: ...  # noqa: D102 - protobuf's
+    def __hash__(self) -> int: ...
 
 
 def words_of(enum: EnumType, prefix: str) -> list[JsonValue]:
@@ -126,8 +128,12 @@ def word_of(enum: EnumType, prefix: str, number: int) -> str | None:
     """The word for a value; None for UNSPECIFIED. A newer service's value is shown by its number."""
     if number == 0:
         return None
-    known = {value: name for name, value in enum.items()}
-    return known[number].removeprefix(prefix) if number in known else f"UNKNOWN_{number}"
+    return _words_by_number(enum, prefix).get(number) or f"UNKNOWN_{number}"
+
+
+@cache
+def _words_by_number(enum: EnumType, prefix: str) -> Mapping[int, str]:
+    return {number: name.removeprefix(prefix) for name, number in enum.items()}
 
 
 def instant_of(message: Message, field: str) -> datetime | None:
@@ -135,7 +141,13 @@ def instant_of(message: Message, field: str) -> datetime | None:
     if not message.HasField(field):
         return None
     stamp: Timestamp = getattr(message, field)
-    return stamp.ToDatetime(tzinfo=UTC)
+    return _instant_at(stamp.seconds, stamp.nanos)
+
+
+# Lists show the same instants again and again.
+@lru_cache(maxsize=4096)
+def _instant_at(seconds: int, nanos: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=nanos // 1000)
 
 
 def canonical_id(text: str) -> str | None:

@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from services.gateway.models import examples
+from services.gateway.models.changes import FieldChange
 from services.gateway.models.channels import Channel, Lateness
 from services.gateway.models.conflicts import Conflict
+from services.gateway.models.drafts import AmbiguousTimeWord, TikTokOptions
 from services.gateway.models.fields import AnswerModel, IdText, RequestModel, Text, shown
-from services.gateway.models.posts import AmbiguousTimeWord, TikTokOptions
 from services.gateway.models.problems import Problem
 
 FormatWord = Literal["csv", "hootsuite", "buffer", "publer", "metricool", "xlsx", "ics"]
@@ -78,14 +79,6 @@ class RowProblem(AnswerModel):
     field: str = Field(description="The column, in our words; `*` for the whole row.")
     reason: str = Field(description="UPPER_SNAKE.")
     message: str
-
-
-class FieldChange(AnswerModel):
-    """What differs from the post that is saved."""
-
-    field: str
-    before: str = Field(description="Long texts are cut.")
-    after: str
 
 
 class ImportedRow(AnswerModel):

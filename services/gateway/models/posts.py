@@ -1,164 +1,20 @@
-"""Posts: drafts that come in, posts that go out."""
+"""Posts: what goes out."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import ConfigDict, Field, PlainValidator, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import Field
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
 from services.gateway.models import examples
-from services.gateway.models.channels import Channel, Lateness
-from services.gateway.models.deliveries import Delivery
-from services.gateway.models.fields import AnswerModel, RequestModel, Text, each_once, instant_of, matching, shown
+from services.gateway.models.channels import Lateness
+from services.gateway.models.conflicts import Conflict
+from services.gateway.models.deliveries import Delivery, delivery_values
+from services.gateway.models.drafts import PostOptions
+from services.gateway.models.fields import AnswerModel, instant_of, shown, word_of, words_of
 from services.gateway.models.problems import Refusal
-
-AmbiguousTimeWord = Literal["EARLIER", "LATER"]
-PrivacyLevel = Literal["PUBLIC_TO_EVERYONE", "MUTUAL_FOLLOW_FRIENDS", "FOLLOWER_OF_CREATOR", "SELF_ONLY"]
-
-AccountIds = Annotated[
-    list[Text], Field(min_length=1, max_length=50, description="One delivery for each account; each once.")
-]
-Caption = Annotated[
-    Text, Field(max_length=10_000, description="The text as it will be published. The platform's limits are checked.")
-]
-MediaAssetIds = Annotated[
-    list[Text], Field(min_length=1, max_length=35, description="Files of the media library, in order.")
-]
-LocalTime = Annotated[
-    Text,
-    Field(
-        description="Wall-clock time in `time_zone`, without an offset; seconds may be left out.",
-        json_schema_extra={"pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?$"},
-    ),
-    matching(
-        r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?",
-        "Give the wall-clock time without an offset: 2027-01-04T18:00.",
-    ),
-]
-TimeZone = Annotated[Text, Field(min_length=1, max_length=64, description="IANA name: `Europe/Berlin`, `UTC`.")]
-AmbiguousTime = Annotated[
-    AmbiguousTimeWord | None,
-    Field(
-        description="Which of two equal wall-clock times is meant when the clock goes back; without it such a time"
-        " is refused."
-    ),
-]
-OwnLateness = Annotated[
-    Lateness | None,
-    Field(description="Until when it still goes out when it is late. Null: as its channel's rules say."),
-]
-
-
-class TikTokOptions(RequestModel):
-    """Choices of a TikTok post. Nothing is preselected: TikTok requires the author's own choice."""
-
-    privacy_level: PrivacyLevel = Field(description="One of the creator's current options.")
-    allow_comment: bool = False
-    allow_duet: bool = False
-    allow_stitch: bool = False
-    brand_organic: bool = Field(default=False, description="“Your brand”: promotes the creator's own business.")
-    branded_content: bool = Field(
-        default=False, description="“Branded content”: a paid partnership. Cannot be `SELF_ONLY`."
-    )
-    is_ai_generated: bool = Field(default=False, description="Made or changed by AI in a way viewers should know.")
-    cover_time_ms: int = Field(
-        default=0, ge=0, le=2**31 - 1, description="Frame shown as the cover; milliseconds from the start."
-    )
-
-
-class PostOptions(RequestModel):
-    """What a platform lets the author choose. Each platform reads its own."""
-
-    tiktok: TikTokOptions | None = None
-
-    def to_proto(self) -> pb.PostOptions:
-        """For the scheduler."""
-        return pb.PostOptions(tiktok=pb.TikTokOptions(**self.tiktok.model_dump()) if self.tiktok else None)
-
-    @classmethod
-    def of(cls, options: pb.PostOptions) -> PostOptions:
-        """From the scheduler."""
-        if not options.HasField("tiktok"):
-            return cls()
-        tiktok = options.tiktok
-        # Not validated: what was stored under an earlier rule is still shown.
-        return cls(
-            tiktok=TikTokOptions.model_construct(**{name: getattr(tiktok, name) for name in TikTokOptions.model_fields})
-        )
-
-
-class PostDraft(RequestModel):
-    """A post as its author wants it."""
-
-    model_config = shown(examples.POST_DRAFT)
-
-    channel: Channel = ""
-    account_ids: AccountIds
-    caption: Caption = ""
-    media_asset_ids: MediaAssetIds
-    local_time: LocalTime
-    time_zone: TimeZone
-    ambiguous_time: AmbiguousTime = None
-    options: PostOptions = PostOptions()
-    ref: Text = Field(default="", max_length=100, description="Your own key for it, kept for people.")
-    lateness: OwnLateness = None
-
-    @field_validator("account_ids")
-    @classmethod
-    def _each_once(cls, ids: list[str]) -> list[str]:
-        return each_once(ids, "account")
-
-
-class PostPatch(RequestModel):
-    """What to change of a post; fields that are left out stay. Its accounts cannot be changed."""
-
-    model_config = shown(examples.POST_PATCH, minProperties=1)
-
-    # The defaults are never read: only the fields that were given count.
-    channel: Channel = Field(default_factory=str)
-    caption: Caption = Field(default_factory=str)
-    media_asset_ids: MediaAssetIds = Field(default_factory=list)
-    local_time: LocalTime = Field(default_factory=str)
-    time_zone: TimeZone = Field(default_factory=str)
-    ambiguous_time: AmbiguousTime = None
-    options: PostOptions = Field(default_factory=PostOptions)
-    lateness: OwnLateness = None
-
-    @model_validator(mode="after")
-    def _not_empty(self) -> PostPatch:
-        if not self.model_fields_set:
-            raise PydanticCustomError("empty", "Name at least one field to change.")
-        return self
-
-
-class InvalidDraft:
-    """A draft of a batch that is no PostDraft: what is wrong with it, and its ref where it has one."""
-
-    def __init__(self, value: Any, details: list[ErrorDetails]) -> None:
-        ref = value.get("ref") if isinstance(value, dict) else None
-        self.ref = ref if isinstance(ref, str) else ""
-        self.details = details
-
-
-def _draft(value: Any) -> PostDraft | InvalidDraft:
-    try:
-        return PostDraft.model_validate(value)
-    except ValidationError as error:
-        return InvalidDraft(value, error.errors(include_url=False, include_context=False, include_input=False))
-
-
-class PostBatch(RequestModel):
-    """Many drafts at once. Each is taken or refused for itself."""
-
-    model_config = shown(examples.POST_BATCH) | ConfigDict(arbitrary_types_allowed=True)
-
-    posts: list[Annotated[PostDraft | InvalidDraft, PlainValidator(_draft, json_schema_input_type=PostDraft)]] = Field(
-        min_length=1, max_length=500
-    )
-    validate_only: bool = Field(default=False, description="True: only say what would happen; nothing is saved.")
 
 
 class PostMedia(AnswerModel):
@@ -185,6 +41,13 @@ class Post(AnswerModel):
     options: PostOptions
     lateness: Lateness | None = Field(description="Null: as its channel's rules say.")
     deliveries: list[Delivery]
+    series_id: str | None = Field(description="The series that it is an occurrence of.")
+    occurrence_time: str | None = Field(description="The wall-clock time that the series' rule gives it.")
+    approval: str | None = Field(
+        description="Null: not asked for. `PENDING`: it waits for `POST /v1/posts:approve`; due without it, it is HELD."
+        " `APPROVED`: as it stands; an edit of what is published or when takes it back.",
+        json_schema_extra={"enum": [*words_of(pb.Approval, "APPROVAL_"), None]},
+    )
     etag: str = Field(description="Changes with every edit. Send it as `If-Match` to change this version only.")
     create_time: datetime | None
     update_time: datetime | None
@@ -192,26 +55,33 @@ class Post(AnswerModel):
     @classmethod
     def of(cls, post: pb.Post, **more: Any) -> Self:
         """From the scheduler."""
-        return cls(
-            post_id=post.post_id or None,
-            channel=post.channel,
-            ref=post.ref,
-            caption=post.caption,
-            media=[
-                PostMedia(media_asset_id=each.media_asset_id, sha256=each.sha256, mime_type=each.mime_type)
-                for each in post.media
-            ],
-            local_time=post.local_time,
-            time_zone=post.time_zone,
-            schedule_time=instant_of(post, "schedule_time"),
-            options=PostOptions.of(post.options),
-            lateness=Lateness.of(post.lateness) if post.HasField("lateness") else None,
-            deliveries=[Delivery.of(each) for each in post.deliveries],
-            etag=post.etag,
-            create_time=instant_of(post, "create_time"),
-            update_time=instant_of(post, "update_time"),
-            **more,
-        )
+        return cls(**post_values(post), **more)
+
+
+def post_values(post: pb.Post) -> dict[str, Any]:
+    """The fields of a Post. Lists of thousands become JSON from here, without a model of each."""
+    return {
+        "post_id": post.post_id or None,
+        "channel": post.channel,
+        "ref": post.ref,
+        "caption": post.caption,
+        "media": [
+            {"media_asset_id": each.media_asset_id, "sha256": each.sha256, "mime_type": each.mime_type}
+            for each in post.media
+        ],
+        "local_time": post.local_time,
+        "time_zone": post.time_zone,
+        "schedule_time": instant_of(post, "schedule_time"),
+        "options": PostOptions.of(post.options),
+        "lateness": Lateness.of(post.lateness) if post.HasField("lateness") else None,
+        "deliveries": [delivery_values(each) for each in post.deliveries],
+        "series_id": post.series_id or None,
+        "occurrence_time": post.occurrence_time or None,
+        "approval": word_of(pb.Approval, "APPROVAL_", post.approval),
+        "etag": post.etag,
+        "create_time": instant_of(post, "create_time"),
+        "update_time": instant_of(post, "update_time"),
+    }
 
 
 class PostList(AnswerModel):
@@ -220,6 +90,77 @@ class PostList(AnswerModel):
     model_config = shown(examples.page("posts", examples.POST))
 
     posts: list[Post]
+    next_page_token: str = Field(description="Empty on the last page.")
+
+
+class DeliverySummary(AnswerModel):
+    """A delivery as a calendar shows it; the words are those of Delivery."""
+
+    delivery_id: str
+    account_id: str
+    platform: str | None
+    state: str
+    due_time: datetime | None
+    needs_person: bool
+    url: str
+    publish_time: datetime | None
+    failure_reason: str
+
+
+class PostSummary(AnswerModel):
+    """A post as a calendar shows it: without media, options and lateness; the words are those of Post."""
+
+    post_id: str
+    channel: str
+    ref: str
+    caption: str = Field(description="Cut at 100 characters.")
+    local_time: str
+    time_zone: str
+    schedule_time: datetime | None
+    series_id: str | None
+    occurrence_time: str | None
+    approval: str | None
+    etag: str
+    deliveries: list[DeliverySummary]
+
+
+def summary_values(post: pb.Post) -> dict[str, Any]:
+    """The fields of a PostSummary, as `post_values`."""
+    return {
+        "post_id": post.post_id,
+        "channel": post.channel,
+        "ref": post.ref,
+        "caption": post.caption,
+        "local_time": post.local_time,
+        "time_zone": post.time_zone,
+        "schedule_time": instant_of(post, "schedule_time"),
+        "series_id": post.series_id or None,
+        "occurrence_time": post.occurrence_time or None,
+        "approval": word_of(pb.Approval, "APPROVAL_", post.approval),
+        "etag": post.etag,
+        "deliveries": [
+            {
+                "delivery_id": each.delivery_id,
+                "account_id": each.account_id,
+                "platform": each.platform.upper() or None,
+                "state": word_of(pb.DeliveryState, "DELIVERY_STATE_", each.state) or "UNKNOWN_0",
+                "due_time": instant_of(each, "due_time"),
+                "needs_person": each.needs_person,
+                "url": each.url,
+                "publish_time": instant_of(each, "publish_time"),
+                "failure_reason": each.failure_reason,
+            }
+            for each in post.deliveries
+        ],
+    }
+
+
+class PostSummaryList(AnswerModel):
+    """A page of posts as a calendar shows them, by schedule time: the answer to `view=SUMMARY`."""
+
+    model_config = shown(examples.page("posts", examples.POST_SUMMARY))
+
+    posts: list[PostSummary]
     next_page_token: str = Field(description="Empty on the last page.")
 
 
@@ -232,11 +173,14 @@ class Warned(AnswerModel):
 
 
 class SavedPost(Post):
-    """A post that was just saved, with what its accounts' platforms would not take as things stand."""
+    """A post that was just saved, with what its accounts' platforms would not take as things stand, and the rules that
+    it breaks.
+    """
 
-    model_config = shown(examples.POST | {"warnings": [examples.WARNING]})
+    model_config = shown(examples.POST | {"warnings": [examples.WARNING], "conflicts": [examples.CONFLICT]})
 
     warnings: list[Warned]
+    conflicts: list[Conflict]
 
 
 class BatchResult(AnswerModel):
@@ -247,6 +191,7 @@ class BatchResult(AnswerModel):
     post: Post | None
     refusal: Refusal | None
     warnings: list[Warned]
+    conflicts: list[Conflict]
 
 
 class PostBatchAnswer(AnswerModel):

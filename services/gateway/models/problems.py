@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from reelroute.scheduler.v1 import scheduler_pb2
 
+from kit.errors import ReelrouteError
 from services.gateway.errors import TITLES, in_rest_words
 from services.gateway.models.fields import AnswerModel
 
@@ -80,6 +81,18 @@ class Refusal(AnswerModel):
             field_violations=[
                 RefusedField(field=in_rest_words(each.field), description=each.description, reason=refusal.reason)
                 for each in refusal.field_violations
+            ],
+        )
+
+    @classmethod
+    def by(cls, error: ReelrouteError) -> Refusal:
+        """From a refusal of the gateway's own."""
+        return cls(
+            reason=error.reason,
+            message=error.message,
+            field_violations=[
+                RefusedField(field=each.field, description=each.description, reason=each.reason)
+                for each in error.violations
             ],
         )
 

@@ -50,4 +50,20 @@ PageSize = Annotated[
 PageToken = Annotated[
     Text, Query(max_length=512, description="`next_page_token` of the page before; empty for the first.")
 ]
+OtherTimeZone = Annotated[Text, Query(max_length=64, description="A second zone to show the times in.")]
 PostIdFilter = Annotated[UUID | None, Query(description="Only about this post.")]
+
+IfMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        pattern=r'^(\*|"[!#-~]{1,64}")$',
+        description='The `etag` of the version that the change was made on, in quotes: `"3f9a1c2b"`. Without it the'
+        " current version is changed.",
+    ),
+]
+
+
+def etag_in(if_match: str | None) -> str:
+    """The version that a change was made on; empty: whatever is current."""
+    return "" if if_match in (None, "*") else if_match.strip('"')

@@ -57,6 +57,7 @@ _IMPORT_BODY = {
 
 @router.post(
     "/v1/posts:import",
+    response_class=Response,
     response_model=None,
     responses={**ndjson.lines_of(ImportLine), **problems(body=True)},
     openapi_extra=_IMPORT_BODY,

@@ -2,44 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Literal
+from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Query, Response
+from pydantic_core import to_json
+from reelroute.scheduler.v1 import plans_pb2
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
-from kit.errors import Conflict
+from kit import errors
 from services.gateway.checks import Checked, Checker, Plan, instant_of
 from services.gateway.clients import Clients
-from services.gateway.errors import EtagNotCurrent, PostRefused, RequestInvalid, invalid, violations_of
-from services.gateway.models.deliveries import StateWord
+from services.gateway.errors import EtagNotCurrent, invalid, violations_of
+from services.gateway.models.approvals import Approval, ApprovalAnswer, ApprovalResult
+from services.gateway.models.conflicts import Conflict
+from services.gateway.models.deliveries import StateWord, state_to
+from services.gateway.models.drafts import InvalidDraft, PostBatch, PostDraft, PostOptions, PostPatch, QueuedDraft
 from services.gateway.models.fields import Instant, Text, canonical_id
 from services.gateway.models.posts import (
     BatchResult,
-    InvalidDraft,
     Post,
-    PostBatch,
     PostBatchAnswer,
-    PostDraft,
     PostList,
-    PostOptions,
-    PostPatch,
+    PostSummaryList,
     SavedPost,
+    post_values,
+    summary_values,
 )
-from services.gateway.models.problems import Refusal, RefusedField, problems
+from services.gateway.models.problems import Refusal, problems
 from services.gateway.route import ApiRoute
-from services.gateway.routes.depends import Caller_, Clients_, Id, PageSize, PageToken, RequestId
+from services.gateway.routes.depends import (
+    Caller_,
+    Clients_,
+    Id,
+    IfMatch,
+    PageSize,
+    PageToken,
+    RequestId,
+    etag_in,
+)
 
 router = APIRouter(route_class=ApiRoute, tags=["Posts"])
-
-IfMatch = Annotated[
-    str | None,
-    Header(
-        alias="If-Match",
-        pattern=r'^(\*|"[!#-~]{1,64}")$',
-        description='The `etag` of the version that the change was made on, in quotes: `"3f9a1c2b"`. Without it the'
-        " current version is changed.",
-    ),
-]
 
 
 @router.post("/v1/posts", status_code=201, responses=problems(409, body=True))
@@ -59,7 +63,29 @@ async def create_post(
     )
     answer = await clients.call(clients.scheduler.CreatePost, request)
     response.headers["Location"] = f"/v1/posts/{answer.post.post_id}"
-    return _saved(answer.post, checked, response)
+    return _saved(answer, checked, response)
+
+
+@router.post("/v1/posts:queue", status_code=201, responses=problems(404, 409, body=True))
+async def queue_post(
+    draft: QueuedDraft, caller: Caller_, clients: Clients_, request_id: RequestId, response: Response
+) -> SavedPost:
+    """Plans a post in the next free slot of its channel. However many ask at once, each gets a slot of its own.
+
+    It is checked as any other. 404 (`PLAN_NOT_FOUND`) when the channel has no posting plan; 409 (`NO_FREE_SLOT`) when
+    none is free within a year.
+    """
+    (checked,) = await Checker(clients, caller.workspace_id).check([Plan.of(draft)])
+    if checked.refusal:
+        raise checked.refusal
+    request = plans_pb2.QueuePostRequest(
+        workspace_id=caller.workspace_id, request_id=request_id, post=checked.to_proto(draft)
+    )
+    if draft.not_before_time:
+        request.not_before_time.FromDatetime(draft.not_before_time)
+    answer = await clients.call(clients.plans.QueuePost, request)
+    response.headers["Location"] = f"/v1/posts/{answer.post.post_id}"
+    return _saved(answer, checked, response)
 
 
 @router.post("/v1/posts:batchCreate", responses=problems(409, body=True))
@@ -76,15 +102,42 @@ async def create_posts(batch: PostBatch, caller: Caller_, clients: Clients_, req
     results = []
     for index, row in enumerate(rows):
         if isinstance(row, InvalidDraft):
-            results.append(_result(index, row.ref, refusal=_refusal(invalid(violations_of(row.details)))))
+            results.append(_result(index, row.ref, refusal=Refusal.by(invalid(violations_of(row.details)))))
         elif refusal := row[1].refusal:
-            results.append(_result(index, row[0].ref, row[1], refusal=_refusal(refusal)))
+            results.append(_result(index, row[0].ref, row[1], refusal=Refusal.by(refusal)))
         else:
             results.append(_scheduled(index, row[0].ref, row[1], next(saved)))
     return PostBatchAnswer(results=results)
 
 
-@router.get("/v1/posts", responses=problems())
+@router.post("/v1/posts:approve", responses=problems(body=True))
+async def approve_posts(
+    approval: Approval, caller: Caller_, clients: Clients_, _request_id: RequestId
+) -> ApprovalAnswer:
+    """Approves posts as they stand, or takes approvals back, each for itself; the answer says which.
+
+    One that has changed since it was looked at is refused (`POST_CHANGED`). What was HELD for approval goes out by its
+    lateness rule. May be repeated, with or without `Idempotency-Key`.
+    """
+    request = plans_pb2.ApprovePostsRequest(
+        workspace_id=caller.workspace_id,
+        posts=[plans_pb2.PostApproval(post_id=each.post_id, etag=each.etag) for each in approval.posts],
+        withdraw=approval.withdraw,
+    )
+    answer = await clients.call(clients.plans.ApprovePosts, request)
+    return ApprovalAnswer(
+        results=[
+            ApprovalResult(
+                post_id=asked.post_id,
+                post=Post.of(result.post) if result.HasField("post") else None,
+                refusal=Refusal.of(result.refusal) if result.HasField("refusal") else None,
+            )
+            for asked, result in zip(approval.posts, answer.results, strict=True)
+        ]
+    )
+
+
+@router.get("/v1/posts", response_model=PostList | PostSummaryList, responses=problems())
 async def list_posts(
     caller: Caller_,
     clients: Clients_,
@@ -92,23 +145,39 @@ async def list_posts(
     until_time: Annotated[Instant | None, Query(description="Only posts scheduled before this instant.")] = None,
     channel: Annotated[Text, Query(max_length=64, description="Only of this channel.")] = "",
     state: Annotated[StateWord | None, Query(description="Only posts with a delivery in this state.")] = None,
+    account_id: Annotated[UUID | None, Query(description="Only posts with a delivery for this account.")] = None,
+    series_id: Annotated[UUID | None, Query(description="Only occurrences of this series.")] = None,
+    ref: Annotated[Text, Query(max_length=100, description="Only posts with this ref.")] = "",
+    view: Annotated[
+        Literal["FULL", "SUMMARY"],
+        Query(
+            description="`SUMMARY`: what a calendar shows, without media, options and lateness, the caption cut; then"
+            " `page_size` may be up to 1000."
+        ),
+    ] = "FULL",
     page_size: PageSize = 0,
     page_token: PageToken = "",
-) -> PostList:
+) -> Response:
     """Lists posts with their deliveries, by schedule time."""
     request = pb.ListPostsRequest(
         workspace_id=caller.workspace_id,
         page_size=page_size,
         page_token=page_token,
         channel=channel,
-        delivery_state=pb.DeliveryState.Value(f"DELIVERY_STATE_{state}") if state else pb.DELIVERY_STATE_UNSPECIFIED,
+        delivery_state=state_to(state),
+        account_id=str(account_id or ""),
+        series_id=str(series_id or ""),
+        ref=ref,
+        view=pb.POST_VIEW_SUMMARY if view == "SUMMARY" else pb.POST_VIEW_UNSPECIFIED,
     )
     if from_time:
         request.from_time.FromDatetime(from_time)
     if until_time:
         request.until_time.FromDatetime(until_time)
     answer = await clients.call(clients.scheduler.ListPosts, request)
-    return PostList(posts=[Post.of(each) for each in answer.posts], next_page_token=answer.next_page_token)
+    values = summary_values if view == "SUMMARY" else post_values
+    body = {"posts": [values(each) for each in answer.posts], "next_page_token": answer.next_page_token}
+    return Response(to_json(body), media_type="application/json")
 
 
 @router.get("/v1/posts/{post_id:id}", responses=problems(404))
@@ -128,7 +197,7 @@ async def update_post(
     With `If-Match`, only the version that it names is changed: 412 otherwise.
     """
     post = await _read(clients, caller.workspace_id, str(post_id))
-    wanted = None if if_match in (None, "*") else if_match.strip('"') if if_match else None
+    wanted = etag_in(if_match)
     given = patch.model_fields_set
     media = patch.media_asset_ids if "media_asset_ids" in given else [each.media_asset_id for each in post.media]
     plan = Plan(
@@ -147,10 +216,7 @@ async def update_post(
     request = pb.UpdatePostRequest(
         workspace_id=caller.workspace_id,
         post_id=str(post_id),
-        update_mask=sorted(
-            {"media" if name == "media_asset_ids" else name for name in given}
-            | ({"shingles"} if "caption" in given else set())
-        ),
+        update_mask=_mask(given),
         # What was checked is what is changed: a change in between is a conflict, asked for or not.
         etag=wanted or post.etag,
         post=pb.PostDraft(
@@ -163,15 +229,16 @@ async def update_post(
             options=patch.options.to_proto(),
             lateness=patch.lateness.to_proto() if patch.lateness else None,
             shingles=checked.shingles,
+            accept_conflicts=patch.accept_conflicts,
         ),
     )
     try:
         answer = await clients.call(clients.scheduler.UpdatePost, request)
-    except Conflict as conflict:
+    except errors.Conflict as conflict:
         if wanted:
             raise EtagNotCurrent(conflict.message, code_reason=conflict.reason) from None
         raise
-    return _saved(answer.post, checked, response)
+    return _saved(answer, checked, response)
 
 
 @router.post("/v1/posts/{post_id:id}:cancel", responses=problems(404, 409))
@@ -205,50 +272,53 @@ async def _create_batch(
 
 
 def _draft_to_proto(draft: PostDraft, checked: Checked) -> pb.PostDraft:
-    return pb.PostDraft(
-        channel=draft.channel,
-        account_ids=checked.plan.account_ids,
-        caption=draft.caption,
-        media=checked.media_to_proto(),
-        local_time=draft.local_time,
-        time_zone=draft.time_zone,
-        ambiguous_time=_ambiguous(draft.ambiguous_time),
-        options=draft.options.to_proto(),
-        ref=draft.ref,
-        platforms=checked.platforms,
-        lateness=draft.lateness.to_proto() if draft.lateness else None,
-        shingles=checked.shingles,
-    )
+    post = checked.to_proto(draft)
+    post.local_time, post.time_zone = draft.local_time, draft.time_zone
+    post.ambiguous_time = _ambiguous(draft.ambiguous_time)
+    return post
+
+
+def _mask(given: set[str]) -> list[str]:
+    names = {"media" if name == "media_asset_ids" else name for name in given}
+    # The sketch is of the words.
+    return sorted(names | {"shingles"} if "caption" in names else names)
 
 
 def _ambiguous(word: str | None) -> pb.AmbiguousTime.ValueType:
     return pb.AmbiguousTime.Value(f"AMBIGUOUS_TIME_{word or 'UNSPECIFIED'}")
 
 
-def _saved(post: pb.Post, checked: Checked, response: Response) -> SavedPost:
-    response.headers["ETag"] = f'"{post.etag}"'
-    return SavedPost.of(post, warnings=checked.warnings)
+def _saved(
+    answer: pb.CreatePostResponse | pb.UpdatePostResponse | plans_pb2.QueuePostResponse,
+    checked: Checked,
+    response: Response,
+) -> SavedPost:
+    response.headers["ETag"] = f'"{answer.post.etag}"'
+    return SavedPost.of(
+        answer.post, warnings=checked.warnings, conflicts=[Conflict.of(each) for each in answer.conflicts]
+    )
 
 
 def _result(
-    index: int, ref: str, checked: Checked | None = None, *, post: Post | None = None, refusal: Refusal | None = None
+    index: int,
+    ref: str,
+    checked: Checked | None = None,
+    *,
+    post: Post | None = None,
+    refusal: Refusal | None = None,
+    conflicts: Sequence[pb.Conflict] = (),
 ) -> BatchResult:
-    warnings = checked.warnings if checked else []
-    return BatchResult(index=index, ref=ref, post=post, refusal=refusal, warnings=warnings)
+    return BatchResult(
+        index=index,
+        ref=ref,
+        post=post,
+        refusal=refusal,
+        warnings=checked.warnings if checked else [],
+        conflicts=[Conflict.of(each) for each in conflicts],
+    )
 
 
 def _scheduled(index: int, ref: str, checked: Checked, result: pb.BatchCreateResult) -> BatchResult:
     if result.WhichOneof("result") == "post":
-        return _result(index, ref, checked, post=Post.of(result.post))
+        return _result(index, ref, checked, post=Post.of(result.post), conflicts=result.conflicts)
     return _result(index, ref, checked, refusal=Refusal.of(result.refusal))
-
-
-def _refusal(error: PostRefused | RequestInvalid) -> Refusal:
-    return Refusal(
-        reason=error.reason,
-        message=error.message,
-        field_violations=[
-            RefusedField(field=each.field, description=each.description, reason=each.reason)
-            for each in error.violations
-        ],
-    )

@@ -7,19 +7,19 @@ given up, so what is not there by then never will be. See sandbox/bulletin for t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from kit.vendor_errors import VendorUncertain
 from services.publisher import domain
 from services.publisher.domain import Visibility
+from services.publisher.platforms import checks
 from services.publisher.platforms.base import (
     Absent,
     Answer,
     Complete,
     Found,
     Gone,
-    MediaFile,
     Problem,
     Search,
     Taken,
@@ -36,23 +36,6 @@ from vendors.bulletin.client import BulletinClient
 from vendors.bulletin.errors import PostGone
 from vendors.bulletin.models import ListedPost, Page, Post
 
-TEXT_CHARACTERS = 2000
-
-
-def check(caption: str, media: Sequence[MediaFile]) -> list[Problem]:
-    """What Bulletin would refuse, known without asking it."""
-    problems = []
-    if not caption:
-        problems.append(Problem("caption", "CAPTION_MISSING", "Bulletin publishes a text. Write one."))
-    elif len(caption) > TEXT_CHARACTERS:
-        text = f"Bulletin takes up to {TEXT_CHARACTERS} characters. Shorten the text."
-        problems.append(Problem("caption", "CAPTION_TOO_LONG", text))
-    if media:
-        problems.append(
-            Problem("media", "MEDIA_NOT_TAKEN", "Bulletin publishes a text alone. Make a post without media for it.")
-        )
-    return problems
-
 
 class BulletinAdapter:
     """See platforms/base.py for what each method promises."""
@@ -64,8 +47,8 @@ class BulletinAdapter:
         self._client = client
 
     def check(self, work: Work, limits: domain.AccountLimits | None) -> list[Problem]:
-        """See `check` above."""
-        return check(work.caption, work.media)
+        """See checks.bulletin."""
+        return checks.bulletin(work.caption, work.media)
 
     async def read_limits(self, account: domain.Account, tokens: Tokens) -> domain.AccountLimits | None:
         """All accounts may do the same."""

@@ -11,7 +11,7 @@ developers.tiktok.com/doc/content-posting-api-reference-direct-post, …/content
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from kit.vendor_errors import (
@@ -22,7 +22,7 @@ from kit.vendor_errors import (
 )
 from services.publisher import domain
 from services.publisher.domain import AttemptFailed, Failure, FailureKind, Visibility
-from services.publisher.platforms import tiktok_media
+from services.publisher.platforms import checks
 from services.publisher.platforms.base import (
     Answer,
     Complete,
@@ -42,6 +42,7 @@ from services.publisher.platforms.base import (
     UploadEnded,
     Work,
 )
+from services.publisher.platforms.checks import PRIVATE_LEVELS
 from services.publisher.platforms.common import failure_of, with_token
 from services.publisher.quotas import Quotas
 from vendors.tiktok import models
@@ -50,10 +51,8 @@ from vendors.tiktok.client import TikTokClient
 from vendors.tiktok.config import TikTokConfig
 from vendors.tiktok.errors import UploadGone, fail_reason_error
 
-CAPTION_UNITS = 2200  # UTF-16 units, as TikTok counts them
 # The upload must end within the hour for which TikTok takes bytes; what is left is a margin for clocks.
 HANDLE_LIFE = timedelta(minutes=58)
-PRIVATE_LEVELS = ("SELF_ONLY", "MUTUAL_FOLLOW_FRIENDS", "FOLLOWER_OF_CREATOR")
 LIST_SCOPE = "video.list"
 # Answers to the question for a publish_id that no later question will change.
 _UNKNOWN_HANDLE = {
@@ -95,95 +94,6 @@ def limits_of(creator: models.CreatorInfo) -> domain.AccountLimits:
     return domain.AccountLimits(creator.max_video_duration_seconds, creator.privacy_level_options)
 
 
-def check(
-    caption: str,
-    media: Sequence[MediaFile],
-    options: domain.Options | None,
-    limits: domain.AccountLimits | None = None,
-) -> list[Problem]:
-    """What TikTok would refuse, known without asking it. `options` None: the post has no choices for TikTok. With
-    `limits`, also what it would refuse of this creator.
-    """
-    problems = []
-    units = len(caption.encode("utf-16-le")) // 2
-    if units > CAPTION_UNITS:
-        problems.append(
-            Problem(
-                "caption",
-                "CAPTION_TOO_LONG",
-                f"TikTok takes captions of up to {CAPTION_UNITS} characters; this one has {units}. Shorten it.",
-            )
-        )
-    if options is None:
-        problems.append(
-            Problem(
-                "options.tiktok.privacy_level",
-                "PRIVACY_LEVEL_MISSING",
-                "Choose who sees the post: PUBLIC_TO_EVERYONE, MUTUAL_FOLLOW_FRIENDS, FOLLOWER_OF_CREATOR or"
-                " SELF_ONLY. TikTok requires the author's own choice.",
-            )
-        )
-    elif options.get("branded_content") in (True, "true") and options.get("privacy_level") == "SELF_ONLY":
-        problems.append(
-            Problem(
-                "options.tiktok.branded_content",
-                "BRANDED_CONTENT_PRIVATE",
-                "TikTok does not take branded content that only you can see. Choose another privacy_level.",
-            )
-        )
-    if limits and options and (level := str(options.get("privacy_level"))) not in limits.privacy_levels:
-        problems.append(
-            Problem(
-                "options.tiktok.privacy_level",
-                "TIKTOK_PRIVACY_LEVEL_GONE",
-                f"The creator does not offer {level}; possible are {', '.join(limits.privacy_levels)}. Choose again.",
-                # The creator may change it until then.
-                blocking=False,
-            )
-        )
-    return problems + _media_problems(media, limits)
-
-
-def _media_problems(media: Sequence[MediaFile], limits: domain.AccountLimits | None) -> list[Problem]:
-    if any(file.mime_type.startswith("image/") for file in media):
-        return [
-            Problem(
-                "media",
-                "PHOTOS_NOT_SUPPORTED",
-                "Photo posts cannot be published to TikTok by this version. Use one video.",
-                # A plan for later months is kept; each attempt says the same until it can be done.
-                blocking=False,
-            )
-        ]
-    if not media:
-        return [Problem("media", "VIDEO_MISSING", "A TikTok post has one video. Add it.")]
-    if len(media) > 1:
-        return [Problem("media", "TOO_MANY_VIDEOS", "A TikTok post has one video. Make a post of each.")]
-    video = _to_post(media[0])
-    found = tiktok_media.problems(video)
-    problems = [Problem("media[0]", problem.reason.upper(), problem.message) for problem in found]
-    if not problems and limits and limits.longest_video_seconds:
-        # TikTok may give the creator more until then.
-        found = tiktok_media.problems(video, longest_video_ms=limits.longest_video_seconds * 1000)
-        problems = [Problem("media[0]", problem.reason.upper(), problem.message, blocking=False) for problem in found]
-    return problems
-
-
-def _to_post(file: MediaFile) -> tiktok_media.MediaToPost:
-    is_video = file.mime_type.startswith("video/")
-    return tiktok_media.MediaToPost(
-        kind="video" if is_video else "photo",
-        container=file.container if is_video else file.codec,
-        video_codec=file.codec if is_video else None,
-        width=file.width,
-        height=file.height,
-        size_bytes=file.size_bytes,
-        average_frame_rate_mfps=file.frame_rate_millis or None,
-        duration_ms=file.duration_ms or None,
-        pixel_mode=file.pixel_mode,
-    )
-
-
 class TikTokAdapter:
     """See platforms/base.py for what each method promises, and the head of this module for what may be repeated."""
 
@@ -195,8 +105,8 @@ class TikTokAdapter:
         self.quotas = quotas_of(client.config)
 
     def check(self, work: Work, limits: domain.AccountLimits | None) -> list[Problem]:
-        """See `check` above."""
-        return check(work.caption, work.media, work.options or None, limits)
+        """See checks.tiktok."""
+        return checks.tiktok(work.caption, work.media, work.options or None, limits)
 
     async def read_limits(self, account: domain.Account, tokens: Tokens) -> domain.AccountLimits | None:
         """creator_info. Caps and bans are told by it too: then it raises."""

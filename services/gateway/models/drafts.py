@@ -1,0 +1,180 @@
+"""Drafts of posts: what comes in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, PlainValidator, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+from reelroute.scheduler.v1 import scheduler_pb2 as pb
+
+from services.gateway.models import examples
+from services.gateway.models.channels import Channel, Lateness
+from services.gateway.models.fields import Instant, RequestModel, Text, each_once, matching, shown
+
+AmbiguousTimeWord = Literal["EARLIER", "LATER"]
+PrivacyLevel = Literal["PUBLIC_TO_EVERYONE", "MUTUAL_FOLLOW_FRIENDS", "FOLLOWER_OF_CREATOR", "SELF_ONLY"]
+
+AccountIds = Annotated[
+    list[Text], Field(min_length=1, max_length=50, description="One delivery for each account; each once.")
+]
+Caption = Annotated[
+    Text, Field(max_length=10_000, description="The text as it will be published. The platform's limits are checked.")
+]
+MediaAssetIds = Annotated[
+    list[Text], Field(min_length=1, max_length=35, description="Files of the media library, in order.")
+]
+LocalTime = Annotated[
+    Text,
+    Field(
+        description="Wall-clock time in `time_zone`, without an offset; seconds may be left out.",
+        json_schema_extra={"pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?$"},
+    ),
+    matching(
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?",
+        "Give the wall-clock time without an offset: 2027-01-04T18:00.",
+    ),
+]
+TimeZone = Annotated[Text, Field(min_length=1, max_length=64, description="IANA name: `Europe/Berlin`, `UTC`.")]
+AmbiguousTime = Annotated[
+    AmbiguousTimeWord | None,
+    Field(
+        description="Which of two equal wall-clock times is meant when the clock goes back; without it such a time"
+        " is refused."
+    ),
+]
+OwnLateness = Annotated[
+    Lateness | None,
+    Field(description="Until when it still goes out when it is late. Null: as its channel's rules say."),
+]
+AcceptConflicts = Annotated[
+    bool,
+    Field(
+        description="True: rules of the channel's posting plan, and about duplicates, do not stand in its way. Those"
+        " that it breaks come back as `conflicts`."
+    ),
+]
+
+
+class TikTokOptions(RequestModel):
+    """Choices of a TikTok post. Nothing is preselected: TikTok requires the author's own choice."""
+
+    privacy_level: PrivacyLevel = Field(description="One of the creator's current options.")
+    allow_comment: bool = False
+    allow_duet: bool = False
+    allow_stitch: bool = False
+    brand_organic: bool = Field(default=False, description="“Your brand”: promotes the creator's own business.")
+    branded_content: bool = Field(
+        default=False, description="“Branded content”: a paid partnership. Cannot be `SELF_ONLY`."
+    )
+    is_ai_generated: bool = Field(default=False, description="Made or changed by AI in a way viewers should know.")
+    cover_time_ms: int = Field(
+        default=0, ge=0, le=2**31 - 1, description="Frame shown as the cover; milliseconds from the start."
+    )
+
+
+class PostOptions(RequestModel):
+    """What a platform lets the author choose. Each platform reads its own."""
+
+    tiktok: TikTokOptions | None = None
+
+    def to_proto(self) -> pb.PostOptions:
+        """For the scheduler."""
+        return pb.PostOptions(tiktok=pb.TikTokOptions(**self.tiktok.model_dump()) if self.tiktok else None)
+
+    @classmethod
+    def of(cls, options: pb.PostOptions) -> PostOptions:
+        """From the scheduler."""
+        if not options.HasField("tiktok"):
+            return cls()
+        tiktok = options.tiktok
+        # Not validated: what was stored under an earlier rule is still shown.
+        return cls(
+            tiktok=TikTokOptions.model_construct(**{name: getattr(tiktok, name) for name in TikTokOptions.model_fields})
+        )
+
+
+class PostContent(RequestModel):
+    """What a post publishes and for whom, without its time."""
+
+    channel: Channel = ""
+    account_ids: AccountIds
+    caption: Caption = ""
+    media_asset_ids: MediaAssetIds
+    options: PostOptions = PostOptions()
+    ref: Text = Field(default="", max_length=100, description="Your own key for it, kept for people.")
+    lateness: OwnLateness = None
+    accept_conflicts: AcceptConflicts = False
+
+    @field_validator("account_ids")
+    @classmethod
+    def _each_once(cls, ids: list[str]) -> list[str]:
+        return each_once(ids, "account")
+
+
+class PostDraft(PostContent):
+    """A post as its author wants it."""
+
+    model_config = shown(examples.POST_DRAFT)
+
+    local_time: LocalTime
+    time_zone: TimeZone
+    ambiguous_time: AmbiguousTime = None
+
+
+class QueuedDraft(PostContent):
+    """A post for the next free slot of its channel."""
+
+    model_config = shown(examples.QUEUED_DRAFT)
+
+    not_before_time: Instant | None = Field(default=None, description="Not before this instant. Null: from now on.")
+
+
+class PostPatch(RequestModel):
+    """What to change of a post; fields that are left out stay. Its accounts cannot be changed."""
+
+    model_config = shown(examples.POST_PATCH, minProperties=1)
+
+    # The defaults are never read: only the fields that were given count.
+    channel: Channel = Field(default_factory=str)
+    caption: Caption = Field(default_factory=str)
+    media_asset_ids: MediaAssetIds = Field(default_factory=list)
+    local_time: LocalTime = Field(default_factory=str)
+    time_zone: TimeZone = Field(default_factory=str)
+    ambiguous_time: AmbiguousTime = None
+    options: PostOptions = Field(default_factory=PostOptions)
+    lateness: OwnLateness = None
+    accept_conflicts: AcceptConflicts = False
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> PostPatch:
+        if not self.model_fields_set:
+            raise PydanticCustomError("empty", "Name at least one field to change.")
+        return self
+
+
+class InvalidDraft:
+    """A draft of a batch that is no PostDraft: what is wrong with it, and its ref where it has one."""
+
+    def __init__(self, value: Any, details: list[ErrorDetails]) -> None:
+        ref = value.get("ref") if isinstance(value, dict) else None
+        self.ref = ref if isinstance(ref, str) else ""
+        self.details = details
+
+
+def _draft(value: Any) -> PostDraft | InvalidDraft:
+    try:
+        return PostDraft.model_validate(value)
+    except ValidationError as error:
+        return InvalidDraft(value, error.errors(include_url=False, include_context=False, include_input=False))
+
+
+class PostBatch(RequestModel):
+    """Many drafts at once. Each is taken or refused for itself."""
+
+    model_config = shown(examples.POST_BATCH) | ConfigDict(arbitrary_types_allowed=True)
+
+    posts: list[Annotated[PostDraft | InvalidDraft, PlainValidator(_draft, json_schema_input_type=PostDraft)]] = Field(
+        min_length=1, max_length=500
+    )
+    validate_only: bool = Field(default=False, description="True: only say what would happen; nothing is saved.")
