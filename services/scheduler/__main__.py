@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from prometheus_client import Gauge
-from reelroute.scheduler.v1 import bulk_pb2_grpc, scheduler_pb2_grpc, series_pb2_grpc
+from reelroute.scheduler.v1 import bulk_pb2_grpc, plans_pb2_grpc, scheduler_pb2_grpc, series_pb2_grpc
 
 from kit import outbox, service
 from kit.db import ALL_WORKSPACES, Database
@@ -17,6 +17,7 @@ from services.scheduler.api import SchedulerApi
 from services.scheduler.bulk_api import BulkApi
 from services.scheduler.config import SchedulerConfig
 from services.scheduler.domain import Policy
+from services.scheduler.plan_api import PlanApi
 from services.scheduler.series_api import SeriesApi
 from services.scheduler.tables import requests
 from services.scheduler.waiting import DueBell
@@ -66,6 +67,11 @@ def run(config: SchedulerConfig) -> None:
                 bulk_pb2_grpc.add_BulkServiceServicer_to_server,
                 bulk,
                 "reelroute.scheduler.v1.BulkService",
+            ),
+            (
+                plans_pb2_grpc.add_PlanServiceServicer_to_server,
+                PlanApi(database, policy),
+                "reelroute.scheduler.v1.PlanService",
             ),
             (
                 series_pb2_grpc.add_SeriesServiceServicer_to_server,

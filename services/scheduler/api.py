@@ -205,7 +205,8 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
                 dispatch_store.settle(tx, [(delivery_id, canceled) for delivery_id in ended])
                 post = store.read_post(tx, workspace_id, post_id)
                 now = store.database_time(tx)
-                store.tell(tx, [activities.about(post, "post.canceled", "The post was canceled before it went out.", now)])
+                text = "The post was canceled before it went out."
+                store.tell(tx, [activities.about(post, "post.canceled", text, now)])
         return pb.CancelPostResponse(post=messages.post_to(post))
 
     def DecideDeliveries(

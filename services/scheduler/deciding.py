@@ -114,10 +114,22 @@ def held(hold: Hold) -> Fate:
     return Fate(DeliveryState.HELD, "delivery.held", f"HELD_{hold.cause.value}", message, hold=hold, cause=hold.cause)
 
 
-def on_due(delivery: Delivery, hold: Hold | None, rules: Rules, now: datetime) -> Fate | None:
+def unapproved() -> Fate:
+    """Its channel's plan asks for approval, and its post has none."""
+    message = "Its post is not approved. It goes out by its lateness rule when somebody approves it."
+    return Fate(
+        DeliveryState.HELD, "delivery.held", "HELD_APPROVAL", message, cause=HoldCause.APPROVAL, needs_person=True
+    )
+
+
+def on_due(
+    delivery: Delivery, hold: Hold | None, rules: Rules, now: datetime, *, is_approved: bool = True
+) -> Fate | None:
     """What becomes of a delivery that is due, or asks to go out; None: it may."""
     if hold is not None:
         return held(hold)
+    if not is_approved:
+        return unapproved()
     if is_too_late(delivery, rules, now):
         return too_late(delivery, rules.lateness)
     return None

@@ -18,6 +18,7 @@ from services.scheduler import deciding, dispatch_store, hold_store, store
 from services.scheduler.deciding import NOBODY, Fate, Reported, Rules
 from services.scheduler.dispatch_store import Held, Picked, Publication
 from services.scheduler.domain import (
+    Approval,
     Claimed,
     Delivery,
     DeliveryState,
@@ -154,7 +155,13 @@ def _fates(tx: Connection, picked: Sequence[Picked], policy: Policy, now: dateti
             if delivery.crash_count + 1 >= policy.max_crashes:
                 fates[delivery.delivery_id] = deciding.parked(delivery, delivery.crash_count + 1)
             continue
-        fate = deciding.on_due(delivery, deciding.hold_on(delivery, holds), rules[delivery.delivery_id], now)
+        fate = deciding.on_due(
+            delivery,
+            deciding.hold_on(delivery, holds),
+            rules[delivery.delivery_id],
+            now,
+            is_approved=each.post["approval"] != Approval.PENDING.value,
+        )
         if fate is not None:
             fates[delivery.delivery_id] = fate
     return fates

@@ -384,6 +384,10 @@ class PostChanged(Conflict):
     """The post was edited since the caller read it."""
 
 
+class ApprovalNotNeeded(FailedPrecondition):
+    """Nobody asks for an approval of this post."""
+
+
 class DeliveryInProgress(FailedPrecondition):
     """A delivery is being published now; it can no longer be stopped."""
 
@@ -461,7 +465,8 @@ def check_editable(post: Post, etag: str) -> None:
         raise PostChanged("The post was changed since you read it. Read it again and decide again.")
     for delivery in post.deliveries:
         waits = delivery.state in (DeliveryState.SCHEDULED, DeliveryState.CLAIMED) and delivery.can_be_stopped
-        if not waits:
+        # What is not approved is changed until it is.
+        if not waits and delivery.hold_cause is not HoldCause.APPROVAL:
             raise PostNotEditable(
                 f"A delivery of this post is {delivery.state.value}; only a post of which nothing has begun can be"
                 " changed. Create a new post instead.",

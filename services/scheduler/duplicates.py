@@ -126,9 +126,7 @@ def plain(caption: str) -> str:
 
 def compared_of(draft: Draft, instant: datetime, post_id: UUID | None = None) -> Compared:
     """What is compared of a draft, at an instant."""
-    return Compared(
-        post_id, draft.channel, int(instant.timestamp()), plain(draft.caption), draft.shingles, draft.media
-    )
+    return Compared(post_id, draft.channel, int(instant.timestamp()), plain(draft.caption), draft.shingles, draft.media)
 
 
 class Wanted:

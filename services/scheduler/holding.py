@@ -77,7 +77,7 @@ def give_back(database: Database, policy: Policy) -> None:
             if pace is None or worked_on != hold.hold_id:
                 pace, worked_on = Pace(policy.catch_up_gap_seconds, now), hold.hold_id
             kept = hold_store.take_held(tx, hold.hold_id, _CHUNK)
-            _release(tx, policy, kept, hold.lift_action or DueAction.BY_RULE, pace, now)
+            release(tx, policy, kept, hold.lift_action or DueAction.BY_RULE, pace, now)
             if len(kept) < _CHUNK:
                 hold_store.delete_hold(tx, hold.hold_id)
 
@@ -93,7 +93,7 @@ def decide(
         (each for each in mine.values() if deciding.waits_for_decision(each)),
         key=lambda each: (each.schedule_time, each.delivery_id),
     )
-    _release(tx, policy, waiting, action, Pace(policy.catch_up_gap_seconds, now), now)
+    release(tx, policy, waiting, action, Pace(policy.catch_up_gap_seconds, now), now)
     after = dispatch_store.read_waiting(tx, delivery_ids, lock=False)
     after |= dispatch_store.read_finished(tx, [each for each in delivery_ids if each not in after])
     decided = {each.delivery_id for each in waiting}
@@ -108,9 +108,10 @@ def decide(
     return results
 
 
-def _release(
+def release(
     tx: Connection, policy: Policy, kept: Sequence[Delivery], action: DueAction, pace: Pace, now: datetime
 ) -> None:
+    """Lets deliveries go where the action says, those of one account in pace. The caller has locked them."""
     rules = dispatch.rules_of(tx, kept, policy)
     fates = [(each, deciding.released(each, action, rules[each.delivery_id], pace)) for each in kept]
     dispatch.move(tx, fates, now)

@@ -63,7 +63,9 @@ def plan_to(plan: PostingPlan) -> pb.PostingPlan:
         slots=[pb.Slot(weekday=_WEEKDAYS[each.weekday], local_time=_clock(each.local_time)) for each in plan.slots],
         quiet_hours=[
             pb.QuietHours(
-                weekdays=[_WEEKDAYS[day] for day in sorted(each.weekdays)], start_time=_clock(each.start), end_time=_clock(each.end)
+                weekdays=[_WEEKDAYS[day] for day in sorted(each.weekdays)],
+                start_time=_clock(each.start),
+                end_time=_clock(each.end),
             )
             for each in plan.quiet_hours
         ],

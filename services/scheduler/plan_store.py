@@ -107,9 +107,7 @@ def take_rules(tx: Connection, workspace_id: UUID, channels: Iterable[str]) -> R
     rules = {(row["channel"], row["other_channel"]): _rule(row) for row in rows}
     concerned = {"", *channels}
     refusing = [
-        pair
-        for pair, rule in rules.items()
-        if rule.action is DuplicateAction.REFUSE and not concerned.isdisjoint(pair)
+        pair for pair, rule in rules.items() if rule.action is DuplicateAction.REFUSE and not concerned.isdisjoint(pair)
     ]
     if refusing:
         mine = (duplicate_rules.c.channel, duplicate_rules.c.other_channel)

@@ -27,6 +27,7 @@ from sqlalchemy import (
     func,
     select,
     tuple_,
+    update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -158,10 +159,11 @@ def read_post(tx: Connection, workspace_id: UUID, post_id: UUID, *, lock: bool =
     return with_deliveries(tx, workspace_id, [row], lock=lock)[0]
 
 
-def read_posts(tx: Connection, workspace_id: UUID, post_ids: Sequence[UUID]) -> list[Post]:
-    """Posts in the order of `post_ids`; ids that the workspace does not have are left out."""
-    rows = tx.execute(select(posts).where(posts.c.workspace_id == workspace_id, posts.c.post_id.in_(post_ids)))
-    found = {post.post_id: post for post in with_deliveries(tx, workspace_id, rows.mappings().all())}
+def read_posts(tx: Connection, workspace_id: UUID, post_ids: Sequence[UUID], *, lock: bool = False) -> list[Post]:
+    """Posts in the order of `post_ids`; ids that the workspace does not have are left out. `lock` as in `read_post`."""
+    query = select(posts).where(posts.c.workspace_id == workspace_id, posts.c.post_id.in_(post_ids))
+    rows = tx.execute(query.order_by(posts.c.post_id).with_for_update() if lock else query)
+    found = {post.post_id: post for post in with_deliveries(tx, workspace_id, rows.mappings().all(), lock=lock)}
     return [found[post_id] for post_id in post_ids if post_id in found]
 
 
@@ -264,7 +266,10 @@ WHERE p.post_id = r.post_id AND p.workspace_id = %s
 """
 # What was claimed ahead of its time is taken back: its attempt has other words in hand.
 _UPDATE_DELIVERIES = """
-UPDATE deliveries d SET state = 'SCHEDULED', lease_expire_time = NULL, channel = r.channel,
+UPDATE deliveries d SET channel = r.channel, lease_expire_time = NULL,
+    state = CASE WHEN r.moved_to IS NOT NULL OR d.state = 'CLAIMED' THEN 'SCHEDULED' ELSE d.state END,
+    hold_cause = CASE WHEN r.moved_to IS NOT NULL THEN '' ELSE d.hold_cause END,
+    needs_person = d.needs_person AND r.moved_to IS NULL,
     schedule_time = COALESCE(r.moved_to, d.schedule_time), due_time = COALESCE(r.moved_to, d.due_time),
     update_time = CASE WHEN r.moved_to IS NOT NULL OR d.state = 'CLAIMED' THEN now() ELSE d.update_time END
 FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[]) AS r(post_id, channel, moved_to)
@@ -304,6 +309,13 @@ def update_posts(tx: Connection, workspace_id: UUID, edits: Sequence[Edit]) -> N
     ]
     tx.exec_driver_sql(_UPDATE_DELIVERIES, (*_columns(moves), str(workspace_id)))
     notify(tx, DUE_CHANNEL)
+
+
+def set_approval(tx: Connection, workspace_id: UUID, post_ids: Sequence[UUID], approval: Approval) -> None:
+    """Of posts that the caller has locked."""
+    if post_ids:
+        mine = (posts.c.workspace_id == workspace_id) & posts.c.post_id.in_(post_ids)
+        tx.execute(update(posts).where(mine).values(approval=approval.value, update_time=func.now()))
 
 
 def tell(tx: Connection, notices: list[Notice]) -> None:

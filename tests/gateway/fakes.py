@@ -327,12 +327,6 @@ class FakeContent(Fake, content_pb2_grpc.ContentServiceServicer):
     def FingerprintTexts(self, request: Any, context: Context) -> content_pb2.FingerprintTextsResponse:
         self.saw(request, context)
         return content_pb2.FingerprintTextsResponse(
-            fingerprints=[content_pb2.TextFingerprint(shingles=[len(text)]) for text in request.texts]
-        )
-
-    def FingerprintTexts(self, request: Any, context: Context) -> content_pb2.FingerprintTextsResponse:
-        self.saw(request, context)
-        return content_pb2.FingerprintTextsResponse(
             fingerprints=[content_pb2.TextFingerprint(shingles=[len(each)]) for each in request.texts]
         )
 

@@ -12,7 +12,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from reelroute.notification.v1 import notification_pb2
-from reelroute.scheduler.v1 import bulk_pb2_grpc, scheduler_pb2_grpc, series_pb2_grpc
+from reelroute.scheduler.v1 import bulk_pb2_grpc, plans_pb2_grpc, scheduler_pb2_grpc, series_pb2_grpc
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 from sqlalchemy import text
 
@@ -24,6 +24,7 @@ from services.scheduler import store
 from services.scheduler.api import SchedulerApi
 from services.scheduler.bulk_api import BulkApi
 from services.scheduler.domain import Policy
+from services.scheduler.plan_api import PlanApi
 from services.scheduler.series_api import SeriesApi
 from services.scheduler.waiting import DueBell
 from tests.chaos.wires import Moment, Reaction
@@ -57,6 +58,7 @@ class Stage:
         self.database = database
         self.stub = scheduler_pb2_grpc.SchedulerServiceStub(channel)
         self.bulk = bulk_pb2_grpc.BulkServiceStub(channel)
+        self.plans = plans_pb2_grpc.PlanServiceStub(channel)
         self.series = series_pb2_grpc.SeriesServiceStub(channel)
         self.bell = bell
 
@@ -228,6 +230,7 @@ def open_stage(database: Database) -> Iterator[Stage]:
     with served(
         (scheduler_pb2_grpc.add_SchedulerServiceServicer_to_server, api),
         (bulk_pb2_grpc.add_BulkServiceServicer_to_server, BulkApi(database)),
+        (plans_pb2_grpc.add_PlanServiceServicer_to_server, PlanApi(database, POLICY)),
         (series_pb2_grpc.add_SeriesServiceServicer_to_server, SeriesApi(database, ahead(30))),
     ) as channel:
         yield Stage(database, channel, bell)
