@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import sys
 import threading
@@ -23,7 +22,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from sqlalchemy.exc import OperationalError
 
-from kit import crypto, migrations, rpc_server
+from kit import collector, crypto, migrations, rpc_server
 from kit import log as log_setup
 from kit.config import ServiceSettings
 from kit.db import AddressUnusable, Database, UnsafeDatabase
@@ -105,10 +104,7 @@ def serve(
     rpc_server.listen(server, config.listen)
     metrics_server = _serve_metrics(config.metrics_listen)
     scheduler = _scheduler(duties)
-    # What is loaded stays, so the collector need not walk it again and again; and a call that handles thousands of rows
-    # is not to be searched for garbage at every 700th object. A fifth of the work of an import.
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    collector.settle()
     server.start()
     for part in parts:
         part.start()
