@@ -32,6 +32,7 @@ from services.gateway.models.imports import ImportOptions
 
 ROWS_PER_CHUNK = 1000
 _NAMES_PER_CALL = 1000
+_NAMES_TOLD = 10_000
 _OUTCOME = {number: name.removeprefix("IMPORT_OUTCOME_") for name, number in bulk_pb2.ImportOutcome.items() if number}
 # A post's field as the columns of a calendar call it.
 _COLUMNS = {
@@ -82,6 +83,8 @@ class Import:
     resolver: Resolver
     checker: Checker
     counts: Counter[str] = field(default_factory=Counter)
+    # The names of media in the file, each once; of very many only the first.
+    media_names: dict[str, None] = field(default_factory=dict)
     _options: dict[TikTokChoices, tuple[PostOptions, scheduler_pb2.PostOptions]] = field(default_factory=dict)
 
     async def rows(self) -> AsyncIterator[dict[str, Any]]:
@@ -136,6 +139,8 @@ class Import:
     async def _find_media(self, entries: Sequence[Entry]) -> None:
         """Looks up the names that the sender did not explain, by their last parts."""
         library = self.resolver.library
+        if len(self.media_names) < _NAMES_TOLD:
+            self.media_names.update(dict.fromkeys(name for entry in entries for name in entry.media))
         wanted = library.unknown(name for entry in entries for name in entry.media)
         for start in range(0, len(wanted), _NAMES_PER_CALL):
             names = wanted[start : start + _NAMES_PER_CALL]
