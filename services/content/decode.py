@@ -340,7 +340,7 @@ def _hash_of_frame(frame: av.VideoFrame, turn: int) -> int | None:
     except av.FFmpegError:
         return None  # a rare format of pixels that nothing here can show
     plane = grey.planes[0]
-    picture = Image.frombuffer("L", (grey.width, grey.height), plane, "raw", "L", plane.line_size, 1)
+    picture = Image.frombuffer("L", (grey.width, grey.height), bytes(plane), "raw", "L", plane.line_size, 1)
     return hash_of(picture, _UPRIGHT_BY_TURN.get(turn))
 
 
