@@ -267,9 +267,10 @@ class _Reading:
         """Read to the end. Raises MediaRefused on the first thing that does not decode."""
         context = self.stream.codec_context
         context.thread_type, context.thread_count = "AUTO", self.limits.decode_threads
-        # The loop filter makes pictures prettier and takes a third of the time; it cannot hide a missing part. It is left
-        # out where nothing much is built on a frame: left out everywhere, what is built on what drifts away from what a
-        # viewer sees, and with it the hashes. A stream may grow its picture midway, so the decoder has a bound too: twice, because it pads sides to blocks.
+        # The loop filter makes pictures prettier and takes a third of the time; it cannot hide a missing part. It is
+        # left out where nothing much is built on a frame: left out everywhere, pictures drift away from what a viewer
+        # sees, and their hashes with them. A stream may grow its picture midway, so the decoder has a bound too: twice,
+        # because it pads sides to blocks.
         context.options = {"skip_loop_filter": "bidir", "max_pixels": str(2 * self.limits.video_pixels)}
         try:
             for packet in self.media.demux():
@@ -339,7 +340,7 @@ def _hash_of_frame(frame: av.VideoFrame, turn: int) -> int | None:
     except av.FFmpegError:
         return None  # a rare format of pixels that nothing here can show
     plane = grey.planes[0]
-    picture = Image.frombuffer("L", (grey.width, grey.height), plane, "raw", "L", plane.line_size, 1)
+    picture = Image.frombuffer("L", (grey.width, grey.height), bytes(plane), "raw", "L", plane.line_size, 1)
     return hash_of(picture, _UPRIGHT_BY_TURN.get(turn))
 
 

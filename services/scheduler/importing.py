@@ -105,8 +105,8 @@ def decide(key: str, wanted: Draft, saved: Post | None, now: datetime) -> Row:
 
 def same_posts(rows: Mapping[str, Draft], there: Iterable[Post]) -> dict[str, Post]:
     """Which rows, by their keys, are posts already, though no import knows them so: at the same time for the same
-    accounts, with the same ref, or the same words and files. A sheet and a calendar of one plan; an export of posts that
-    were made one by one.
+    accounts, with the same ref, or the same words and files. A sheet and a calendar of one plan; an export of posts
+    that were made one by one.
     """
     at: dict[tuple[datetime, frozenset[UUID]], list[Post]] = {}
     for post in there:

@@ -308,7 +308,7 @@ def update_posts(tx: Connection, workspace_id: UUID, edits: Sequence[Edit]) -> N
             edit.draft.schedule.instant.isoformat()
             if edit.draft.schedule.instant != edit.post.draft.schedule.instant
             else None,
-            edit.approval is Approval.PENDING,
+            "true" if edit.approval is Approval.PENDING else "false",
         )
         for edit in edits
     ]
