@@ -122,7 +122,7 @@ def _options(text: bytes) -> ImportOptions:
         ) from None
 
 
-@router.get("/v1/posts:export", response_model=None, responses={**_EXPORTED, **problems()})
+@router.get("/v1/posts:export", response_class=Response, response_model=None, responses={**_EXPORTED, **problems()})
 async def export_posts(
     request: Request,
     caller: Caller_,
