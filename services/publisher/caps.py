@@ -30,7 +30,7 @@ class Caps:
 
     async def enter(self, account: Account, delivery_id: UUID, quotas: Quotas, wait: Callable[[], None]) -> None:
         """Takes a place; calls `wait` before it waits for one. Raises AttemptFailed(RATE_LIMITED) when none comes
-        within a minute.
+        soon.
         """
         while quotas.has_caps:
             now = self.now()

@@ -78,6 +78,12 @@ def _decide(
     tx: Connection, workspace_id: UUID, rows: Sequence[tuple[str, Draft]], *, lock: bool
 ) -> list[Row | ReelrouteError]:
     known = bulk_store.read_by_keys(tx, workspace_id, [key for key, _ in rows])
+    new = {key: draft for key, draft in rows if key not in known}
+    there = bulk_store.read_at(tx, workspace_id, [draft.schedule.instant for draft in new.values()])
+    same = importing.same_posts(new, there)
+    if lock:
+        bulk_store.adopt(tx, workspace_id, {post.post_id: key for key, post in same.items()})
+    known |= same
     now = store.database_time(tx)
 
     def decide(key: str, draft: Draft) -> Row | ReelrouteError:

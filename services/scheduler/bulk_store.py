@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection, bindparam, func, select, text, true, tuple_
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.types import Text, Uuid
 
 from kit.paging import Page
@@ -40,6 +40,29 @@ def read_by_keys(tx: Connection, workspace_id: UUID, keys: Sequence[str]) -> dic
     )
     rows = tx.execute(select(found).select_from(wanted.join(found, true()))).mappings().all()
     return {row["import_key"]: post for row, post in zip(rows, with_deliveries(tx, workspace_id, rows), strict=True)}
+
+
+def read_at(tx: Connection, workspace_id: UUID, instants: Sequence[datetime]) -> list[Post]:
+    """The posts scheduled at exactly one of these instants."""
+    if not instants:
+        return []
+    wanted = func.unnest(bindparam("instants", sorted(set(instants)), ARRAY(TIMESTAMP(timezone=True)), unique=True))
+    at = wanted.table_valued("instant").render_derived()
+    query = select(posts).join(at, (posts.c.workspace_id == workspace_id) & (posts.c.schedule_time == at.c.instant))
+    return with_deliveries(tx, workspace_id, tx.execute(query).mappings().all())
+
+
+def adopt(tx: Connection, workspace_id: UUID, keys: Mapping[UUID, str]) -> None:
+    """From now on imports know posts by these keys, but for those that have one already."""
+    if keys:
+        tx.execute(
+            text(
+                "UPDATE posts p SET import_key = r.import_key"
+                " FROM unnest(CAST(:ids AS uuid[]), CAST(:keys AS text[])) AS r(post_id, import_key)"
+                " WHERE p.post_id = r.post_id AND p.workspace_id = :workspace_id AND p.import_key = ''"
+            ),
+            {"ids": [str(each) for each in keys], "keys": list(keys.values()), "workspace_id": workspace_id},
+        )
 
 
 def set_keys(tx: Connection, workspace_id: UUID, keys: Mapping[UUID, str]) -> None:

@@ -198,9 +198,8 @@ def _quiet(plan: PostingPlan, local: datetime) -> QuietHours | None:
 
 
 def _closed(blackout: Blackout, plan: PostingPlan) -> Conflict:
-    message = (
-        f"Nothing goes out on {blackout} ({plan.time_zone}). Choose a day before, or from {blackout.last + _DAY} on."
-    )
+    after = f", or from {blackout.last + _DAY} on" if blackout.last < date.max else ""
+    message = f"Nothing goes out on {blackout} ({plan.time_zone}). Choose a day before{after}."
     return Conflict(Rule.BLACKOUT, "local_time", message)
 
 

@@ -319,7 +319,7 @@ def not_waiting(delivery: Delivery) -> DeliveryNotWaiting:
     """The refusal for a delivery that nobody needs to decide."""
     what = {
         DeliveryState.UNCERTAIN: "say at the publisher whether it is published",
-        DeliveryState.HELD: "lift its hold",
+        DeliveryState.HELD: "approve its post" if delivery.hold_cause is HoldCause.APPROVAL else "lift its hold",
         DeliveryState.SCHEDULED: "change or cancel its post",
     }.get(delivery.state, "there is nothing to decide")
     return DeliveryNotWaiting(

@@ -13,9 +13,10 @@ All states and their arrows:
     in work → HELD             its account or platform cannot take it now
     in work → FAILED           failed for good
     SCHEDULED, CLAIMED → HELD  a hold applies when it is due, or when it asks to go out
+    SCHEDULED → HELD           its post waits for approval when it is due
     SCHEDULED, CLAIMED → MISSED, CANCELED, SCHEDULED   too late, as its lateness rule says
     CLAIMED → HELD             parked: its handling ended the worker's process again and again
-    HELD → SCHEDULED, MISSED, CANCELED   the hold is lifted; or a person decides what was parked
+    HELD → SCHEDULED, MISSED, CANCELED   the hold is lifted, the post approved; or a person decides what was parked
     MISSED → SCHEDULED, CANCELED         a person decides
     PUBLISHED → REMOVED        the platform no longer shows it
     not let go → CANCELED      its author; not let go is SCHEDULED, HELD, MISSED, and CLAIMED ahead of its time
@@ -42,7 +43,7 @@ class DeliveryState(enum.Enum):
     CLAIMED = "CLAIMED"  # a publisher works on it under a lease
     CONFIRMING = "CONFIRMING"  # the platform has everything, its verdict is awaited
     UNCERTAIN = "UNCERTAIN"  # it may be published; the publisher asks the platform, or a person settles it there
-    HELD = "HELD"  # due, and kept back; leaves when its hold is lifted, or by a person's decision when it was parked
+    HELD = "HELD"  # due, and kept back; leaves when its hold is lifted, its post approved, or what was parked decided
     MISSED = "MISSED"  # later than its rule allows; a person decides
     PUBLISHED = "PUBLISHED"  # final, unless the platform removes it
     REMOVED = "REMOVED"  # the platform no longer shows it; final
@@ -385,7 +386,7 @@ class PostChanged(Conflict):
 
 
 class ApprovalNotNeeded(FailedPrecondition):
-    """Nobody asks for an approval of this post."""
+    """When the post was saved, the plan of its channel asked for no approval."""
 
 
 class DeliveryInProgress(FailedPrecondition):

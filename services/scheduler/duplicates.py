@@ -100,9 +100,14 @@ def _shared(sketch: Sequence[int]) -> int:
 
 def looks_alike(one: Sequence[int], other: Sequence[int]) -> bool:
     """Whether at least half of the frames of the one with fewer have a near frame in the other."""
-    fewer, more = sorted((one, other), key=len)
-    near = sum(any((frame ^ each).bit_count() <= NEAR_BITS for each in more) for frame in fewer)
-    return bool(fewer) and near * 2 >= len(fewer)
+    # Of two with as many frames it may be either.
+    pairs = ((one, other), (other, one))
+    return any(fewer and _near(fewer, more) * 2 >= len(fewer) for fewer, more in pairs if len(fewer) <= len(more))
+
+
+def _near(frames: Sequence[int], others: Sequence[int]) -> int:
+    """How many of the frames have a near one among the others."""
+    return sum(any((frame ^ each).bit_count() <= NEAR_BITS for each in others) for frame in frames)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from kit.errors import FieldViolation, InvalidArgument
 from services.scheduler import zones
@@ -100,6 +101,30 @@ def decide(key: str, wanted: Draft, saved: Post | None, now: datetime) -> Row:
     if _time(saved.draft.schedule) != _time(wanted.schedule):
         zones.check_ahead(wanted.schedule, now)
     return Row(key, wanted, saved, Outcome.UPDATED, found)
+
+
+def same_posts(rows: Mapping[str, Draft], there: Iterable[Post]) -> dict[str, Post]:
+    """Which rows, by their keys, are posts already, though no import knows them so: at the same time for the same
+    accounts, with the same ref, or the same words and files. A sheet and a calendar of one plan; an export of posts
+    that were made one by one.
+    """
+    at: dict[tuple[datetime, frozenset[UUID]], list[Post]] = {}
+    for post in there:
+        if not came_to_nothing(post):
+            at.setdefault((post.draft.schedule.instant, frozenset(post.draft.account_ids)), []).append(post)
+    found: dict[str, Post] = {}
+    for key, row in rows.items() if at else ():
+        candidates = at.get((row.schedule.instant, frozenset(row.account_ids)), [])
+        same = next((post for post in candidates if _is_same(post.draft, row)), None)
+        if same is not None:
+            candidates.remove(same)
+            found[key] = same
+    return found
+
+
+def _is_same(saved: Draft, row: Draft) -> bool:
+    by_ref = bool(row.ref) and saved.ref == row.ref
+    return by_ref or (saved.caption, _files(saved.media)) == (row.caption, _files(row.media))
 
 
 def came_to_nothing(post: Post) -> bool:

@@ -264,17 +264,22 @@ AS r(post_id, channel, caption, media, local_time, time_zone, fold, schedule_tim
     max_lateness_seconds, late_action, shingles, approval)
 WHERE p.post_id = r.post_id AND p.workspace_id = %s
 """
-# What was claimed ahead of its time is taken back: its attempt has other words in hand.
-_UPDATE_DELIVERIES = """
-UPDATE deliveries d SET channel = r.channel, lease_expire_time = NULL,
-    state = CASE WHEN r.moved_to IS NOT NULL OR d.state = 'CLAIMED' THEN 'SCHEDULED' ELSE d.state END,
-    hold_cause = CASE WHEN r.moved_to IS NOT NULL THEN '' ELSE d.hold_cause END,
-    needs_person = d.needs_person AND r.moved_to IS NULL,
-    schedule_time = COALESCE(r.moved_to, d.schedule_time), due_time = COALESCE(r.moved_to, d.due_time),
-    update_time = CASE WHEN r.moved_to IS NOT NULL OR d.state = 'CLAIMED' THEN now() ELSE d.update_time END
-FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[]) AS r(post_id, channel, moved_to)
+_UPDATE_CHANNELS = """
+UPDATE deliveries d SET channel = r.channel
+FROM unnest(%s::uuid[], %s::text[]) AS r(post_id, channel)
 WHERE d.post_id = r.post_id AND d.workspace_id = %s
-  AND (r.moved_to IS NOT NULL OR d.channel <> r.channel OR d.state = 'CLAIMED')
+"""
+# What was claimed ahead of its time is taken back: its attempt has other words in hand. What is held waits for
+# approval, and goes on when it has a later time, or needs none any more.
+_UPDATE_DELIVERIES = """
+UPDATE deliveries d SET state = 'SCHEDULED', lease_expire_time = NULL, hold_cause = '', needs_person = false,
+    failure_reason = CASE WHEN d.state = 'HELD' THEN '' ELSE d.failure_reason END,
+    failure_message = CASE WHEN d.state = 'HELD' THEN '' ELSE d.failure_message END,
+    schedule_time = COALESCE(r.moved_to, d.schedule_time), due_time = COALESCE(r.moved_to, d.due_time),
+    update_time = now()
+FROM unnest(%s::uuid[], %s::timestamptz[], %s::boolean[]) AS r(post_id, moved_to, waits)
+WHERE d.post_id = r.post_id AND d.workspace_id = %s
+  AND (r.moved_to IS NOT NULL OR d.state = 'CLAIMED' OR (d.state = 'HELD' AND NOT r.waits))
 """
 
 
@@ -300,14 +305,19 @@ def update_posts(tx: Connection, workspace_id: UUID, edits: Sequence[Edit]) -> N
     moves = [
         (
             str(edit.post.post_id),
-            edit.draft.channel,
             edit.draft.schedule.instant.isoformat()
             if edit.draft.schedule.instant != edit.post.draft.schedule.instant
             else None,
+            "true" if edit.approval is Approval.PENDING else "false",
         )
         for edit in edits
     ]
     tx.exec_driver_sql(_UPDATE_DELIVERIES, (*_columns(moves), str(workspace_id)))
+    rehomed = [
+        (str(edit.post.post_id), edit.draft.channel) for edit in edits if edit.draft.channel != edit.post.draft.channel
+    ]
+    if rehomed:
+        tx.exec_driver_sql(_UPDATE_CHANNELS, (*_columns(rehomed), str(workspace_id)))
     notify(tx, DUE_CHANNEL)
 
 

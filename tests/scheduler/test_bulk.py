@@ -217,6 +217,21 @@ def test_what_does_not_differ_is_kept_from_nobody(stage: Stage) -> None:
         assert words(imported(stage, rows, validate_only=True)) == ["UPDATED"]
 
 
+def test_the_same_posts_under_other_keys_or_none_are_not_made_again(stage: Stage) -> None:
+    rows = rows_of(3)
+    first = imported(stage, rows[:2])
+    single = stage.create(rows[2].post)
+    for each in rows:
+        each.key = f"{each.key}@calendar.example.com"
+    again = imported(stage, rows)
+    assert words(again) == ["UNCHANGED"] * 3
+    assert [each.post_id for each in again] == [*(each.post_id for each in first), single.post_id]
+    # From now on the third is known by its key.
+    rows[2].post.local_time = "2027-06-01T10:00:00"
+    assert words(imported(stage, rows[2:])) == ["UPDATED"]
+    assert len(stored(stage)) == 3
+
+
 def test_two_imports_of_one_file_at_once_double_nothing(stage: Stage) -> None:
     rows = rows_of(120)
     found: list[list[bulk.ImportResult]] = []
