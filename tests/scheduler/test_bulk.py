@@ -357,6 +357,17 @@ def test_a_change_that_broke_off_goes_on_and_shifts_nothing_twice(stage: Stage, 
     assert times(stage) == [each + timedelta(days=days) for each in before]
 
 
+@pytest.mark.parametrize("days", [1, -1])
+def test_posts_that_move_together_are_not_in_each_others_way(stage: Stage, days: int) -> None:
+    with stage.database.transaction(UUID(WORKSPACE)) as tx:
+        plan_store.set_plan(tx, UUID(WORKSPACE), PostingPlan("air", "UTC", min_gap=timedelta(hours=1), daily_cap=24))
+    imported(stage, [row(f"{n:04}", due_in=timedelta(hours=n + 30), caption=f" {n}") for n in range(600)])
+    before = times(stage)
+    results = changed(stage, change(shift=bulk.Shift(days=days)))
+    assert [each.refusal.reason for each in results if each.HasField("refusal")] == []
+    assert times(stage) == [each + timedelta(days=days) for each in before]
+
+
 def test_one_change_asked_for_twice_at_once_is_made_once(stage: Stage) -> None:
     imported(stage, [row(f"{n:04}", due_in=timedelta(hours=n + 1), caption=f" {n}") for n in range(1200)])
     before = times(stage)
