@@ -22,6 +22,7 @@ SERVICES = sorted(
 OF_NO_WORKSPACE = {
     "alembic_version",
     "publisher.incidents",
+    "publisher.preflights",
     "publisher.publish_epochs",
     "publisher.rate_buckets",
     "scheduler.claim_clock",
