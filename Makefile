@@ -45,7 +45,7 @@ bench: .venv/.ok .bench/.ok ## measure rate, lateness and claims beside three pe
 chaos: .venv/.ok ## kill processes at every message and at 1,000 random moments (SEEDS="17 40-60" or SEEDS=matrix for some)
 	@exec $(BIN)/python -m tests.chaos $(SEEDS)
 
-forecast: .venv/.ok ## live fourteen days with planted failures, and compare them with their forecast (a quarter of an hour)
+forecast: .venv/.ok ## live fourteen days with planted failures, and compare them with their forecast (about ten minutes)
 	@exec $(BIN)/python -m tests.forecast
 
 format: .venv/.ok ## format code and protos

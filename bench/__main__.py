@@ -1,4 +1,4 @@
-"""`python -m bench [WHAT …]`: limits, drain, lateness, claim; all of them if none is named. Then a summary."""
+"""`python -m bench [WHAT …]`: limits, drain, lateness, claim, planning; all if none is named. Then a summary."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 import time
 from typing import Any
 
-from bench import claim, drain, harness, lateness, limits
+from bench import claim, drain, harness, lateness, limits, planning
 from bench.beside import PEERS, PYTHON
 from bench.harness import BenchmarkFailed
 
-_BENCHMARKS = ("limits", "drain", "lateness", "claim")
+_BENCHMARKS = ("limits", "drain", "lateness", "claim", "planning")
 
 
 def main(arguments: list[str]) -> int:
@@ -35,6 +35,8 @@ def main(arguments: list[str]) -> int:
                     results[name] = lateness.run(asked.rate, asked.seconds, asked.publishers, asked.peers)
                 case "claim":
                     results[name] = claim.run(asked.sizes, asked.claims)
+                case "planning":
+                    results[name] = planning.run(asked.rows, asked.listed, asked.beside, asked.lists)
     except BenchmarkFailed as failed:
         print(f"bench: {failed}", file=sys.stderr)
         return 1
@@ -56,6 +58,10 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60, help="for so long, for lateness")
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 1_000_000, 10_000_000], help="waiting rows")
     parser.add_argument("--claims", type=int, default=300, help="measured claims of each size")
+    parser.add_argument("--rows", type=int, default=100_000, help="rows of the import, for planning")
+    parser.add_argument("--listed", type=int, default=10_000, help="posts of the month, for planning")
+    parser.add_argument("--beside", type=int, default=1_000_000, help="posts beside them, for planning")
+    parser.add_argument("--lists", type=int, default=20, help="how often each list is asked for, for planning")
     return parser.parse_args(arguments)
 
 
@@ -90,6 +96,10 @@ def _summary(results: dict[str, Any]) -> list[dict[str, Any]]:
         lines.append(_line("  early", row["early"]))
     if "claim" in results:
         lines.append(_line("claim p50, most waiting to fewest", results["claim"]["ratio"]))
+    for row in results.get("planning", {}).get("imports", []):
+        lines.append(_line(f"import, rows a second: {row['through']}", row["per_second"]))
+    for row in results.get("planning", {}).get("lists", []):
+        lines.append(_line(f"list p50 ms: {row['list']}", row["p50_ms"]))
     return lines
 
 

@@ -85,7 +85,7 @@ def _run(
                 cursor.execute(f"SELECT (SELECT count(*) FROM results WHERE state = 'PUBLISHED'), ({peer.waiting})")
                 return cursor.fetchone() == (jobs, 0)
 
-            cost = Cost(processes.pids(), postgres)
+            cost = Cost(processes.pids(), postgres.pid)
             processes.go(*workers)
             limit = 600 if not per_second else jobs / per_second + 120
             seconds = harness.seconds_until(is_over, processes, limit)

@@ -139,9 +139,9 @@ class Processes:
 class Cost:
     """What processes cost from now on: CPU seconds by name, and the most memory they ever held."""
 
-    def __init__(self, pids: Mapping[str, int], postgres: EmbeddedPostgres | None) -> None:
+    def __init__(self, pids: Mapping[str, int], postgres_pid: int | None) -> None:
         self._pids = pids
-        self._postgres = postgres
+        self._postgres_pid = postgres_pid
         self._before = self._cpu()
 
     def figures(self, jobs: int) -> dict[str, Any]:
@@ -154,8 +154,8 @@ class Cost:
 
     def _cpu(self) -> dict[str, float]:
         used = {name: _cpu_seconds(pid) for name, pid in self._pids.items()}
-        if self._postgres is not None:
-            used["postgresql"] = _family_cpu_seconds(self._postgres.pid or 0)
+        if self._postgres_pid is not None:
+            used["postgresql"] = _family_cpu_seconds(self._postgres_pid)
         return used
 
 

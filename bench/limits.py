@@ -85,7 +85,7 @@ def _timed(
 ) -> tuple[float, dict[str, Any]]:
     processes.wait_for_word(*names)
     start = time.monotonic()
-    cost = Cost(processes.pids(), postgres)
+    cost = Cost(processes.pids(), postgres.pid if postgres else None)
     processes.go(*names)
     processes.wait_for_word(*names)
     seconds = time.monotonic() - start

@@ -115,7 +115,7 @@ def drain(jobs: int, answer_seconds: float, publishers: int) -> dict[str, Any]:
         first_due = time.time() + 8 + jobs / 5000
         running.fill(jobs, first_due, 0)
         time.sleep(first_due - time.time())
-        cost = Cost(running.processes.pids(), running.postgres)
+        cost = Cost(running.processes.pids(), running.postgres.pid)
         seconds = harness.seconds_until(lambda: running.finished() == jobs, running.processes, 600)
         figures = cost.figures(jobs)
         told = harness.seconds_until(running.is_told, running.processes, 600)

@@ -155,6 +155,57 @@ class Api:
         if "summary" not in line:
             raise Unreachable(f"The answer of {self.url} broke off.", "Try again in a moment.")
 
+    def send_calendar(self, path: Path, choices: Json) -> Iterator[Json]:
+        """Sends a calendar to be imported; the lines of the answer as they come, the summary last.
+
+        Raises Refused, Unreachable. One that breaks off is sent again by whoever wants it: it doubles nothing.
+        """
+        line: Json = {}
+        try:
+            file = path.open("rb")
+        except OSError as error:
+            raise ClientError(f"{path} cannot be read: {error.strerror}.", "Name a calendar file.") from None
+        # In this order: the gateway reads the options before the file.
+        parts: dict[str, Any] = {"options": (None, json.dumps(choices), "application/json"), "file": (path.name, file)}
+        with (
+            file,
+            self._reaching(),
+            self._http.stream("POST", "/v1/posts:import", files=parts, timeout=_UPLOAD_TIMEOUT) as response,
+        ):
+            self._was_answered = True
+            if response.status_code != httpx.codes.OK:
+                response.read()
+                self._json(response, refuse=True)
+            for text in response.iter_lines():
+                line = json.loads(text)
+                if problem := line.get("problem"):
+                    raise Refused(int(problem["status"]), problem)
+                yield line
+        if "summary" not in line:
+            raise Unreachable(f"The answer of {self.url} broke off.", "Import the same file again: nothing is doubled.")
+
+    def download(self, path: str, to: Path, **params: str) -> int:
+        """Writes an answer into a file, whole or not at all; its bytes. Raises Refused, Unreachable."""
+        given = {name: value for name, value in params.items() if value}
+        part = to.with_name(f"{to.name}.part")
+        try:
+            with (
+                part.open("wb") as file,
+                self._reaching(),
+                self._http.stream("GET", path, params=given, timeout=_UPLOAD_TIMEOUT) as response,
+            ):
+                if response.status_code != httpx.codes.OK:
+                    response.read()
+                    self._json(response, refuse=True)
+                for piece in response.iter_bytes():
+                    file.write(piece)
+            part.replace(to)
+        except OSError as error:
+            raise ClientError(f"{to} cannot be written: {error.strerror}.", "Choose another place.") from None
+        finally:
+            part.unlink(missing_ok=True)
+        return to.stat().st_size
+
     def pages(self, path: str, items: str, **params: str | int) -> Iterator[Json]:
         """Everything of a list, page by page."""
         token = ""

@@ -16,14 +16,12 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from cli.calendar import NotACalendar
 from cli.client import ClientError, Refused
 
 # A pipe has no width; lines are wrapped by whoever reads them.
 _PIPE_WIDTH = 240
 
 EXIT_ROWS_REFUSED = 1
-EXIT_UNREADABLE = 2
 EXIT_NOT_DONE = 3
 
 
@@ -143,15 +141,9 @@ def count(number: int, one: str, many: str = "") -> str:
 
 @contextlib.contextmanager
 def failures(*, as_json: bool = False) -> Iterator[None]:
-    """Turns what went wrong into words and an exit code: 2 for a file that is no calendar, 3 for what was not done."""
+    """Turns what went wrong into words and an exit code: 3 for what was not done."""
     try:
         yield
-    except NotACalendar as error:
-        if as_json:
-            document({"error": {"reason": error.reason, "message": error.message, "line": error.line}})
-        note(f"This is no calendar ({error.reason}).")
-        note(printable(error.message))
-        raise typer.Exit(EXIT_UNREADABLE) from None
     except ClientError as error:
         if as_json:
             document({"error": failure(error)})

@@ -9,11 +9,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.calendar import Problem
-
 _PIECE_BYTES = 1024 * 1024
 # The column with our own SKU: the shop's export calls it seller_sku.
 _SKU_COLUMNS = ("seller_sku", "sku")
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """Why there is no file of a name here. `is_fault`: there is one, and it is not taken."""
+
+    message: str
+    is_fault: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,7 @@ def media_folders(calendar: Path, given: Path | None) -> list[Path]:
     return [folder, folder / "media", folder.parent / "media"]
 
 
-def find(name: str, folders: Sequence[Path]) -> Path | Problem:
+def find(name: str, folders: Sequence[Path]) -> Path | NotFound:
     """The file of that name below one of the folders, or why it is not taken. Follows no link out of its folder."""
     for folder in folders:
         # Names with accents are stored in two ways, depending on the system that made the file.
@@ -47,12 +53,12 @@ def find(name: str, folders: Sequence[Path]) -> Path | Problem:
             if not is_file:
                 continue
             if not path.is_relative_to(folder.resolve()):
-                return Problem("media", "media_path_not_allowed", f"{name} is a link that leaves the media folder.")
+                return NotFound(f"{name} is a link that leaves the media folder.", is_fault=True)
             if path.stat().st_size == 0:
-                return Problem("media", "media_rejected", f"{name} is empty: 0 bytes.")
+                return NotFound(f"{name} is empty: 0 bytes.", is_fault=True)
             return path
     looked = ", ".join(str(folder) for folder in folders)
-    return Problem("media", "media_missing", f"{name} is not there. Looked in {looked}. Say where with --media.")
+    return NotFound(f"{name} is not there. Looked in {looked}. Say where with --media.")
 
 
 def read_media(name: str, path: Path, progress: Callable[[int], None]) -> MediaFile:

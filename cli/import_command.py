@@ -1,23 +1,27 @@
-"""`reelroute posts import`: what is asked, in which order, and what it ends with."""
+"""`reelroute posts import` and `posts export`: what is asked, in which order, and what it ends with."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from cli import calendar, display, files, options, report
-from cli.calendar import COLUMNS, NotACalendar
-from cli.client import ClientError
+from cli import display, files, options
+from cli.client import ClientError, Json
 from cli.display import count, failures, size
-from cli.importing import Choices, Import, Status
+from cli.importing import OUTCOMES, Import
+
+_LINES_NAMED = 12
+_FORMATS = ("csv", "hootsuite", "buffer", "publer", "metricool", "xlsx", "ics")
+
+Format = Annotated[str, typer.Option("--format", help=f"{', '.join(_FORMATS)}; else recognised by content.")]
 
 
 def import_calendar(
-    file: Annotated[Path, typer.Argument(help="A CSV file with one post per row.")],
+    file: Annotated[Path, typer.Argument(help="A calendar: CSV, XLSX or ICS, one post per row or event.")],
     media: Annotated[
         Path | None, typer.Option(help="Where its media are. Else beside the file, in media/, or in ../media/.")
     ] = None,
@@ -25,6 +29,10 @@ def import_calendar(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
     yes: options.Yes = False,
     as_json: options.AsJson = False,
+    kind: Format = "",
+    account: Annotated[str, typer.Option(help="@handle, for rows that name none.")] = "",
+    time_zone: Annotated[str, typer.Option(help="IANA zone, for rows that name none.")] = "",
+    of_channel: Annotated[str, typer.Option("--default-channel", help="For rows that name none.")] = "",
     ambiguous_time: options.Ambiguous = None,
     column: Annotated[
         list[str] | None, typer.Option(help="What the file calls a column: --column local_date=Date")
@@ -33,6 +41,14 @@ def import_calendar(
         list[str] | None, typer.Option(help="An account that belongs to a channel: --channel fire=@emberfold.hot")
     ] = None,
     products: Annotated[Path | None, typer.Option(help="CSV with seller_sku, to check product_skus against.")] = None,
+    sheet: Annotated[str, typer.Option(help="Of a workbook.")] = "",
+    include_hidden: Annotated[bool, typer.Option("--include-hidden", help="Hidden and struck rows too.")] = False,
+    encoding: Annotated[str, typer.Option(help="Of a text that is not UTF-8: windows-1252.")] = "",
+    delimiter: Annotated[str, typer.Option(help="Of a table, where its header does not show it.")] = "",
+    date_order: Annotated[str, typer.Option(help="dmy, mdy or ymd, of dates like 02.03.2027.")] = "",
+    accept_conflicts: Annotated[
+        bool, typer.Option("--accept-conflicts", help="Also rows that break rules of their channel's plan.")
+    ] = False,
     allow_comment: options.AllowComment = False,
     allow_duet: options.AllowDuet = False,
     allow_stitch: options.AllowStitch = False,
@@ -40,22 +56,39 @@ def import_calendar(
     branded_content: options.BrandedContent = False,
     ai_generated: options.AiGenerated = False,
 ) -> None:
-    """Schedules a calendar. Good rows are taken, bad ones reported; importing a file twice schedules nothing twice.
+    """Schedules a calendar. Good rows are taken, bad ones reported; importing a file again changes what differs.
 
-    Columns: local_date, local_time, timezone, account, caption, media; and ref, channel, hashtags, product_skus, notes.
+    Our own columns: local_date, local_time, timezone, account, caption, media; and ref, channel, hashtags,
+    product_skus, notes. Files of Hootsuite, Buffer, Publer and Metricool need --account and --time-zone.
 
-    Exit code: 0 all rows taken, 1 some refused, 2 the file is no calendar, 3 not carried out.
+    Exit code: 0 all rows taken, 1 some refused, 3 not carried out.
     """
     with failures(as_json=as_json):
-        names = _column_names(column or [])
-        declared = [_channel_of(each) for each in channel or []]
         if products is not None and files.skus(products) is None:
             raise typer.BadParameter(f"{products} is no CSV file with a column seller_sku.", param_hint="--products")
         if media is not None and not media.is_dir():
             raise typer.BadParameter(f"{media} is no folder.", param_hint="--media")
-        found = calendar.read(_bytes(file), names)
-        choices = Choices(
-            tiktok=options.tiktok(
+        listed = products or files.products_file(file)
+        skus = files.skus(listed) if listed else None
+        chosen: Json = {
+            "format": kind or None,
+            "columns": _pairs(column, "--column"),
+            "account": account,
+            "time_zone": time_zone,
+            "channel": of_channel,
+            "ambiguous_time": ambiguous_time.value if ambiguous_time else None,
+            "sheet": sheet,
+            "include_hidden": include_hidden,
+            "encoding": encoding,
+            "delimiter": delimiter,
+            "date_order": date_order or None,
+            "accept_conflicts": accept_conflicts,
+            "channels_of_accounts": {
+                handle.removeprefix("@"): name for name, handle in _pairs(channel, "--channel").items()
+            },
+            "skus": sorted(skus) if skus is not None else None,
+            "media": {},
+            "tiktok": options.tiktok(
                 options.choose_privacy(privacy, as_json=as_json),
                 allow_comment=allow_comment,
                 allow_duet=allow_duet,
@@ -64,85 +97,155 @@ def import_calendar(
                 branded_content=branded_content,
                 ai_generated=ai_generated,
             ),
-            folders=files.media_folders(file, media),
-            products=products or files.products_file(file),
-            ambiguous_time=ambiguous_time.value if ambiguous_time else "",
-            declared=declared,
-        )
-        remarks = [f"Unknown columns, not read: {', '.join(found.unknown_columns)}."] if found.unknown_columns else []
+        }
         with options.api() as api:
-            _run(Import(api, choices, now=datetime.now(UTC)), found, file, remarks, dry_run, yes, as_json)
+            work = Import(api, file, chosen, files.media_folders(file, media))
+            _run(work, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
-def _run(
-    work: Import, found: calendar.Calendar, file: Path, remarks: list[str], dry_run: bool, yes: bool, as_json: bool
-) -> None:
-    display.note(f"Checking {count(len(found.rows), 'row')} of {display.printable(file.name)}")
-    work.check(found)
-    upload_bytes = sum(each.size_bytes for each in work.uploads)
+def _run(work: Import, *, dry_run: bool, yes: bool, as_json: bool) -> None:
+    work.look()
+    waiting = sum(work.waits_for_upload(row) for row in work.rows)
+    wanted = sum(row["outcome"] in ("CREATED", "UPDATED", "REPLACED") for row in work.rows) + waiting
     error: ClientError | None = None
-    try:
-        if dry_run:
-            work.rehearse()
-        elif work.ready:
-            refused = sum(line.status is Status.REFUSED for line in work.lines)
-            already = sum(line.status is Status.ALREADY_IMPORTED for line in work.lines)
-            uploads = f", upload {count(len(work.uploads), 'file')} ({size(upload_bytes)})" if work.uploads else ""
-            # A script that imports means it: it cannot double anything, and what it schedules can be canceled.
-            if not yes and options.may_ask(as_json=as_json):
-                _show_doubts(work, remarks)
-                question = f"Schedule {count(len(work.ready), 'post')}{uploads}"
-                rest = f"{count(refused, 'row')} refused, {already} already imported"
-                options.confirm(f"{question}; {rest}?", yes=False)
-            work.carry_out()
-    except ClientError as failed:
-        error = failed
+    if not dry_run and wanted:
+        # A script that imports means it: it doubles nothing, and what it schedules can be canceled.
+        if not yes and options.may_ask(as_json=as_json):
+            _show(work, is_dry_run=True)
+            total = sum(each.size_bytes for each in work.uploads)
+            more = f", upload {count(len(work.uploads), 'file')} ({size(total)})" if work.uploads else ""
+            options.confirm(f"Schedule {count(wanted, 'post')}{more}?", yes=False)
+        try:
+            work.upload()
+            work.run()
+        except ClientError as failed:
+            error = failed
     if as_json:
-        display.document(report.as_document(work, file.name, remarks, is_dry_run=dry_run, error=error))
+        display.document(_document(work, is_dry_run=dry_run, error=error))
     else:
-        report.show(work, remarks, is_dry_run=dry_run)
+        _show(work, is_dry_run=dry_run)
     if error:
         display.tell(error)
         raise typer.Exit(display.EXIT_NOT_DONE)
-    if any(line.status is Status.REFUSED for line in work.lines):
+    if any(row["outcome"] == "REFUSED" and not (dry_run and work.waits_for_upload(row)) for row in work.rows):
         raise typer.Exit(display.EXIT_ROWS_REFUSED)
 
 
-def _show_doubts(work: Import, remarks: list[str]) -> None:
-    """What a person should know before saying yes."""
-    for remark in remarks:
-        display.note(display.printable(remark))
-    for line in work.lines:
-        for each in [*line.problems, *line.warnings]:
-            word = "refused" if each in line.problems else "warning"
-            text = f"  line {line.entry.line} {line.entry.ref}: {word}: {each.field}: {each.message}"
-            display.note(display.printable(text))
+def _document(work: Import, *, is_dry_run: bool, error: ClientError | None) -> Json:
+    document: Json = {
+        "file": work.calendar.name,
+        "dry_run": is_dry_run,
+        "summary": work.summary,
+        "media": {
+            "uploads": [each.name for each in work.uploads],
+            "reused": [each.name for each in work.reused],
+            "faults": work.faults,
+        },
+        "rows": [{**row, "waits_for_upload": is_dry_run and work.waits_for_upload(row)} for row in work.rows],
+    }
+    if error:
+        document["error"] = display.failure(error)
+    return document
 
 
-def _bytes(file: Path) -> bytes:
-    try:
-        with file.open("rb") as opened:
-            return opened.read(calendar.MAX_BYTES + 1)
-    except OSError as error:
-        if isinstance(error, IsADirectoryError):
-            # Also what `make import` without FILE comes to.
-            raise NotACalendar("file_unreadable", "Name the CSV file; with make: FILE=plan.csv.") from None
-        raise NotACalendar("file_unreadable", f"{file} cannot be read: {error.strerror}.") from None
+def _show(work: Import, *, is_dry_run: bool) -> None:
+    refused = [
+        (row["line"], row["ref"], each["field"], each["reason"], work.faults.get(_name(each), each["message"]))
+        for row in work.rows
+        if not (is_dry_run and work.waits_for_upload(row))
+        for each in row["problems"]
+    ]
+    if refused:
+        display.say("Refused rows")
+        display.table(["Line", "Ref", "Field", "Reason", "What is wrong"], refused, whole=["Line", "Reason"])
+        display.say()
+    changes = [
+        (row["line"], row["ref"], each["field"], each["before"], each["after"])
+        for row in work.rows
+        for each in row["changes"]
+    ]
+    if changes:
+        display.say("Changes")
+        display.table(["Line", "Ref", "Field", "Before", "After"], changes, whole=["Line", "Field"])
+        display.say()
+    odd = Counter[tuple[str, str, str]]()
+    lines: dict[tuple[str, str, str], list[int]] = {}
+    for row in work.rows:
+        conflicts = [(each["field"], each["rule"], each["message"]) for each in row["conflicts"]]
+        for key in [*((each["field"], each["reason"], each["message"]) for each in row["warnings"]), *conflicts]:
+            odd[key] += 1
+            lines.setdefault(key, []).append(row["line"])
+    if odd:
+        display.say("Warnings")
+        told = [(times, *key, _lines(lines[key])) for key, times in odd.items()]
+        display.table(["Rows", "Field", "Reason", "What is odd", "Lines"], told, whole=["Reason"])
+        display.say()
+    display.say(_totals(work, is_dry_run=is_dry_run))
+    if work.uploads:
+        total = size(sum(each.size_bytes for each in work.uploads))
+        display.say(f"{'Would upload' if is_dry_run else 'Uploaded'} {count(len(work.uploads), 'file')} ({total}).")
+    if unknown := work.summary.get("unknown_columns"):
+        display.say(display.printable(f"Unknown columns, not read: {', '.join(unknown)}."))
+    if is_dry_run:
+        display.say("This was a dry run: nothing was changed.")
 
 
-def _column_names(given: list[str]) -> dict[str, str]:
-    names = {}
-    for each in given:
-        name, _, theirs = each.partition("=")
-        if name not in COLUMNS or not theirs:
-            raise typer.BadParameter(
-                f"Write NAME=WHAT THE FILE CALLS IT, where NAME is one of {', '.join(COLUMNS)}.", param_hint="--column"
-            )
-        names[name] = theirs
-    return names
+def _totals(work: Import, *, is_dry_run: bool) -> str:
+    counts = Counter("CREATED" if is_dry_run and work.waits_for_upload(row) else row["outcome"] for row in work.rows)
+    parts = [f"{counts[word]} {told[is_dry_run]}" for word, told in OUTCOMES.items() if counts[word]]
+    return f"{count(len(work.rows), 'row')}: {', '.join(parts) or 'nothing'}."
 
 
-def _channel_of(given: str) -> tuple[str, str]:
-    if not (parts := re.fullmatch(r"([a-z0-9][a-z0-9_-]*)=@?([^\s=@]+)", given.casefold())):
-        raise typer.BadParameter("Write CHANNEL=@HANDLE: fire=@emberfold.hot", param_hint="--channel")
-    return parts[1], parts[2]
+def _name(problem: dict[str, Any]) -> str:
+    """The file that a problem of media is about: its message begins with the name."""
+    found = re.match(r"(.+?) is not in the library", problem["message"]) if problem["field"] == "media" else None
+    return found[1] if found else ""
+
+
+def _lines(found: list[int]) -> str:
+    more = f" and {len(found) - _LINES_NAMED} more" if len(found) > _LINES_NAMED else ""
+    return ", ".join(map(str, found[:_LINES_NAMED])) + more
+
+
+def _pairs(given: list[str] | None, option: str) -> dict[str, str]:
+    pairs = {}
+    for each in given or []:
+        name, _, value = each.partition("=")
+        if not name or not value:
+            raise typer.BadParameter("Write NAME=VALUE.", param_hint=option)
+        pairs[name.strip().casefold()] = value.strip().casefold() if option == "--channel" else value
+    return pairs
+
+
+def export_calendar(
+    file: Annotated[Path, typer.Argument(help="Where to write: plan.csv, plan.xlsx, plan.ics.")],
+    kind: Format = "",
+    from_time: Annotated[str, typer.Option("--from", help="Scheduled from this instant on: 2027-01-04T00:00:00Z")] = "",
+    until_time: Annotated[str, typer.Option("--until", help="Scheduled before this instant.")] = "",
+    channel: Annotated[str, typer.Option(help="Of this channel.")] = "",
+    account: Annotated[str, typer.Option(help="For this account: its @handle or id.")] = "",
+    time_zone: Annotated[str, typer.Option(help="Of another tool's file: its account's zone.")] = "",
+    media_prefix: Annotated[str, typer.Option(help="Of another tool's file: the address of its media.")] = "",
+) -> None:
+    """Writes posts as a calendar that can be imported again, or taken to another tool."""
+    with failures(as_json=False), options.api() as api:
+        chosen = kind or {".xlsx": "xlsx", ".ics": "ics"}.get(file.suffix.casefold(), "csv")
+        account_id = account
+        if account.startswith("@"):
+            handle = account[1:].casefold()
+            found = [each for each in api.pages("/v1/accounts", "accounts") if each["handle"].casefold() == handle]
+            if not found:
+                raise typer.BadParameter(f"{account} is not connected.", param_hint="--account")
+            account_id = found[0]["account_id"]
+        written = api.download(
+            "/v1/posts:export",
+            file,
+            format=chosen,
+            from_time=from_time,
+            until_time=until_time,
+            channel=channel,
+            account_id=account_id,
+            time_zone=time_zone,
+            media_prefix=media_prefix,
+        )
+        display.say(f"Written: {file} ({size(written)}).")

@@ -9,12 +9,13 @@ import typer
 from cli import approving, changing, display, making, options, post_view, waiting
 from cli.client import Api, Json, Refused
 from cli.display import count, failures, moment
-from cli.import_command import import_calendar
+from cli.import_command import export_calendar, import_calendar
 
 app = typer.Typer(no_args_is_help=True, help="Posts: schedule, look, change, approve, decide.")
 app.command("create")(making.create)
 app.command("queue")(making.queue)
 app.command("import")(import_calendar)
+app.command("export")(export_calendar)
 app.command("shift")(changing.shift)
 app.command("edit")(changing.edit)
 app.command("cancel")(changing.cancel)

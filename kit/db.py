@@ -7,7 +7,7 @@ so a pooled connection carries nothing over.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 from uuid import UUID
@@ -66,7 +66,10 @@ class Database:
             connect_args={
                 "connect_timeout": 5,
                 "application_name": f"reelroute-{schema}",
-                "options": f"-c search_path={schema} -c timezone=UTC -c idle_in_transaction_session_timeout=60000",
+                # Data is in memory or on a solid disk. With the default, for disks that turn, the planner reads and
+                # sorts a whole month rather than follow an index for a page of it.
+                "options": f"-c search_path={schema} -c timezone=UTC -c idle_in_transaction_session_timeout=60000"
+                " -c random_page_cost=1.1",
                 "keepalives_idle": 30,
             },
         )
@@ -115,6 +118,19 @@ class Database:
 def time_column(name: str, *, now: bool = False) -> Column[object]:
     """A column of instants, which may be lacking; with `now`, the time of the insertion, which never is."""
     return Column(name, DateTime(timezone=True), nullable=not now, server_default=func.now() if now else None)
+
+
+def array_literal(values: Sequence[str | None]) -> str:
+    """Texts as PostgreSQL writes an array: for thousands of them half the work of as many parameters, on both sides."""
+    texts = [value for value in values if value is not None]
+    joined = '","'.join(texts)
+    if texts and len(texts) == len(values) and "\\" not in joined and joined.count('"') == 2 * len(texts) - 2:
+        return f'{{"{joined}"}}'
+    return "{" + ",".join(["NULL" if value is None else _quoted(value) for value in values]) + "}"
+
+
+def _quoted(text_: str) -> str:
+    return '"' + text_.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def new_id() -> UUID:

@@ -72,18 +72,18 @@ def once(
     if known is not None:
         return response_type.FromString(known)
     response = make()
-    mine = (table.c.workspace_id == workspace_id) & (table.c.request_id == request_id)
-    tx.execute(table.update().where(mine).values(response=response.SerializeToString()))
+    keep_answer(tx, table, workspace_id=workspace_id, request_id=request_id, answer=response.SerializeToString())
     return response
 
 
 def claim_request(
     tx: Connection, table: Table, *, workspace_id: UUID, request_id: str, request: Message
 ) -> bytes | None:
-    """Takes a request id for a request: None when it is new, else the answer that is kept (empty where none is).
+    """Takes a request id for a request: None when it is new, else the answer that is kept (empty where none is), which
+    nobody else reads or writes until the transaction ends.
 
-    By itself for what answers in a stream, whose effects say how far it came. Raises RequestIdReused when the id was
-    used for another request of the workspace.
+    By itself for what answers in a stream: it keeps how far it came. Raises RequestIdReused when the id was used for
+    another request of the workspace.
     """
     fingerprint = hashlib.sha256(
         request.DESCRIPTOR.full_name.encode() + b"\0" + request.SerializeToString(deterministic=True)
@@ -97,13 +97,19 @@ def claim_request(
     if fresh is not None:
         return None
     mine = (table.c.workspace_id == workspace_id) & (table.c.request_id == request_id)
-    row = tx.execute(table.select().where(mine)).one()
+    row = tx.execute(table.select().where(mine).with_for_update()).one()
     if bytes(row.fingerprint) != fingerprint:
         raise RequestIdReused(
             "This request id was already used for another request. Use a new one for a new request.",
             metadata={"request_id": request_id},
         )
     return bytes(row.response or b"")
+
+
+def keep_answer(tx: Connection, table: Table, *, workspace_id: UUID, request_id: str, answer: bytes) -> None:
+    """Keeps what the next call of a request, which was taken by `claim_request`, is told."""
+    mine = (table.c.workspace_id == workspace_id) & (table.c.request_id == request_id)
+    tx.execute(table.update().where(mine).values(response=answer))
 
 
 def forget(database: Database, table: Table) -> int:

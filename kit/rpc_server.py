@@ -172,15 +172,19 @@ def check(validator: protovalidate.Validator, message: Message) -> list[errors.F
 
     Items of a batch whose proto says IGNORE_ALWAYS are left out: whoever handles the batch checks each for itself.
     """
-    return [
+    found = [
         errors.FieldViolation(
             _path(violation), violation.proto.message or violation.proto.rule_id, _rule_reason(violation)
         )
         for violation in validator.collect_violations(message)
-    ] + [
-        errors.FieldViolation(path, "must not contain the character U+0000", "STRING_NUL")
-        for path in _texts_with_nul(message)
     ]
+    # Most messages have no such byte at all, not even in their numbers.
+    if b"\0" in message.SerializeToString():
+        found += [
+            errors.FieldViolation(path, "must not contain the character U+0000", "STRING_NUL")
+            for path in _texts_with_nul(message)
+        ]
+    return found
 
 
 def _texts_with_nul(message: Message, prefix: str = "") -> Iterator[str]:

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from sqlalchemy.exc import OperationalError
 
-from kit import crypto, migrations, rpc_server
+from kit import collector, crypto, migrations, rpc_server
 from kit import log as log_setup
 from kit.config import ServiceSettings
 from kit.db import AddressUnusable, Database, UnsafeDatabase
@@ -104,6 +104,7 @@ def serve(
     rpc_server.listen(server, config.listen)
     metrics_server = _serve_metrics(config.metrics_listen)
     scheduler = _scheduler(duties)
+    collector.settle()
     server.start()
     for part in parts:
         part.start()

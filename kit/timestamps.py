@@ -18,6 +18,13 @@ def to_timestamp(instant: datetime) -> Timestamp:
     return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
 
 
+def set_timestamp(message: Timestamp, instant: datetime) -> None:
+    """The same into a message that is there, such as a field of another."""
+    since = instant - _EPOCH
+    message.seconds = since.days * 86_400 + since.seconds
+    message.nanos = since.microseconds * 1000
+
+
 def from_timestamp(message: Timestamp, field: str) -> datetime:
     """A message as an instant in UTC. Raises InvalidArgument, naming the field, for one outside the years 1 to 9999."""
     try:

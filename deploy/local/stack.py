@@ -27,10 +27,14 @@ _READY_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Stack:
-    """Addresses of a running stack. `api_key_file` holds the first key; it is there once identity is ready."""
+    """Addresses of a running stack, those of its services by name. `admin_url` is that of PostgreSQL's superuser;
+    `api_key_file` holds the first key; it is there once identity is ready.
+    """
 
     gateway_url: str
     sandbox_url: str
+    service_addresses: Mapping[str, str]
+    admin_url: str
     api_key_file: Path
     log_folder: Path
     uses_sandbox: bool
@@ -105,6 +109,8 @@ def start(
     return Stack(
         gateway_url=f"http://127.0.0.1:{port['gateway']}",
         sandbox_url=sandbox_url,
+        service_addresses={name: f"127.0.0.1:{port[name]}" for name in SERVICES},
+        admin_url=postgres.admin_url,
         api_key_file=data / "api-key",
         log_folder=logs,
         uses_sandbox=uses_sandbox,

@@ -25,6 +25,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 from PIL import GifImagePlugin, Image, JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
+from services.content.frame_hashes import FrameHashes, hash_of
 from services.content.media import MIME_TYPES, Container, Kind, MediaFacts, MediaRefused, ProbeLimits, Refusal
 
 # Pillow would load these when the first file asks for them, that is within the limits of the worker.
@@ -39,9 +40,26 @@ _VIDEO_DEMUXERS = {
 _PICTURE_FORMATS = {Container.GIF: "GIF", Container.JPEG: "JPEG", Container.PNG: "PNG", Container.WEBP: "WEBP"}
 # A header's length is rounded and its last frame's length guessed; audio may be cut a packet early. Less is no loss.
 _MISSING_END_SECONDS = Fraction(1)
+_SIDE_TO_HASH = 128
+_ANY_TIME_BASE = Fraction(1, 1_000_000)
 _EXIF_ORIENTATION, _EXIF_GPS = 0x0112, 0x8825
 # EXIF 2.32, orientation: clockwise turn that shows the picture upright (mirroring aside).
 _TURN_BY_ORIENTATION = {3: 180, 4: 180, 5: 90, 6: 90, 7: 270, 8: 270}
+# The same with the mirroring, and for videos by their turn. Pillow counts counter-clockwise.
+_UPRIGHT_BY_ORIENTATION = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_UPRIGHT_BY_TURN = {
+    90: Image.Transpose.ROTATE_270,
+    180: Image.Transpose.ROTATE_180,
+    270: Image.Transpose.ROTATE_90,
+}
 # Where phones and cameras write their place: QuickTime's key, MP4's 3GPP atom.
 _GPS_TAGS = ("location", "com.apple.quicktime.location.iso6709")
 
@@ -66,11 +84,11 @@ def _inspect_picture(file: BinaryIO, container: Container, limits: ProbeLimits) 
             # Only the header has been read so far; JPEG files with several pictures count as their first one.
             animated = container is not Container.JPEG and bool(getattr(picture, "is_animated", False))
             try:
-                frame_count, total_ms, lowest = _play(picture, limits) if animated else _show(picture)
+                frame_count, total_ms, lowest, hashes = _play(picture, limits) if animated else _show(picture)
             except (OSError, EOFError, SyntaxError, ValueError, IndexError, struct.error) as error:
                 # Pillow's decoders raise all of these on a file that breaks off; which one depends on where.
                 raise _picture_broken(container) from error
-            turn = _turn(picture)
+            turn = _TURN_BY_ORIENTATION.get(_orientation(picture), 0)
             coded_width, coded_height = picture.size
             width, height = (coded_height, coded_width) if turn in (90, 270) else (coded_width, coded_height)
             return MediaFacts(
@@ -92,6 +110,7 @@ def _inspect_picture(file: BinaryIO, container: Container, limits: ProbeLimits) 
                 pixel_mode=picture.mode,
                 has_gps=_has_gps(picture),
                 fully_decoded=True,
+                frame_hashes=hashes,
             )
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_many_pixels(limits.image_pixels) from error
@@ -101,32 +120,39 @@ def _inspect_picture(file: BinaryIO, container: Container, limits: ProbeLimits) 
         ) from error
 
 
-def _show(picture: Image.Image) -> tuple[int, int, None]:
+def _show(picture: Image.Image) -> tuple[int, int, None, tuple[int, ...]]:
     picture.load()
-    return 1, 0, None
+    hashed = _hash(picture)
+    return 1, 0, None, () if hashed is None else (hashed,)
 
 
-def _play(picture: Image.Image, limits: ProbeLimits) -> tuple[int, int, int | None]:
-    """Decode every frame of an animation: frames, milliseconds, and the rate of its longest frame."""
+def _play(picture: Image.Image, limits: ProbeLimits) -> tuple[int, int, int | None, tuple[int, ...]]:
+    """Decode every frame of an animation: frames, milliseconds, the rate of its longest frame, and its hashes."""
     frames = int(getattr(picture, "n_frames", 1))
     if frames > limits.frames:
         raise _too_many_frames(limits)
     total = longest = Fraction(0)
+    hashes = FrameHashes(ticks_per_second=Fraction(1000), promised_seconds=Fraction(0))
     for index in range(frames):
         picture.seek(index)
         picture.load()
+        hashes.see(int(total), lambda: _hash(picture))
         shown_ms = Fraction(picture.info.get("duration") or 0)
         total += shown_ms
         longest = max(longest, shown_ms)
     picture.seek(0)
-    return frames, round(total), _rate(1, longest / 1000)
+    return frames, round(total), _rate(1, longest / 1000), hashes.all()
 
 
-def _turn(picture: Image.Image) -> int:
+def _hash(picture: Image.Image) -> int | None:
+    return hash_of(picture, _UPRIGHT_BY_ORIENTATION.get(_orientation(picture)))
+
+
+def _orientation(picture: Image.Image) -> int:
     try:
-        return _TURN_BY_ORIENTATION.get(picture.getexif().get(_EXIF_ORIENTATION, 1), 0)
+        return int(picture.getexif().get(_EXIF_ORIENTATION, 1))
     except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):
-        return 0  # EXIF that cannot be read turns nothing: viewers show such a picture as it is stored
+        return 1  # EXIF that cannot be read turns nothing: viewers show such a picture as it is stored
 
 
 def _has_gps(picture: Image.Image) -> bool:
@@ -193,10 +219,9 @@ def _read_video(media: InputContainer, container: Container, limits: ProbeLimits
     if cut or reading.ends_early():
         raise _cut_short()
     coded_width, coded_height = stream.codec_context.width, stream.codec_context.height
-    turn = -reading.rotation % 360  # FFmpeg counts counter-clockwise
-    turn = turn if turn in (90, 180, 270) else 0
+    turn = reading.turn
     width, height = (coded_height, coded_width) if turn in (90, 270) else (coded_width, coded_height)
-    average, lowest = _frame_rates(reading.times, stream.time_base or Fraction(1, 1_000_000))
+    average, lowest = _frame_rates(reading.times, stream.time_base or _ANY_TIME_BASE)
     return MediaFacts(
         kind=Kind.VIDEO,
         container=container,
@@ -216,6 +241,7 @@ def _read_video(media: InputContainer, container: Container, limits: ProbeLimits
         pixel_mode=stream.codec_context.pix_fmt or "",
         has_gps=any(key.startswith(_GPS_TAGS) for key in metadata),
         fully_decoded=not reading.sampling,
+        frame_hashes=reading.hashes.all(),
     )
 
 
@@ -226,7 +252,11 @@ class _Reading:
         self.media, self.stream, self.limits = media, stream, limits
         self.times = array("q")
         """When each frame is shown, in the stream's time base, in the order of the file."""
-        self.rotation = 0
+        self.turn = 0
+        """Clockwise, as the first frame says: 0, 90, 180 or 270."""
+        self.hashes = FrameHashes(
+            ticks_per_second=1 / (stream.time_base or _ANY_TIME_BASE), promised_seconds=_promised_length(media)
+        )
         self.sampling = False
         self.decoded = 0
         self._first: Fraction | None = None
@@ -237,9 +267,11 @@ class _Reading:
         """Read to the end. Raises MediaRefused on the first thing that does not decode."""
         context = self.stream.codec_context
         context.thread_type, context.thread_count = "AUTO", self.limits.decode_threads
-        # The loop filter makes pictures prettier and takes a third of the time; it cannot hide a missing part.
-        # A stream may grow its picture midway, so the decoder has a bound too: twice, because it pads sides to blocks.
-        context.options = {"skip_loop_filter": "all", "max_pixels": str(2 * self.limits.video_pixels)}
+        # The loop filter makes pictures prettier and takes a third of the time; it cannot hide a missing part. It is
+        # left out where nothing much is built on a frame: left out everywhere, pictures drift away from what a viewer
+        # sees, and their hashes with them. A stream may grow its picture midway, so the decoder has a bound too: twice,
+        # because it pads sides to blocks.
+        context.options = {"skip_loop_filter": "bidir", "max_pixels": str(2 * self.limits.video_pixels)}
         try:
             for packet in self.media.demux():
                 self._count(packet)
@@ -249,9 +281,7 @@ class _Reading:
                     self.sampling = True
                     context.skip_frame = "NONKEY"
                 for frame in context.decode(packet if packet.size else None):
-                    self.decoded += 1
-                    if self.decoded == 1:
-                        self.rotation = frame.rotation
+                    self._look_at(frame)
         except av.MemoryError as error:
             raise _too_much_memory() from error
         except av.FFmpegError as error:
@@ -266,6 +296,14 @@ class _Reading:
             raise MediaRefused.because(
                 Refusal.NO_PICTURE, "Not one picture of the video can be decoded. Export it again."
             )
+
+    def _look_at(self, frame: av.VideoFrame) -> None:
+        self.decoded += 1
+        if self.decoded == 1:
+            turn = -frame.rotation % 360  # FFmpeg counts counter-clockwise
+            self.turn = turn if turn in _UPRIGHT_BY_TURN else 0
+        if frame.pts is not None:
+            self.hashes.see(frame.pts, lambda: _hash_of_frame(frame, self.turn))
 
     def _count(self, packet: av.Packet[Any]) -> None:
         if packet.pts is None or not packet.size or packet.time_base is None or packet.is_discard:
@@ -284,8 +322,26 @@ class _Reading:
 
     def ends_early(self) -> bool:
         """Whether the header promises noticeably more than the packets hold."""
-        promised = Fraction(self.media.duration or 0, av.time_base)
-        return promised - self.length() > _MISSING_END_SECONDS
+        return _promised_length(self.media) - self.length() > _MISSING_END_SECONDS
+
+
+def _promised_length(media: InputContainer) -> Fraction:
+    """Seconds by the header; 0 when it does not say."""
+    return Fraction(media.duration or 0, av.time_base)
+
+
+def _hash_of_frame(frame: av.VideoFrame, turn: int) -> int | None:
+    try:
+        # To an eighth at most: FFmpeg averages fast, and refuses to average over very many pixels.
+        width, height = (min(side, max(_SIDE_TO_HASH, side // 8)) for side in (frame.width, frame.height))
+        grey = frame.reformat(width, height, "gray", interpolation="AREA")
+    except av.MemoryError:
+        raise
+    except av.FFmpegError:
+        return None  # a rare format of pixels that nothing here can show
+    plane = grey.planes[0]
+    picture = Image.frombuffer("L", (grey.width, grey.height), bytes(plane), "raw", "L", plane.line_size, 1)
+    return hash_of(picture, _UPRIGHT_BY_TURN.get(turn))
 
 
 def _frame_rates(times: array[int], time_base: Fraction) -> tuple[int | None, int | None]:

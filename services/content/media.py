@@ -213,6 +213,10 @@ class MediaFacts:
     """The file says where it was taken. Whoever publishes it must strip that first."""
     fully_decoded: bool
     """False when the time for a full decode ran out and the rest was checked by its key frames and packets."""
+    frame_hashes: tuple[int, ...] | None
+    """Perceptual hashes, 64 bits each without a sign: one of a picture, up to eight of frames that are evenly spread
+    over a video. A picture or frame of one colour has none. None: kept before hashes were made, and not looked at yet.
+    """
 
 
 def sniff(head: bytes) -> Container:

@@ -38,4 +38,5 @@ def asset_to(asset: MediaAsset) -> pb.MediaAsset:
         create_time=create_time,
         pixel_mode=facts.pixel_mode,
         has_location=facts.has_gps,
+        frame_hashes=facts.frame_hashes or (),
     )

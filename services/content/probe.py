@@ -164,7 +164,14 @@ def _facts_or_refusal(line: str) -> MediaFacts:
     if "refused" in answer:
         raise MediaRefused.because(Refusal(answer["refused"]), answer["message"])
     facts = answer["facts"]
-    return MediaFacts(**facts | {"kind": Kind(facts["kind"]), "container": Container(facts["container"])})
+    return MediaFacts(
+        **facts
+        | {
+            "kind": Kind(facts["kind"]),
+            "container": Container(facts["container"]),
+            "frame_hashes": tuple(facts["frame_hashes"]),
+        }
+    )
 
 
 # ---- the worker's side

@@ -29,7 +29,7 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from kit.db import new_id
 from kit.paging import Page
@@ -67,6 +67,8 @@ media_assets = Table(
     Column("pixel_mode", Text, nullable=False),
     Column("has_gps", Boolean, nullable=False),
     Column("fully_decoded", Boolean, nullable=False),
+    # As JSON numbers: they are unsigned. None of what was kept before there were any.
+    Column("frame_hashes", JSONB(none_as_null=True)),
     Column("create_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("kind IN ('VIDEO','IMAGE')", name="media_kind_is_known"),
     CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name="sha256_is_lower_case_hex"),
@@ -80,6 +82,7 @@ media_assets = Table(
     ),
     UniqueConstraint("workspace_id", "sha256", name="one_asset_per_file"),
     Index("media_assets_by_time", "workspace_id", "create_time", "media_asset_id"),
+    Index("media_assets_by_name", "workspace_id", "file_name"),
 )
 
 _FACTS = [field.name for field in fields(MediaFacts)]
@@ -144,7 +147,11 @@ def list_assets(tx: Connection, workspace_id: UUID, page: Page) -> list[MediaAss
 
 
 def _asset(row: RowMapping) -> MediaAsset:
-    facts = {name: row[name] for name in _FACTS} | {"kind": Kind(row["kind"]), "container": Container(row["container"])}
+    facts = {name: row[name] for name in _FACTS} | {
+        "kind": Kind(row["kind"]),
+        "container": Container(row["container"]),
+        "frame_hashes": None if row["frame_hashes"] is None else tuple(row["frame_hashes"]),
+    }
     return MediaAsset(
         media_asset_id=row["media_asset_id"],
         workspace_id=row["workspace_id"],

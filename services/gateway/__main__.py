@@ -8,6 +8,7 @@ import structlog
 import uvicorn
 from prometheus_client import start_http_server
 
+from kit import collector
 from kit import log as log_setup
 from services.gateway.app import build_app
 from services.gateway.config import GatewayConfig
@@ -41,6 +42,7 @@ def serve(config: GatewayConfig) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     metrics_server, _ = start_http_server(int(metrics_port), metrics_host.strip("[]"))
+    collector.settle()
     log.info("starting", listen=config.listen, metrics=config.metrics_listen)
     server.run()
     metrics_server.shutdown()

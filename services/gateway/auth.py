@@ -27,6 +27,7 @@ ROUTE_SCOPES: dict[str, Scope.ValueType | None] = {
     "POST /v1/posts:approve": Scope.SCOPE_POSTS_WRITE,
     "POST /v1/posts:batchChange": Scope.SCOPE_POSTS_WRITE,
     "POST /v1/posts:import": Scope.SCOPE_POSTS_WRITE,
+    "GET /v1/posts:export": Scope.SCOPE_POSTS_READ,
     "GET /v1/posts": Scope.SCOPE_POSTS_READ,
     "GET /v1/posts/{post_id}": Scope.SCOPE_POSTS_READ,
     "PATCH /v1/posts/{post_id}": Scope.SCOPE_POSTS_WRITE,

@@ -32,6 +32,7 @@ from services.gateway.models.imports import ImportOptions
 
 ROWS_PER_CHUNK = 1000
 _NAMES_PER_CALL = 1000
+_NAMES_TOLD = 10_000
 _OUTCOME = {number: name.removeprefix("IMPORT_OUTCOME_") for name, number in bulk_pb2.ImportOutcome.items() if number}
 # A post's field as the columns of a calendar call it.
 _COLUMNS = {
@@ -41,6 +42,8 @@ _COLUMNS = {
     "ambiguous_time": "local_time",
     "key": "ref",
 }
+# The scheduler's reasons as calendars call them.
+_REASONS = {"SCHEDULE_TIME_IN_PAST": "TIME_IN_PAST", "SCHEDULE_TIME_TOO_FAR": "DATE_TOO_FAR"}
 
 
 class CalendarUnreadable(errors.InvalidArgument):
@@ -80,6 +83,8 @@ class Import:
     resolver: Resolver
     checker: Checker
     counts: Counter[str] = field(default_factory=Counter)
+    # The names of media in the file, each once; of very many only the first.
+    media_names: dict[str, None] = field(default_factory=dict)
     _options: dict[TikTokChoices, tuple[PostOptions, scheduler_pb2.PostOptions]] = field(default_factory=dict)
 
     async def rows(self) -> AsyncIterator[dict[str, Any]]:
@@ -119,7 +124,13 @@ class Import:
         while chunk := await asyncio.to_thread(lambda: list(islice(entries, ROWS_PER_CHUNK))):
             await self._find_media(chunk)
             rows = [
-                Row(draft, list(draft.problems), list(draft.entry.warnings)) for draft in self.resolver.resolve(chunk)
+                Row(
+                    draft,
+                    # Whether a time that is over matters, the scheduler knows: not where it is planned so already.
+                    [each for each in draft.problems if each.reason != "time_in_past"],
+                    list(draft.entry.warnings),
+                )
+                for draft in self.resolver.resolve(chunk)
             ]
             await self._check([row for row in rows if not row.problems])
             await ready.put(rows)
@@ -128,6 +139,8 @@ class Import:
     async def _find_media(self, entries: Sequence[Entry]) -> None:
         """Looks up the names that the sender did not explain, by their last parts."""
         library = self.resolver.library
+        if len(self.media_names) < _NAMES_TOLD:
+            self.media_names.update(dict.fromkeys(name for entry in entries for name in entry.media))
         wanted = library.unknown(name for entry in entries for name in entry.media)
         for start in range(0, len(wanted), _NAMES_PER_CALL):
             names = wanted[start : start + _NAMES_PER_CALL]
@@ -303,7 +316,7 @@ def _refused(refused: scheduler_pb2.DraftRefusal) -> list[dict[str, str]]:
     return [
         {
             "field": _column(in_rest_words(each.field)),
-            "reason": refused.reason,
+            "reason": _REASONS.get(refused.reason, refused.reason),
             "message": each.description,
         }
         for each in refused.field_violations

@@ -125,8 +125,9 @@ def _curl(document: Document, method: str, path: str, media_type: str, content: 
 
 
 def _examples(document: Document, content: Document) -> list[Any]:
-    """One of each of the schemas that it may be."""
-    names = [each["$ref"].rsplit("/", 1)[-1] for each in content["schema"].get("anyOf", [content["schema"]])]
+    """One of each of the schemas that it may be; none of a file."""
+    schemas = content["schema"].get("anyOf", [content["schema"]])
+    names = [each["$ref"].rsplit("/", 1)[-1] for each in schemas if "$ref" in each]
     return [document["components"]["schemas"][name]["examples"][0] for name in names]
 
 

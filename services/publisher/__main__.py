@@ -15,6 +15,7 @@ from kit.loop import Loop
 from kit.shared_rate_limit import SharedRateLimiter, forget_idle_buckets
 from services.publisher import account_store, domain, store
 from services.publisher.api import PublisherApi
+from services.publisher.caps import Caps
 from services.publisher.config import PublisherConfig
 from services.publisher.foresight import Foresight
 from services.publisher.ledger import Ledger
@@ -71,6 +72,7 @@ def run(config: PublisherConfig) -> None:
         duties=[
             service.Duty("preflight", config.preflight_seconds, preflight.run_once),
             service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database)),
+            service.Duty("forget places in accounts' days", 600, Caps(database).forget),
             service.Duty("forget idle rate buckets", 600, lambda: forget_idle_buckets(database)),
         ],
     )

@@ -1,15 +1,16 @@
 """The limits of a platform's day, kept before it is asked: it would refuse, and ask us to come back a day later.
 
-What counts is the ledger: what was let out in the last 24 hours, and whatever this process has in work. Two processes
-that work on one account's last place at the same moment may both go on; then the platform refuses one of them.
+What counts is the ledger, what was let out in the last 24 hours; and the places of what is in work, so that two
+processes do not both take an account's last one. A place is a row under a lock of its account; it is forgotten when its
+attempt is over, or some time after its process has died.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from kit.db import ALL_WORKSPACES, Database
@@ -18,49 +19,56 @@ from services.publisher.domain import Account, AttemptFailed, Failure, FailureKi
 from services.publisher.quotas import DAY, PATIENCE, Quotas, Uses, cap_message
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Caps:
-    """Places in the day of accounts. A delivery that has one keeps it until `leave`."""
+    """Places in the day of accounts."""
 
     database: Database
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    # Of deliveries in work: their account.
-    _taken: dict[UUID, UUID] = field(default_factory=dict)
 
-    async def enter(self, account: Account, delivery_id: UUID, quotas: Quotas, wait: Callable[[], None]) -> None:
-        """Takes a place; calls `wait` before it waits for one. Raises AttemptFailed(RATE_LIMITED) when none comes
-        within a minute.
+    async def enter(self, account: Account, delivery_id: UUID, quotas: Quotas, wait: Callable[[], None]) -> bool:
+        """Takes a place; True when there is one to `leave`, False where the platform has no caps. Calls `wait` before
+        it waits for one. Raises AttemptFailed(RATE_LIMITED) when none comes soon.
         """
         while quotas.has_caps:
-            now = self.now()
-            used = await asyncio.to_thread(self._read, account, quotas, now - DAY)
-            uses = Uses()
-            for user, delivery, time in used:
-                if delivery != delivery_id and delivery not in self._taken:
-                    uses.add(user, time)
-            for delivery, user in self._taken.items():
-                if delivery != delivery_id:
-                    uses.add(user, now)
-            free, reason = uses.room(quotas, account.account_id, now)
+            now, free, reason = await asyncio.to_thread(self._take, account, delivery_id, quotas)
             if free <= now:
-                self._taken[delivery_id] = account.account_id
-                return
+                return True
             if free > now + PATIENCE:
                 text = f"{cap_message(account.platform.title, quotas, reason)} It goes out when there is room."
                 raise AttemptFailed(Failure(FailureKind.RATE_LIMITED, reason, text, free))
             wait()
-            await self.sleep((free - now).total_seconds())
+            await asyncio.sleep((free - now).total_seconds())
+        return False
 
-    def leave(self, delivery_id: UUID) -> None:
+    async def leave(self, account: Account, delivery_id: UUID) -> None:
         """The attempt is over: from now on the ledger says whether it counts."""
-        self._taken.pop(delivery_id, None)
+        await asyncio.to_thread(self._leave, account, delivery_id)
 
-    def _read(self, account: Account, quotas: Quotas, since: datetime) -> list[use_store.Use]:
-        if not quotas.accounts_per_day:
-            with self.database.transaction(account.workspace_id) as tx:
-                return use_store.uses(tx, account.workspace_id, [account.account_id], since)
+    def _take(self, account: Account, delivery_id: UUID, quotas: Quotas) -> tuple[datetime, datetime, str]:
+        """Now, and when there is room: now, when the place is taken; and the reason of a wait."""
+        of_all = quotas.accounts_per_day > 0
+        with self.database.transaction(ALL_WORKSPACES if of_all else account.workspace_id) as tx:
+            now = use_store.lock_day(tx, account.platform.value if of_all else str(account.account_id))
+            used = use_store.places(tx, account, now, of_all=of_all)
+            used += use_store.uses(tx, account.workspace_id, [account.account_id], now - DAY)
+            if of_all:
+                others = use_store.last_uses(tx, account.platform, now - DAY)
+                used += [use for use in others if use[0] != account.account_id]
+            # Of what has a place and is let out already, the latter counts.
+            by_delivery = {delivery: (user, time) for user, delivery, time in used if delivery != delivery_id}
+            uses = Uses()
+            for user, time in by_delivery.values():
+                uses.add(user, time)
+            free, reason = uses.room(quotas, account.account_id, now)
+            if free <= now:
+                use_store.take_place(tx, account, delivery_id)
+        return now, free, reason
+
+    def _leave(self, account: Account, delivery_id: UUID) -> None:
+        with self.database.transaction(account.workspace_id) as tx:
+            use_store.leave_place(tx, delivery_id)
+
+    def forget(self) -> None:
+        """Forgets the places of processes that died."""
         with self.database.transaction(ALL_WORKSPACES) as tx:
-            mine = use_store.uses(tx, account.workspace_id, [account.account_id], since)
-            others = use_store.last_uses(tx, account.platform, since)
-            return mine + [use for use in others if use[0] != account.account_id]
+            use_store.forget_places(tx)

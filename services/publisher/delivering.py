@@ -135,6 +135,8 @@ class Attempt:
         # Whether this attempt's committing call may have left; and whether an earlier attempt's may.
         self.has_sent = False
         self._in_doubt = False
+        # The account in whose day it has a place.
+        self._place_of: Account | None = None
         # Until it runs, it may be canceled without a trace.
         self.is_released = True
 
@@ -177,8 +179,7 @@ class Attempt:
             outcome = "broken"
             log.error("an attempt broke", exc_info=error)
             await self._broke()
-        finally:
-            self._deliverer.caps.leave(self.claim.delivery_id)
+        await self._leave_place()
         ATTEMPTS.labels(outcome).inc()
 
     async def _run(self) -> str:
@@ -268,12 +269,13 @@ class Attempt:
         """
         _refuse(adapter.check(work, None))
         account = work.account
-        await self._deliverer.caps.enter(
+        if await self._deliverer.caps.enter(
             account,
             self.claim.delivery_id,
             adapter.quotas,
             lambda: self._held.at("waiting for room in the account's day", waits=True),
-        )
+        ):
+            self._place_of = account
         self._held.at("reading what the account may do")
         limits = await self._called(account, adapter.read_limits(account, work.tokens))
         if limits is not None:
@@ -503,6 +505,13 @@ class Attempt:
             pass  # another attempt has it already, and asks
         except Exception as error:
             log.warning("an intent could not be taken back", exc_info=error)
+
+    async def _leave_place(self) -> None:
+        if self._place_of is not None:
+            try:
+                await self._deliverer.caps.leave(self._place_of, self.claim.delivery_id)
+            except Exception as error:
+                log.warning("a place in an account's day is kept for a while", exc_info=error)
 
     async def _canceled(self) -> None:
         """The process ends. What has not left is given back; what has is asked about by others."""

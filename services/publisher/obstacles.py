@@ -99,7 +99,7 @@ def obstacles(each: Upcoming, facts: Facts) -> Iterator[Obstacle]:
         yield Obstacle(Cause.APPROVAL, "NOT_APPROVED", "It is not approved, and will be held back. Approve it.")
     if each.hold_cause == "PAUSE":
         yield Obstacle(Cause.PAUSE, "HELD_PAUSE", f"It is paused. {each.hold_reason}".strip() + " Lift the pause.")
-    if each.needs_person or each.held_cause == "CRASHES":
+    if each.held_cause == "CRASHES" or (each.needs_person and each.held_cause != "APPROVAL"):
         yield Obstacle(
             Cause.DECISION, each.failure_reason or "DECISION_NEEDED", each.failure_message or "It waits for a decision."
         )

@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 
 # A platform's day is any 24 hours. A minute more: a post counts from its arrival there, by another clock than ours.
 DAY = timedelta(hours=24, minutes=1)
-# A place in the day that is free so soon is waited for: what is given back would be claimed again at once, ahead of its
-# time.
-PATIENCE = timedelta(minutes=1)
+# A place that is free so soon is waited for. What goes out at the same time each day finds yesterday's post still in
+# the day, and is in time all the same; what was put off to the same moment comes after it.
+PATIENCE = timedelta(minutes=2)
 # A second more than a minute, as kit.rate_limit has it.
 MINUTE = timedelta(seconds=61)
 

@@ -179,6 +179,17 @@ incidents = Table(
     Index("incidents_by_time", "start_time", "incident_id"),
 )
 
+# Deliveries in work that count in their account's day, until the ledger says that they were let out.
+day_places = Table(
+    "day_places",
+    metadata,
+    Column("delivery_id", Uuid, primary_key=True),
+    Column("workspace_id", Uuid, nullable=False),
+    Column("account_id", Uuid, nullable=False),
+    Column("expire_time", DateTime(timezone=True), nullable=False),
+    Index("day_places_of_account", "workspace_id", "account_id"),
+)
+
 # How far each stage of the preflight has come.
 preflights = Table(
     "preflights",

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection, bindparam, delete, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.dialects.postgresql import insert as upsert
 
-from services.publisher.domain import Platform, watch_wait
+from services.publisher.domain import Account, Platform, watch_wait
+from services.publisher.tables import accounts, day_places
 
 # Account, delivery, and when it was used.
 Use = tuple[UUID, UUID, datetime]
@@ -35,6 +37,50 @@ SELECT a.account_id, last.delivery_id, last.use_time FROM accounts a CROSS JOIN 
 WHERE a.platform = :platform
 """  # noqa: S608 - our own words
 )
+
+
+# Longer than from a claim ahead of its time to the intent that the ledger has, the wait for a place included.
+_PLACE_LASTS = timedelta(minutes=15)
+
+
+def lock_day(tx: Connection, whose: str) -> datetime:
+    """Lets no other take a place of an account, or of a platform, until the transaction ends. Returns the time then."""
+    tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"day {whose}", 0))))
+    now: datetime = tx.execute(select(func.clock_timestamp())).scalar_one()
+    return now
+
+
+def places(tx: Connection, account: Account, now: datetime, *, of_all: bool) -> list[Use]:
+    """What is in work for an account, or for all of its platform: each is let out now, if not later."""
+    query = select(day_places.c.account_id, day_places.c.delivery_id).where(day_places.c.expire_time > now)
+    if of_all:
+        query = query.join(accounts, accounts.c.account_id == day_places.c.account_id)
+        query = query.where(accounts.c.platform == account.platform.value)
+    else:
+        query = query.where(
+            day_places.c.workspace_id == account.workspace_id, day_places.c.account_id == account.account_id
+        )
+    return [(row.account_id, row.delivery_id, now) for row in tx.execute(query)]
+
+
+def take_place(tx: Connection, account: Account, delivery_id: UUID) -> None:
+    """A delivery of the account is in work."""
+    values = {"expire_time": func.clock_timestamp() + _PLACE_LASTS}
+    tx.execute(
+        upsert(day_places)
+        .values(delivery_id=delivery_id, workspace_id=account.workspace_id, account_id=account.account_id, **values)
+        .on_conflict_do_update(index_elements=[day_places.c.delivery_id], set_=values)
+    )
+
+
+def leave_place(tx: Connection, delivery_id: UUID) -> None:
+    """It is no longer."""
+    tx.execute(delete(day_places).where(day_places.c.delivery_id == delivery_id))
+
+
+def forget_places(tx: Connection) -> None:
+    """Deletes those whose time is over."""
+    tx.execute(delete(day_places).where(day_places.c.expire_time <= func.now()))
 
 
 def uses(tx: Connection, workspace_id: UUID, account_ids: Sequence[UUID], since: datetime) -> list[Use]:

@@ -46,8 +46,14 @@ def run(config: SchedulerConfig) -> None:
         catch_up_gap_seconds=config.catch_up_gap_seconds,
         outage_seconds=config.outage_seconds,
     )
+    bulk = BulkApi(database)
     ahead = timedelta(days=config.series_horizon_days)
     zone_watch = ZoneWatch(database)
+
+    def let_go() -> None:
+        bell.close()
+        bulk.close()
+
     service.serve(
         store.SCHEMA,
         config,
@@ -59,7 +65,7 @@ def run(config: SchedulerConfig) -> None:
             ),
             (
                 bulk_pb2_grpc.add_BulkServiceServicer_to_server,
-                BulkApi(database),
+                bulk,
                 "reelroute.scheduler.v1.BulkService",
             ),
             (
@@ -83,7 +89,7 @@ def run(config: SchedulerConfig) -> None:
             service.Duty("move finished deliveries of the version before", 60, lambda: archive(database)),
             service.Duty("forget answered requests", 3600, lambda: forget(database, requests)),
         ],
-        on_drain=bell.close,
+        on_drain=let_go,
     )
 
 

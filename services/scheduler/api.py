@@ -166,7 +166,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
         with self._database.transaction(workspace_id) as tx:
             found = store.list_summaries(tx, workspace_id, wanted, page)
         shown, token = page.cut(found, lambda each: (each.post[5], each.post[0]))
-        return pb.ListPostsResponse(posts=[messages.summary_to(each) for each in shown], next_page_token=token)
+        return messages.summaries_to(shown, token)
 
     def UpdatePost(self, request: pb.UpdatePostRequest, context: grpc.ServicerContext) -> pb.UpdatePostResponse:
         workspace_id, post_id = UUID(request.workspace_id), UUID(request.post_id)

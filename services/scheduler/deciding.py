@@ -37,7 +37,7 @@ NOBODY = UUID(int=0)
 # A wait that its author should hear of: the post goes out in another hour than planned.
 LONG_WAIT = timedelta(hours=1)
 # Those that wait for the same moment of a platform come back within this time after it, not all at once.
-_LONGEST_SPREAD = timedelta(minutes=1)
+_LONGEST_SPREAD = timedelta(seconds=10)
 # A hold that is just being lifted lets its deliveries be looked at again so soon.
 _SOON = timedelta(seconds=5)
 

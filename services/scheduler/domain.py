@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -162,6 +162,10 @@ class Media:
     frame_hashes: tuple[int, ...] = ()
 
 
+# The platforms' choices by platform and name, as JSON values.
+Options = Mapping[str, Mapping[str, str | int | bool]]
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """What the author decides. `options` is the platforms' choices by platform name, as JSON values."""
@@ -171,7 +175,7 @@ class Draft:
     caption: str
     media: tuple[Media, ...]
     schedule: Schedule
-    options: dict[str, dict[str, str | int | bool]]
+    options: Options
     ref: str
     # Of each account, in their order; shorter when they are not known.
     platforms: tuple[str, ...] = ()
@@ -297,7 +301,7 @@ class Claimed:
     lease_expire_time: datetime
     caption: str
     media: tuple[Media, ...]
-    options: dict[str, dict[str, str | int | bool]]
+    options: Options
     etag: str
     authorized: bool
     planned_time: datetime

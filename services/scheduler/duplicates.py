@@ -13,6 +13,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from uuid import UUID
 
 from kit.errors import FieldViolation, InvalidArgument, NotFound
@@ -25,8 +26,6 @@ SAME_TEXT = 0.6
 # Of 64. Copies that were scaled, pressed or slightly cut differ in fewer bits, other pictures in about 32.
 NEAR_BITS = 7
 _SKETCH = 16
-# Of the 16 smallest together at most 6 may be in one only, so that one of the first 7 of each is in both.
-_FIRST = 7
 
 
 class DuplicateAction(enum.Enum):
@@ -94,6 +93,11 @@ def similarity(one: Sequence[int], other: Sequence[int]) -> float:
     return sum(each in both for each in smallest) / len(smallest) if smallest else 0.0
 
 
+def _shared(sketch: Sequence[int]) -> int:
+    """How many hashes of a sketch at least are in that of a text that is nearly the same."""
+    return ceil(SAME_TEXT * min(len(sketch), _SKETCH))
+
+
 def looks_alike(one: Sequence[int], other: Sequence[int]) -> bool:
     """Whether at least half of the frames of the one with fewer have a near frame in the other."""
     # Of two with as many frames it may be either.
@@ -139,13 +143,14 @@ class Wanted:
         self._media: dict[str, Media] = {}
         for post in judged:
             self._texts.add(post.text)
-            self._groups.update(post.shingles[:_FIRST])
+            self._groups.update(post.shingles)
             self._media.update((each.sha256, each) for each in post.media)
         self._files: _Files | None = None
 
     def has_text(self, text: str, shingles: Sequence[int]) -> bool:
         """Whether a text may be like one of theirs."""
-        return not self._groups.isdisjoint(shingles[:_FIRST]) or text in self._texts
+        shared = self._groups.intersection(shingles)
+        return (bool(shared) and len(shared) >= _shared(shingles)) or text in self._texts
 
     def has_file(self, file: Media) -> bool:
         """Whether a file is one of theirs, or like one."""
@@ -304,20 +309,21 @@ class _Alike(abc.ABC):
 
 
 class _Texts(_Alike):
-    """By their first word groups: of two texts that are alike, one of them is the same."""
+    """By their word groups. So many are the same of two texts that are alike that any few of one need to be looked for:
+    those that are in the fewest texts. Others may be in all, as the hashtags of a brand.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._by_group: dict[int, list[str]] = {}
 
     def _learn(self, key: str, fingerprint: Sequence[int]) -> None:
-        for group in fingerprint[:_FIRST]:
+        for group in fingerprint:
             self._by_group.setdefault(group, []).append(key)
 
     def alike(self, key: str, fingerprint: Sequence[int]) -> list[str]:
-        likely: set[str] = set()
-        for group in fingerprint[:_FIRST]:
-            likely.update(self._by_group.get(group, ()))
+        found = sorted((self._by_group.get(group, ()) for group in fingerprint), key=len)
+        likely = set().union(*found[: len(fingerprint) - _shared(fingerprint) + 1])
         likely.discard(key)
         return [each for each in likely if similarity(fingerprint, self._fingerprints[each]) >= SAME_TEXT]
 

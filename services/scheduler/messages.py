@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from itertools import zip_longest
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from reelroute.scheduler.v1 import bulk_pb2
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
 from kit.errors import ReelrouteError
-from kit.timestamps import from_timestamp, to_timestamp
+from kit.timestamps import from_timestamp, set_timestamp, to_timestamp
 from services.scheduler import dispatch, domain, store, zones
 from services.scheduler.conflicts import Conflict
 from services.scheduler.dispatch_store import Held, Publication
@@ -46,10 +47,12 @@ _SCOPE = {pb.HoldScope.Value(f"HOLD_SCOPE_{scope.value}"): scope for scope in do
 _CAUSE = {pb.HoldCause.Value(f"HOLD_CAUSE_{cause.value}"): cause for cause in domain.HoldCause}
 
 
-def schedule_from(message: pb.PostDraft, now: datetime) -> domain.Schedule:
-    """When the author wants it. Raises what `zones.resolve` raises."""
-    ambiguous = _AMBIGUOUS.get(message.ambiguous_time)
-    return zones.resolve(message.local_time, message.time_zone, ambiguous, now)
+def schedule_from(message: pb.PostDraft, now: datetime | None = None) -> domain.Schedule:
+    """When the author wants it. Raises what `zones.read` raises, and with `now` what `zones.check_ahead` does."""
+    schedule = zones.read(message.local_time, message.time_zone, _AMBIGUOUS.get(message.ambiguous_time))
+    if now:
+        zones.check_ahead(schedule, now)
+    return schedule
 
 
 def draft_from(message: pb.PostDraft, schedule: domain.Schedule) -> domain.Draft:
@@ -144,15 +147,21 @@ def lateness_to(lateness: domain.Lateness | None) -> pb.Lateness | None:
     )
 
 
-def options_from(message: pb.PostOptions) -> dict[str, dict[str, str | int | bool]]:
+def options_from(message: pb.PostOptions) -> domain.Options:
     """Each platform's choices by their names; a platform that is not set is left out."""
+    return _options(message.SerializeToString(deterministic=True))
+
+
+@lru_cache(maxsize=1024)
+def _options(serialized: bytes) -> domain.Options:
+    # Posts by the thousand make the same choices.
     return {
         platform.name: {field.name: getattr(choices, field.name) for field in choices.DESCRIPTOR.fields}
-        for platform, choices in message.ListFields()
+        for platform, choices in pb.PostOptions.FromString(serialized).ListFields()
     }
 
 
-def options_to(options: dict[str, dict[str, str | int | bool]]) -> pb.PostOptions:
+def options_to(options: domain.Options) -> pb.PostOptions:
     """The message of stored choices; choices that this version does not know are left out."""
     message = pb.PostOptions()
     for name, choices in options.items():
@@ -190,39 +199,43 @@ def post_to(post: domain.Post) -> pb.Post:
     )
 
 
-def summary_to(summary: Summary) -> pb.Post:
-    """A post as a calendar shows it."""
-    post_id, channel, caption, local, zone, schedule, ref, revision, approval, series_id, occurrence = summary.post
-    return pb.Post(
-        post_id=post_id,
-        channel=channel,
-        caption=caption,
-        local_time=local.isoformat(),
-        time_zone=zone,
-        schedule_time=to_timestamp(schedule),
-        ref=ref,
-        etag=domain.etag_of(revision),
-        approval=_APPROVAL[domain.Approval(approval)],
-        series_id=series_id or "",
-        occurrence_time=occurrence.isoformat() if occurrence else "",
-        deliveries=[
-            pb.Delivery(
+def summaries_to(summaries: Iterable[Summary], next_page_token: str) -> pb.ListPostsResponse:
+    """Posts as a calendar shows them. They are made in their places, as what is made elsewhere is copied there; a list
+    has thousands.
+    """
+    response = pb.ListPostsResponse(next_page_token=next_page_token)
+    add = response.posts.add
+    for summary in summaries:
+        post_id, channel, caption, local, zone, schedule, ref, revision, approval, series_id, occurrence = summary.post
+        post = add(
+            post_id=post_id,
+            channel=channel,
+            caption=caption,
+            local_time=local.isoformat(),
+            time_zone=zone,
+            ref=ref,
+            etag=domain.etag_of(revision),
+        )
+        set_timestamp(post.schedule_time, schedule)
+        if approval:
+            post.approval = _APPROVAL[domain.Approval(approval)]
+        if series_id:
+            post.series_id, post.occurrence_time = series_id, occurrence.isoformat()
+        for delivery_id, account_id, platform, state, due, url, reason, published, needs_person in summary.deliveries:
+            delivery = post.deliveries.add(
                 delivery_id=delivery_id,
                 post_id=post_id,
                 account_id=account_id,
                 platform=platform,
                 state=_STATE[state],
-                due_time=to_timestamp(due),
                 url=url,
                 failure_reason=reason,
-                publish_time=to_timestamp(published) if published else None,
                 needs_person=needs_person,
             )
-            for delivery_id, account_id, platform, state, due, url, reason, published, needs_person in (
-                summary.deliveries
-            )
-        ],
-    )
+            set_timestamp(delivery.due_time, due)
+            if published:
+                set_timestamp(delivery.publish_time, published)
+    return response
 
 
 def conflicts_to(conflicts: Iterable[Conflict]) -> list[pb.Conflict]:

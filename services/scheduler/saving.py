@@ -40,26 +40,30 @@ class Saved:
     conflicts: tuple[Conflict, ...]
 
 
-def save(tx: Connection, workspace_id: UUID, news: Sequence[NewPost]) -> list[Saved | ConflictRefused]:
+def save(
+    tx: Connection, workspace_id: UUID, news: Sequence[NewPost], *, instead_of: Sequence[UUID | None] = ()
+) -> list[Saved | ConflictRefused]:
     """Saves what breaks no blocking rule; each is judged with those before it in the list. Where the plan of its
-    channel asks for approval, it waits for it.
+    channel asks for approval, it waits for it. `instead_of` as `judge` has it: where the new post is saved, the caller
+    cancels the former one.
     """
+    if not news:
+        return []
     drafts = [new.draft for new in news]
     plans = _take_plans(tx, workspace_id, drafts)
-    verdicts = _judge(tx, workspace_id, plans, drafts, [None] * len(drafts))
+    verdicts = _judge(tx, workspace_id, plans, drafts, list(instead_of) or [None] * len(drafts))
     passed = [index for index, conflicts in enumerate(verdicts) if not _refuses(conflicts)]
-    saved = [replace(news[index], approval=approval_by(plans, drafts[index].channel)) for index in passed]
+    saved = [_with_approval(news[index], plans) for index in passed]
     post_ids = dict(zip(passed, store.insert_posts(tx, workspace_id, saved), strict=True))
     return [refusal(conflicts) or Saved(post_ids[index], conflicts) for index, conflicts in enumerate(verdicts)]
 
 
-def change(
-    tx: Connection, workspace_id: UUID, changes: Sequence[tuple[Post, Draft]], *, change_id: UUID | None = None
-) -> list[Saved | ConflictRefused]:
+def change(tx: Connection, workspace_id: UUID, changes: Sequence[tuple[Post, Draft]]) -> list[Saved | ConflictRefused]:
     """Saves edits of posts, which the caller has locked and found editable, in the same way. An edit is judged by the
     rules about what it changes. What is published or when has changed: an approval was of the post as it stood.
-    `change_id` marks the posts as part of a bulk change.
     """
+    if not changes:
+        return []
     drafts = [draft for _, draft in changes]
     plans = _take_plans(tx, workspace_id, drafts)
     verdicts = _judge(tx, workspace_id, plans, drafts, [post.post_id for post, _ in changes])
@@ -70,7 +74,7 @@ def change(
         if refused is None:
             edits.append(store.Edit(post, draft, _approval_after(post, draft, plans)))
         results.append(refused or Saved(post.post_id, conflicts))
-    store.update_posts(tx, workspace_id, edits, change_id=change_id)
+    store.update_posts(tx, workspace_id, edits)
     return results
 
 
@@ -80,8 +84,15 @@ def judge(
     """The same without saving. `instead_of`: for each draft the post that it replaces, if any; what it leaves as it is
     in that post breaks no rule anew.
     """
+    if not drafts:
+        return []
     plans = _take_plans(tx, workspace_id, drafts)
     return _judge(tx, workspace_id, plans, drafts, list(instead_of) or [None] * len(drafts))
+
+
+def _with_approval(new: NewPost, plans: Plans) -> NewPost:
+    approval = approval_by(plans, new.draft.channel)
+    return new if new.approval is approval else replace(new, approval=approval)
 
 
 def approval_by(plans: Plans, channel: str) -> Approval:

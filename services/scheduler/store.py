@@ -17,20 +17,21 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     RowMapping,
+    Select,
     Text,
+    Uuid,
     and_,
+    bindparam,
     cast,
     exists,
-    false,
     func,
     select,
-    true,
     tuple_,
-    union_all,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
-from kit.db import new_id
+from kit.db import array_literal, new_id
 from kit.listen import notify
 from kit.outbox import Notice, enqueue
 from kit.paging import Page
@@ -89,8 +90,8 @@ def insert_posts(tx: Connection, workspace_id: UUID, news: Sequence[NewPost]) ->
     if not news:
         return []
     post_ids = [new_id() for _ in news]
-    rows: list[tuple[object, ...]] = []
-    waiting: list[tuple[object, ...]] = []
+    rows: list[tuple[str | None, ...]] = []
+    waiting: list[tuple[str | None, ...]] = []
     values_of = _Values()
     for post_id, new in zip(map(str, post_ids), news, strict=True):
         draft, occurrence = new.draft, new.occurrence
@@ -121,7 +122,7 @@ class _Values:
     def __init__(self) -> None:
         self._media: dict[tuple[Media, ...], str] = {}
 
-    def draft(self, draft: Draft) -> tuple[object, ...]:
+    def draft(self, draft: Draft) -> tuple[str | None, ...]:
         media = self._media.get(draft.media)
         if media is None:
             media = self._media[draft.media] = json.dumps(_media_values(draft.media))
@@ -131,18 +132,18 @@ class _Values:
             media,
             draft.schedule.local_time.isoformat(),
             draft.schedule.time_zone,
-            draft.schedule.fold,
+            str(draft.schedule.fold),
             draft.schedule.instant.isoformat(),
             json.dumps(draft.options),
             draft.ref,
-            draft.lateness.max_seconds if draft.lateness else None,
+            str(draft.lateness.max_seconds) if draft.lateness else None,
             draft.lateness.action.value if draft.lateness else None,
             f"{{{','.join(map(str, draft.shingles))}}}",
         )
 
 
-def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+def _columns(rows: Sequence[tuple[str | None, ...]]) -> list[str]:
+    return [array_literal(column) for column in zip(*rows, strict=True)]
 
 
 def read_post(tx: Connection, workspace_id: UUID, post_id: UUID, *, lock: bool = False) -> Post:
@@ -168,67 +169,61 @@ def read_posts(tx: Connection, workspace_id: UUID, post_ids: Sequence[UUID], *, 
 
 def list_posts(tx: Connection, workspace_id: UUID, wanted: PostFilter, page: Page) -> list[Post]:
     """Posts by schedule time; one more than the page holds when there is a next page."""
-    query = select(posts).where(matching(workspace_id, wanted))
-    if page.after:
-        query = query.where(tuple_(posts.c.schedule_time, posts.c.post_id) > tuple_(*page.after))
-    rows = tx.execute(query.order_by(posts.c.schedule_time, posts.c.post_id).limit(page.size + 1)).mappings().all()
+    rows = tx.execute(_page_of(select(posts), workspace_id, wanted, page)).mappings().all()
     return with_deliveries(tx, workspace_id, rows)
 
 
-def list_summaries(tx: Connection, workspace_id: UUID, wanted: PostFilter, page: Page) -> list[Summary]:
-    """The same as a calendar shows them. One statement, whose values are taken as the driver gives them: a month of ten
-    thousand posts is asked for at once.
-    """
-    query = select(posts).where(matching(workspace_id, wanted))
+def _page_of(query: Select[Any], workspace_id: UUID, wanted: PostFilter, page: Page) -> Select[Any]:
+    key = (posts.c.schedule_time, posts.c.post_id)
+    query = query.where(matching(workspace_id, wanted))
     if page.after:
-        query = query.where(tuple_(posts.c.schedule_time, posts.c.post_id) > tuple_(*page.after))
-    shown = query.order_by(posts.c.schedule_time, posts.c.post_id).limit(page.size + 1).cte("shown")
-    columns = ("delivery_id", "account_id", "platform", "state", "due_time", "url", "failure_reason", "publish_time")
-    waiting, over = (
-        select(*(table.c[name] for name in columns), needs_person.label("needs_person"))
-        .where(table.c.workspace_id == workspace_id, table.c.post_id == shown.c.post_id)
-        .correlate(shown)
-        for table, needs_person in ((deliveries, deliveries.c.needs_person), (finished_deliveries, false()))
-    )
-    each = union_all(waiting, over).lateral("each")
-    rows = tx.execute(
-        select(
-            cast(shown.c.post_id, Text),
-            shown.c.channel,
-            func.left(shown.c.caption, SUMMARY_CHARACTERS),
-            shown.c.local_time,
-            shown.c.time_zone,
-            shown.c.schedule_time,
-            shown.c.ref,
-            shown.c.revision,
-            shown.c.approval,
-            cast(shown.c.series_id, Text),
-            shown.c.occurrence_time,
-            cast(each.c.delivery_id, Text),
-            cast(each.c.account_id, Text),
-            *(each.c[name] for name in columns[2:]),
-            each.c.needs_person,
-        )
-        .select_from(shown.join(each, true()))
-        .order_by(shown.c.schedule_time, shown.c.post_id, each.c.delivery_id)
-    )
-    found: list[Summary] = []
-    for row in rows:
-        if not found or found[-1].post[0] != row[0]:
-            found.append(Summary(row[:_OF_POST], []))
-        found[-1].deliveries.append(row[_OF_POST:])
-    return found
-
-
-SUMMARY_CHARACTERS = 100
-_OF_POST = 11
+        query = query.where(tuple_(*key) > tuple_(*page.after))
+    return query.order_by(*key).limit(page.size + 1)
 
 
 class Summary(NamedTuple):
-    """A post and its deliveries, in the order of the columns above."""
+    """A post and its deliveries as a calendar shows them, in the order of the columns below."""
 
     post: Sequence[Any]
     deliveries: list[Sequence[Any]]
+
+
+SUMMARY_CHARACTERS = 100
+_SUMMARY = select(
+    cast(posts.c.post_id, Text),
+    posts.c.channel,
+    func.left(posts.c.caption, SUMMARY_CHARACTERS),
+    posts.c.local_time,
+    posts.c.time_zone,
+    posts.c.schedule_time,
+    posts.c.ref,
+    posts.c.revision,
+    posts.c.approval,
+    cast(posts.c.series_id, Text),
+    posts.c.occurrence_time,
+)
+_SUMMARY_DELIVERIES = """
+SELECT post_id::text, delivery_id::text, account_id::text, platform, state, due_time, url, failure_reason, publish_time,
+    needs_person
+FROM deliveries WHERE workspace_id = %s AND post_id = ANY(%s::uuid[])
+UNION ALL
+SELECT post_id::text, delivery_id::text, account_id::text, platform, state, due_time, url, failure_reason, publish_time,
+    false
+FROM finished_deliveries WHERE workspace_id = %s AND post_id = ANY(%s::uuid[])
+ORDER BY 2
+"""
+
+
+def list_summaries(tx: Connection, workspace_id: UUID, wanted: PostFilter, page: Page) -> list[Summary]:
+    """The same as a calendar shows them. Values are taken as the driver gives them: a month of ten thousand posts is
+    asked for at once.
+    """
+    rows = tx.execute(_page_of(_SUMMARY, workspace_id, wanted, page)).all()
+    found = {row[0]: Summary(row, []) for row in rows}
+    mine = (str(workspace_id), array_literal(list(found)))
+    for post_id, *delivery in tx.exec_driver_sql(_SUMMARY_DELIVERIES, mine * 2).all():
+        found[post_id].deliveries.append(delivery)
+    return list(found.values())
 
 
 def matching(workspace_id: UUID, wanted: PostFilter) -> ColumnElement[bool]:
@@ -262,8 +257,7 @@ _UPDATE_POSTS = """
 UPDATE posts p SET channel = r.channel, caption = r.caption, media = r.media, local_time = r.local_time,
     time_zone = r.time_zone, fold = r.fold, schedule_time = r.schedule_time, options = r.options, ref = r.ref,
     max_lateness_seconds = r.max_lateness_seconds, late_action = r.late_action,
-    shingles = CAST(r.shingles AS bigint[]), approval = r.approval, change_id = COALESCE(%s::uuid, p.change_id),
-    revision = p.revision + 1, update_time = now()
+    shingles = CAST(r.shingles AS bigint[]), approval = r.approval, revision = p.revision + 1, update_time = now()
 FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::jsonb[], %s::timestamp[], %s::text[], %s::smallint[],
     %s::timestamptz[], %s::jsonb[], %s::text[], %s::int[], %s::text[], %s::text[], %s::text[])
 AS r(post_id, channel, caption, media, local_time, time_zone, fold, schedule_time, options, ref,
@@ -298,23 +292,23 @@ class Edit:
     approval: Approval
 
 
-def update_posts(tx: Connection, workspace_id: UUID, edits: Sequence[Edit], *, change_id: UUID | None = None) -> None:
+def update_posts(tx: Connection, workspace_id: UUID, edits: Sequence[Edit]) -> None:
     """Saves edits of posts that may be edited, and whose deliveries the caller has locked.
 
-    Where the instant changed, the deliveries become due then. `change_id` marks them as part of a bulk change.
+    Where the instant changed, the deliveries become due then.
     """
     if not edits:
         return
     values_of = _Values()
     rows = [(str(edit.post.post_id), *values_of.draft(edit.draft), edit.approval.value) for edit in edits]
-    tx.exec_driver_sql(_UPDATE_POSTS, (str(change_id) if change_id else None, *_columns(rows), str(workspace_id)))
+    tx.exec_driver_sql(_UPDATE_POSTS, (*_columns(rows), str(workspace_id)))
     moves = [
         (
             str(edit.post.post_id),
             edit.draft.schedule.instant.isoformat()
             if edit.draft.schedule.instant != edit.post.draft.schedule.instant
             else None,
-            edit.approval is Approval.PENDING,
+            "true" if edit.approval is Approval.PENDING else "false",
         )
         for edit in edits
     ]
@@ -382,18 +376,16 @@ def with_deliveries(
     """The posts of rows, with their deliveries. With `lock` these stay as they are until the transaction ends."""
     if not rows:
         return []
-    post_ids = [row["post_id"] for row in rows]
-    waiting = (
-        select(deliveries)
-        .where(deliveries.c.workspace_id == workspace_id, deliveries.c.post_id.in_(post_ids))
-        .order_by(deliveries.c.delivery_id)
+    post_ids = bindparam("post_ids", [row["post_id"] for row in rows], ARRAY(Uuid), unique=True)
+    waiting, over = (
+        select(table).where(table.c.workspace_id == workspace_id, table.c.post_id == post_ids.any_())
+        for table in (deliveries, finished_deliveries)
     )
-    over = select(finished_deliveries).where(
-        finished_deliveries.c.workspace_id == workspace_id, finished_deliveries.c.post_id.in_(post_ids)
-    )
+    if lock:
+        waiting = waiting.order_by(deliveries.c.delivery_id).with_for_update()
     # In this order: what is finished between the two questions is seen by the second.
     read = [
-        *tx.execute(waiting.with_for_update() if lock else waiting).mappings(),
+        *tx.execute(waiting).mappings(),
         *tx.execute(over).mappings(),
     ]
     found: dict[UUID, dict[UUID, Delivery]] = {}

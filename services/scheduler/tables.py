@@ -61,12 +61,11 @@ posts = Table(
     Column("occurrence_time", DateTime(timezone=False)),
     # What an import calls it; empty for posts that were made otherwise.
     _text("import_key"),
-    # The last bulk change that it was part of.
-    Column("change_id", Uuid),
     time_column("create_time", now=True),
     time_column("update_time", now=True),
     CheckConstraint("(series_id IS NULL) = (occurrence_time IS NULL)", name="an_occurrence_has_a_series"),
     Index("posts_by_time", "workspace_id", "schedule_time", "post_id"),
+    Index("posts_by_ref", "workspace_id", "ref", postgresql_where=text("ref <> ''")),
     Index(
         "one_post_per_occurrence",
         "series_id",

@@ -120,10 +120,17 @@ def parse_local(text: str, field: str = "local_time") -> datetime:
 
 
 def resolve(local_time: str, time_zone: str, ambiguous: AmbiguousTime | None, now: datetime) -> Schedule:
+    """The instant that a wall-clock time means, of a post that is still to go out: `read` and `check_ahead`."""
+    schedule = read(local_time, time_zone, ambiguous)
+    check_ahead(schedule, now)
+    return schedule
+
+
+def read(local_time: str, time_zone: str, ambiguous: AmbiguousTime | None) -> Schedule:
     """The instant that a wall-clock time means.
 
     Raises TimeZoneUnknown, LocalTimeInvalid, LocalTimeNonexistent (the clock jumps over it), LocalTimeAmbiguous
-    (it comes twice and `ambiguous` does not say which), ScheduleTimeInPast, ScheduleTimeTooFar (over two years).
+    (it comes twice and `ambiguous` does not say which).
     """
     check_zone(time_zone)
     naive = parse_local(local_time)
@@ -131,37 +138,43 @@ def resolve(local_time: str, time_zone: str, ambiguous: AmbiguousTime | None, no
         instant = _instant(naive, time_zone, ambiguous)
     except OverflowError:
         raise _refused(LocalTimeInvalid, "local_time", f"{local_time} is at the end of the calendar.") from None
+    return Schedule(naive, time_zone, 1 if ambiguous is AmbiguousTime.LATER else 0, instant)
+
+
+def check_ahead(schedule: Schedule, now: datetime) -> None:
+    """Raises ScheduleTimeInPast, ScheduleTimeTooFar (over two years)."""
+    local_time, instant = schedule.local_time.isoformat(), schedule.instant
     if instant < now:
         raise _refused(
             ScheduleTimeInPast,
             "local_time",
-            f"{local_time} in {time_zone} was {instant:%Y-%m-%d %H:%M:%S} UTC, which is over. Choose a later time.",
+            f"{local_time} in {schedule.time_zone} was {instant:%Y-%m-%d %H:%M:%S} UTC, which is over. Choose a later"
+            " time.",
         )
     if instant > now + FARTHEST:
         raise _refused(
             ScheduleTimeTooFar, "local_time", f"{local_time} is more than two years ahead. Is the year right?"
         )
-    return Schedule(naive, time_zone, 1 if ambiguous is AmbiguousTime.LATER else 0, instant)
 
 
 def _instant(naive: datetime, time_zone: str, ambiguous: AmbiguousTime | None) -> datetime:
-    if in_gap(naive, time_zone):
-        after = local_at(instant_at(naive, time_zone), time_zone)
+    before, after = _offsets(naive, time_zone)
+    if before < after:
+        later = local_at(instant_at(naive, time_zone), time_zone)
         raise _refused(
             LocalTimeNonexistent,
             "local_time",
             f"{naive.isoformat()} does not exist in {time_zone}: the clock goes forward over it. "
-            f"Use {after.isoformat()} or another time.",
+            f"Use {later.isoformat()} or another time.",
         )
-    earlier, later = instant_at(naive, time_zone, 0), instant_at(naive, time_zone, 1)
-    if earlier != later and ambiguous is None:
+    if before > after and ambiguous is None:
         raise _refused(
             LocalTimeAmbiguous,
             "ambiguous_time",
             f"{naive.isoformat()} comes twice in {time_zone}: the clock goes back. "
             "Say EARLIER or LATER, or choose another time.",
         )
-    return later if ambiguous is AmbiguousTime.LATER else earlier
+    return naive.replace(tzinfo=UTC) - (after if ambiguous is AmbiguousTime.LATER else before)
 
 
 def _refused(kind: type[InvalidArgument], field: str, message: str) -> InvalidArgument:

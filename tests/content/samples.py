@@ -36,6 +36,8 @@ VIDEO = MediaFacts(
     pixel_mode="yuv420p",
     has_gps=False,
     fully_decoded=True,
+    # The first needs all 64 bits.
+    frame_hashes=(0xF00F_0FF0_1234_5678, 1),
 )
 STILL = replace(
     VIDEO,

@@ -1,6 +1,7 @@
 """Days of a brand with planted causes of failure: what is foreseen of them, and what then happens.
 
-creator.0      goes out, but for what its channel "water" has paused, a photo, and a file that is gone
+creator.0      goes out, but for what is paused in the channel "water", what nobody approves in the channel "earth",
+               photos, and a file that is gone
 creator.1      on some days has three posts more than TikTok takes of it; one of them may be a day late
 creator.dying  has an authorisation that ends
 creator.brief  may post three seconds at most; its videos have six
@@ -21,7 +22,7 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 from reelroute.content.v1 import content_pb2, content_pb2_grpc
 from reelroute.publisher.v1 import publisher_pb2, publisher_pb2_grpc
-from reelroute.scheduler.v1 import scheduler_pb2
+from reelroute.scheduler.v1 import plans_pb2, plans_pb2_grpc, scheduler_pb2, scheduler_pb2_grpc
 
 from deploy.local import demo
 from tests.chaos.installation import WORKSPACE, Installation, connect, upload
@@ -131,6 +132,8 @@ class Days:
                 self._draft("creator.1", day, hour)
         first, last = hours[0], hours[-1]
         self._draft("creator.0", day, first, channel="water")
+        # Each second one is approved.
+        self._draft("creator.0", day, first, channel="earth")
         self._draft("creator.0", day, last, media=("photo", "video", "gone", "video")[day % 4])
         self._draft("creator.brief", day, first)
         self._draft("creator.shy", day, first, privacy_level="SELF_ONLY" if day % 3 else "PUBLIC_TO_EVERYONE")
@@ -169,7 +172,11 @@ class Days:
         self.drafts.append(draft)
 
     def _save(self) -> None:
-        with self.running.scheduler() as scheduler:
+        with contextlib.closing(self.running.channel("scheduler-1")) as channel:
+            scheduler = scheduler_pb2_grpc.SchedulerServiceStub(channel)
+            plans = plans_pb2_grpc.PlanServiceStub(channel)
+            earth = plans_pb2.PostingPlan(channel="earth", time_zone="UTC", requires_approval=True)
+            plans.SetPostingPlan(plans_pb2.SetPostingPlanRequest(workspace_id=str(WORKSPACE), plan=earth), timeout=10)
             answer = scheduler.BatchCreatePosts(
                 scheduler_pb2.BatchCreatePostsRequest(
                     workspace_id=str(WORKSPACE), request_id=str(uuid.uuid4()), posts=self.drafts
@@ -177,6 +184,9 @@ class Days:
                 timeout=30,
             )
             assert all(result.HasField("post") for result in answer.results), str(answer)[:2000]
+            waiting = [each.post for each in answer.results if each.post.channel == "earth"]
+            approvals = [plans_pb2.PostApproval(post_id=post.post_id, etag=post.etag) for post in waiting[::2]]
+            plans.ApprovePosts(plans_pb2.ApprovePostsRequest(workspace_id=str(WORKSPACE), posts=approvals), timeout=10)
             scheduler.PlaceHold(
                 scheduler_pb2.PlaceHoldRequest(
                     workspace_id=str(WORKSPACE),

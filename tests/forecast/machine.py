@@ -68,8 +68,8 @@ class TimeMachine:
         while (left := (moment - self.now).total_seconds()) > 0:
             time.sleep(left)
 
-    def settle(self, seconds: float = 60) -> None:
-        """Returns when nothing is on its way."""
+    def settle(self, seconds: float = 240) -> None:
+        """Returns when nothing is on its way. Minutes, when something waits for a place in its account's day."""
         self._running.wait(
             lambda: True if self._running.rows(_MOVING)[0]["moving"] == 0 else None, seconds, self._story
         )

@@ -7,7 +7,7 @@ import pytest
 from tests.forecast.compare import run
 from tests.forecast.fortnight import SHORT
 
-CAUSES = {"ACCOUNT", "CONTENT", "MEDIA", "PAUSE", "QUOTA", "TOKEN"}
+CAUSES = {"ACCOUNT", "APPROVAL", "CONTENT", "MEDIA", "PAUSE", "QUOTA", "TOKEN"}
 
 
 @pytest.mark.timeout(300)

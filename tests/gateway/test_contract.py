@@ -74,6 +74,8 @@ def test_every_body_and_answer_has_an_example_that_keeps_its_own_rules(media_typ
     if media_type == "multipart/form-data":
         assert content["example"]
         return
+    if content["schema"].get("type") == "string":
+        return  # a file
     for schema in content["schema"].get("anyOf", [content["schema"]]):
         name = schema["$ref"].rsplit("/", 1)[-1]
         (example,) = DOCUMENT["components"]["schemas"][name]["examples"]

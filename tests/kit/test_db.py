@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from deploy.local.postgres import EmbeddedPostgres
 from kit import migrations
-from kit.db import ALL_WORKSPACES, AddressUnusable, Database, UnsafeDatabase, new_id, parse_url
+from kit.db import ALL_WORKSPACES, AddressUnusable, Database, UnsafeDatabase, array_literal, new_id, parse_url
 from tests.database import create_database, public_folder
 from tests.services import login_url, service_database
 
@@ -139,3 +139,20 @@ def test_ids_come_in_the_order_of_their_creation() -> None:
     ids = [new_id() for _ in range(1_000)]
     assert ids == sorted(ids)
     assert {made.version for made in ids} == {7}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [],
+        ["plain", "texts, with {signs}", "", "NULL", "two\nlines", "ümläut"],
+        ['a "quoted" one', "plain"],
+        ["back\\slash", '\\"', "100 %s"],
+        ["some", None, "none"],
+        [None],
+    ],
+)
+def test_texts_come_out_of_an_array_as_they_went_in(database_server: str, values: list[str | None]) -> None:
+    with contextlib.closing(psycopg2.connect(database_server)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT %s::text[]", [array_literal(values)])
+        assert cursor.fetchone() == (values,)

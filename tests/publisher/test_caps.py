@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
 
-from kit.db import ALL_WORKSPACES
+from kit.db import ALL_WORKSPACES, Database
 from services.publisher.caps import Caps
 from services.publisher.domain import Account, AttemptFailed, Failure, FailureKind, Step
 from services.publisher.ledger import Ledger
 from services.publisher.platforms.base import Problem
 from services.publisher.quotas import DAY, Quotas
 from tests.publisher.factories import OTHER_WORKSPACE, a_claim, at_step, save_account
-from tests.publisher.rows import reports
+from tests.publisher.rows import reports, rows
 from tests.publisher.scripted import Scene, ScriptedPlatform
 
 pytestmark = pytest.mark.anyio
@@ -53,9 +54,11 @@ async def test_what_was_let_out_within_a_day_counts_and_nothing_else_does(ledger
     await let_out(ledger, account, hours_ago=25)
     await let_out(ledger, account, hours_ago=20)
     await let_out(ledger, other)
-    assert await enter(Caps(ledger.database), account) is None
+    caps, claim = Caps(ledger.database), a_claim()
+    assert await caps.enter(account, claim.delivery_id, TWO, lambda: None)
+    await caps.leave(account, claim.delivery_id)
     await let_out(ledger, account, Step.UNCERTAIN)
-    failure = await enter(Caps(ledger.database), account)
+    failure = await enter(caps, account)
     assert failure is not None
     assert (failure.kind, failure.reason) == (FailureKind.RATE_LIMITED, "DAILY_CAP_REACHED")
     assert failure.retry_time is not None
@@ -79,31 +82,39 @@ async def test_deliveries_in_work_take_places_until_they_are_over(ledger: Ledger
     assert await enter(caps, account) is not None
     # The same delivery has its place already.
     await caps.enter(account, first, TWO, lambda: None)
-    caps.leave(first)
+    await caps.leave(account, first)
     assert await enter(caps, account) is None
 
 
-async def test_of_many_that_ask_at_once_as_many_get_a_place_as_there_are(ledger: Ledger) -> None:
-    account, caps = save_account(ledger), Caps(ledger.database)
-    found = await asyncio.gather(*(enter(caps, account) for _ in range(6)))
+async def test_a_place_that_comes_soon_is_waited_for(ledger: Ledger) -> None:
+    account = save_account(ledger)
+    await let_out(ledger, account, hours_ago=(DAY - timedelta(seconds=1)) / timedelta(hours=1))
+    said: list[str] = []
+    began = time.monotonic()
+    one = Quotas(posts_per_day=1)
+    assert await Caps(ledger.database).enter(account, a_claim().delivery_id, one, lambda: said.append("waits"))
+    assert said == ["waits"]
+    assert 0.3 < time.monotonic() - began < 5
+
+
+async def test_two_processes_do_not_both_take_the_last_place(ledger: Ledger) -> None:
+    account, other = save_account(ledger), Database(ledger.database.url.render_as_string(False), "publisher")
+    found = await asyncio.gather(
+        *(enter(Caps(database), account) for database in (ledger.database, other) for _ in range(3))
+    )
+    other.close()
     assert [failure is None for failure in found].count(True) == 2
 
 
-async def test_a_place_that_comes_within_a_minute_is_waited_for(ledger: Ledger) -> None:
-    account = save_account(ledger)
-    await let_out(ledger, account)
-    waits: list[float] = []
-    said: list[str] = []
-    clock = [datetime.now(UTC) + DAY - timedelta(seconds=30)]
-
-    async def sleep(seconds: float) -> None:
-        waits.append(seconds)
-        clock[0] += timedelta(seconds=seconds)
-
-    caps = Caps(ledger.database, now=lambda: clock[0], sleep=sleep)
-    await caps.enter(account, a_claim().delivery_id, Quotas(posts_per_day=1), lambda: said.append("waits"))
-    assert said == ["waits"]
-    assert 28 < waits[0] < 31
+async def test_the_place_of_a_process_that_died_is_free_after_a_while(ledger: Ledger) -> None:
+    account, caps = save_account(ledger), Caps(ledger.database)
+    for _ in range(2):
+        assert await enter(caps, account) is None
+    with ledger.database.transaction(ALL_WORKSPACES) as tx:
+        tx.execute(text("UPDATE day_places SET expire_time = now()"))
+    assert await enter(caps, account) is None
+    caps.forget()
+    assert len(rows(ledger.database, "day_places")) == 1
 
 
 async def test_an_application_with_few_accounts_a_day_counts_those_of_all_workspaces(ledger: Ledger) -> None:
@@ -122,6 +133,7 @@ async def test_a_post_over_the_cap_is_put_off_until_there_is_room_and_the_platfo
     scene = Scene.of(ledger, ScriptedPlatform(quotas=Quotas(posts_per_day=1)))
     await scene.deliver()
     assert scene.step == "ACCEPTED"
+    assert rows(ledger.database, "day_places") == []
     calls = list(scene.platform.calls)
     scene.claim = a_claim(account_id=scene.claim.account_id)
     await scene.deliver()

@@ -103,6 +103,11 @@ def test_an_account_that_cannot_take_a_post_is_foreseen(account: Account, cause:
         ({"hold_cause": "PAUSE", "hold_reason": "Stock is out."}, Cause.PAUSE, "HELD_PAUSE"),
         ({"hold_cause": "ACCOUNT", "hold_reason": "It is banned."}, Cause.ACCOUNT, "HELD_ACCOUNT"),
         ({"needs_person": True, "failure_reason": "TOO_LATE"}, Cause.DECISION, "TOO_LATE"),
+        (
+            {"held_cause": "APPROVAL", "needs_person": True, "is_approved": False, "failure_reason": "HELD_APPROVAL"},
+            Cause.APPROVAL,
+            "NOT_APPROVED",
+        ),
         ({"held_cause": "CRASHES", "failure_reason": "WORKER_CRASHED"}, Cause.DECISION, "WORKER_CRASHED"),
     ],
 )
@@ -112,6 +117,10 @@ def test_what_stands_in_the_way_of_a_post_is_foreseen(change: dict[str, Any], ca
     assert reasons(found) == [(cause, reason)]
     assert found[0].upcoming is bad
     assert "2027-01-04 14:00 UTC" in found[0].message
+
+
+def test_what_has_just_been_approved_goes_out() -> None:
+    assert foresee([a_post(held_cause="APPROVAL", needs_person=True)], facts(), NOW) == []
 
 
 def test_an_open_incident_is_not_foreseen_to_last() -> None:

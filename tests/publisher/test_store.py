@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from kit.crypto import SealBroken
 from kit.db import ALL_WORKSPACES, Database
-from services.publisher import account_store, store, tables
+from services.publisher import account_store, store, tables, use_store
 from services.publisher.account_store import PendingConnection
 from services.publisher.domain import Account, ConnectionStateUnknown, Platform, Step
 from services.publisher.ledger import Ledger
@@ -122,10 +122,12 @@ def test_a_connections_state_is_good_once_in_its_workspace_and_time(ledger: Ledg
 @pytest.mark.anyio
 async def test_a_transaction_sees_only_its_workspace_and_nothing_without_one(ledger: Ledger) -> None:
     for workspace_id in (WORKSPACE, OTHER_WORKSPACE):
-        save_account(ledger, workspace_id)
-        await at_step(ledger, a_claim(workspace_id=workspace_id), Step.ACCEPTED)
+        account, claim = save_account(ledger, workspace_id), a_claim(workspace_id=workspace_id)
+        await at_step(ledger, claim, Step.ACCEPTED)
+        with ledger.database.transaction(workspace_id) as tx:
+            use_store.take_place(tx, account, claim.delivery_id)
     isolated = [table.name for table in tables.metadata.sorted_tables if "workspace_id" in table.c]
-    assert len(isolated) == 7
+    assert len(isolated) == 8
 
     def count(tx: Connection, table: str) -> int:
         return int(tx.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())

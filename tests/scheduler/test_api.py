@@ -168,6 +168,7 @@ def test_a_list_is_filtered_by_time_channel_and_state(stage: Stage) -> None:
     assert found(from_time=water.schedule_time) == ["water", "late"]
     assert found(until_time=water.schedule_time) == ["early"]
     assert found(channel="water") == ["water"]
+    assert found(post_ids=[late.post_id, early.post_id]) == ["early", "late"]
     assert found(delivery_state=pb.DELIVERY_STATE_CANCELED) == ["late"]
     assert found(delivery_state=pb.DELIVERY_STATE_SCHEDULED) == ["early", "water"]
     assert found(delivery_state=pb.DELIVERY_STATE_SCHEDULED, channel="air") == ["early"]

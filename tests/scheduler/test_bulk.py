@@ -5,19 +5,24 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
-from uuid import uuid4
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from reelroute.scheduler.v1 import bulk_pb2 as bulk
+from reelroute.scheduler.v1 import bulk_pb2_grpc
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 from sqlalchemy import text
 
 from kit.db import ALL_WORKSPACES
-from kit.errors import AlreadyExists, InvalidArgument
+from kit.errors import AlreadyExists, InvalidArgument, Unavailable
+from services.scheduler import plan_store
+from services.scheduler.bulk_api import BulkApi
+from services.scheduler.planning import Blackout, PostingPlan
 from tests.scheduler.stage import WORKSPACE, Stage, draft_of, refused
+from tests.services import served
 
 ACCOUNT = str(uuid4())
 
@@ -121,14 +126,15 @@ def test_good_rows_beside_bad_ones_are_saved(stage: Stage) -> None:
         row("nowhere", time_zone="Mars/Olympus"),
         row("past", due_in=timedelta(hours=-1)),
         row("nul", caption="\0"),
+        row("\0"),
         row("good", caption=" again"),
         row("good too", due_in=timedelta(hours=3), caption=" three"),
     ]
     rows[1].post.time_zone = "Mars/Olympus"
     results = imported(stage, rows)
-    assert words(results) == ["CREATED", "REFUSED", "REFUSED", "REFUSED", "REFUSED", "CREATED"]
-    assert [each.refusal.reason for each in results[1:5]] == [
-        "TIME_ZONE_UNKNOWN", "SCHEDULE_TIME_IN_PAST", "INVALID_ARGUMENT", "IMPORT_KEY_REPEATED",
+    assert words(results) == ["CREATED", *["REFUSED"] * 5, "CREATED"]
+    assert [each.refusal.reason for each in results[1:6]] == [
+        "TIME_ZONE_UNKNOWN", "SCHEDULE_TIME_IN_PAST", "INVALID_ARGUMENT", "INVALID_ARGUMENT", "IMPORT_KEY_REPEATED",
     ]  # fmt: skip
     assert results[3].refusal.field_violations[0].field == "post.caption"
     assert [key for key, _ in stored(stage)] == ["good", "good too"]
@@ -165,6 +171,31 @@ def test_other_accounts_replace_the_post(stage: Stage) -> None:
     assert words(imported(stage, rows)) == ["UNCHANGED"]
 
 
+def test_what_cannot_take_a_posts_place_leaves_it_there(stage: Stage) -> None:
+    rows = rows_of(2)
+    rows[1].post.channel = "fire"
+    first, other = imported(stage, rows)
+    today = datetime.now(UTC).date()
+    closed = PostingPlan("fire", "UTC", blackouts=(Blackout(today, today + timedelta(days=9), "Holidays"),))
+    with stage.database.transaction(UUID(WORKSPACE)) as tx:
+        plan_store.set_plan(tx, UUID(WORKSPACE), closed)
+    # One moves into the closed channel with its accounts; the other is there already, and only its accounts change.
+    rows[0].post.channel = "fire"
+    for each in rows:
+        each.post.account_ids[:] = [str(uuid4())]
+    told = imported(stage, rows, validate_only=True)
+    again = imported(stage, rows)
+    assert words(told) == words(again) == ["REFUSED", "REPLACED"]
+    assert again[0].refusal.reason == "BLACKOUT"
+    states = [
+        stage.get(pb.Post(workspace_id=WORKSPACE, post_id=each.post_id)).deliveries[0].state for each in (first, other)
+    ]
+    assert states == [pb.DELIVERY_STATE_SCHEDULED, pb.DELIVERY_STATE_CANCELED]
+    # Its key is still its own.
+    rows[0] = rows_of(1)[0]
+    assert words(imported(stage, rows)) == ["UNCHANGED", "UNCHANGED"]
+
+
 def test_a_canceled_post_makes_room_for_its_row(stage: Stage) -> None:
     rows = rows_of(1)
     (first,) = imported(stage, rows)
@@ -173,6 +204,32 @@ def test_a_canceled_post_makes_room_for_its_row(stage: Stage) -> None:
     assert words([second]) == ["CREATED"]
     assert second.post_id != first.post_id
     assert words(imported(stage, rows)) == ["UNCHANGED"]
+
+
+def test_what_does_not_differ_is_kept_from_nobody(stage: Stage) -> None:
+    rows = rows_of(1)
+    imported(stage, rows)
+    with stage.database.transaction(ALL_WORKSPACES) as tx:
+        tx.execute(text("SELECT FROM posts JOIN deliveries USING (post_id) FOR UPDATE"))
+        # Else it would wait here until its deadline.
+        assert words(imported(stage, rows)) == ["UNCHANGED"]
+        rows[0].post.caption = "Other words"
+        assert words(imported(stage, rows, validate_only=True)) == ["UPDATED"]
+
+
+def test_the_same_posts_under_other_keys_or_none_are_not_made_again(stage: Stage) -> None:
+    rows = rows_of(3)
+    first = imported(stage, rows[:2])
+    single = stage.create(rows[2].post)
+    for each in rows:
+        each.key = f"{each.key}@calendar.example.com"
+    again = imported(stage, rows)
+    assert words(again) == ["UNCHANGED"] * 3
+    assert [each.post_id for each in again] == [*(each.post_id for each in first), single.post_id]
+    # From now on the third is known by its key.
+    rows[2].post.local_time = "2027-06-01T10:00:00"
+    assert words(imported(stage, rows[2:])) == ["UPDATED"]
+    assert len(stored(stage)) == 3
 
 
 def test_two_imports_of_one_file_at_once_double_nothing(stage: Stage) -> None:
@@ -204,13 +261,56 @@ def test_an_import_that_broke_off_at_half_is_made_again_without_a_double(stage: 
     assert len(stored(stage)) == 100
 
 
-def test_an_import_begins_with_its_header(stage: Stage) -> None:
+@pytest.mark.parametrize(
+    ("parts_", "field"),
+    [
+        ([], "header"),
+        ([bulk.ImportPostsRequest(chunk=bulk.ImportChunk(rows=rows_of(1)))], "header"),
+        ([bulk.ImportPostsRequest(header=bulk.ImportHeader(workspace_id=WORKSPACE))] * 2, "chunk"),
+    ],
+)
+def test_an_import_has_one_header_and_then_chunks(
+    stage: Stage, parts_: list[bulk.ImportPostsRequest], field: str
+) -> None:
     with refused() as refusals:
-        list(
-            stage.bulk.ImportPosts(iter([bulk.ImportPostsRequest(chunk=bulk.ImportChunk(rows=rows_of(1)))]), timeout=10)
-        )
+        list(stage.bulk.ImportPosts(iter(parts_), timeout=10))
     assert isinstance(refusals[0], InvalidArgument)
-    assert refusals[0].violations[0].field == "header"
+    assert refusals[0].violations[0].field == field
+
+
+def test_a_scheduler_that_is_stopped_ends_an_import_between_two_chunks(stage: Stage) -> None:
+    api, rows = BulkApi(stage.database), rows_of(3)
+
+    def chunks() -> Iterator[Sequence[bulk.ImportRow]]:
+        yield rows[:1]
+        yield rows[1:2]
+        api.close()
+        yield rows[2:]
+
+    with served((bulk_pb2_grpc.add_BulkServiceServicer_to_server, api)) as channel, refused() as refusals:
+        list(bulk_pb2_grpc.BulkServiceStub(channel).ImportPosts(parts(chunks()), timeout=10))
+    assert (type(refusals[0]), refusals[0].reason) == (Unavailable, "BULK_STOPPED")
+    assert "Q1-00002" not in [key for key, _ in stored(stage)]
+    assert words(imported(stage, rows))[2] == "CREATED"
+
+
+def test_as_many_bulk_calls_run_as_there_is_room_for(stage: Stage) -> None:
+    api, going = BulkApi(stage.database, most=1), threading.Event()
+    with served((bulk_pb2_grpc.add_BulkServiceServicer_to_server, api)) as channel:
+        stub = bulk_pb2_grpc.BulkServiceStub(channel)
+
+        def chunks() -> Iterator[Sequence[bulk.ImportRow]]:
+            yield rows_of(1)
+            going.wait(10)
+
+        first = stub.ImportPosts(parts(chunks()), timeout=10)
+        next(first)
+        with refused() as refusals:
+            list(stub.ImportPosts(parts([rows_of(1)]), timeout=10))
+        assert refusals[0].reason == "BULK_BUSY"
+        going.set()
+        assert list(first) == []
+        assert list(stub.ImportPosts(parts([rows_of(1)]), timeout=10))
 
 
 def test_a_shift_by_days_keeps_the_clock_over_a_change_of_it(stage: Stage) -> None:
@@ -239,17 +339,47 @@ def test_a_time_that_does_not_exist_is_refused_for_its_post(stage: Stage) -> Non
 
 
 @pytest.mark.parametrize("days", [1, -1])
-def test_a_change_made_again_shifts_nothing_twice(stage: Stage, days: int) -> None:
-    imported(stage, [row(f"{n}", due_in=timedelta(days=n + 3), caption=f" {n}") for n in range(30)])
+def test_a_change_that_broke_off_goes_on_and_shifts_nothing_twice(stage: Stage, days: int) -> None:
+    # Three chunks, a day apart: each post moves to where its neighbour is.
+    imported(stage, [row(f"{n:04}", due_in=timedelta(hours=n % 700 + 30), caption=f" {n}") for n in range(1200)])
     before = times(stage)
     request = change(shift=bulk.Shift(days=days))
     call = stage.bulk.ChangePosts(request, timeout=60)
-    next(call)
+    told = len(next(call).results)
     call.cancel()
-    changed(stage, request)
+    # Another change in between does not make it forget.
+    edit = bulk.Edit(post=pb.PostDraft(caption="Other words"), update_mask=["caption"])
+    changed(stage, change(edit=edit))
+    told += len(changed(stage, request))
+    assert 1200 - 500 <= told <= 1200  # the chunk that was being made when the caller left is not told
     assert times(stage) == [each + timedelta(days=days) for each in before]
-    assert changed(stage, request)
+    assert changed(stage, request) == []
     assert times(stage) == [each + timedelta(days=days) for each in before]
+
+
+@pytest.mark.parametrize("days", [1, -1])
+def test_posts_that_move_together_are_not_in_each_others_way(stage: Stage, days: int) -> None:
+    with stage.database.transaction(UUID(WORKSPACE)) as tx:
+        plan_store.set_plan(tx, UUID(WORKSPACE), PostingPlan("air", "UTC", min_gap=timedelta(hours=1), daily_cap=24))
+    imported(stage, [row(f"{n:04}", due_in=timedelta(hours=n + 30), caption=f" {n}") for n in range(600)])
+    before = times(stage)
+    results = changed(stage, change(shift=bulk.Shift(days=days)))
+    assert [each.refusal.reason for each in results if each.HasField("refusal")] == []
+    assert times(stage) == [each + timedelta(days=days) for each in before]
+
+
+def test_one_change_asked_for_twice_at_once_is_made_once(stage: Stage) -> None:
+    imported(stage, [row(f"{n:04}", due_in=timedelta(hours=n + 1), caption=f" {n}") for n in range(1200)])
+    before = times(stage)
+    request = change(shift=bulk.Shift(days=1))
+    told: list[bulk.ChangeResult] = []
+    threads = [threading.Thread(target=lambda: told.extend(changed(stage, request))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({each.post_id for each in told}) == len(told) == 1200
+    assert times(stage) == [each + timedelta(days=1) for each in before]
 
 
 def test_a_request_id_is_of_one_change(stage: Stage) -> None:

@@ -172,7 +172,7 @@ def test_an_edit_is_judged_by_the_rules_about_what_it_changes(database: Database
 
 def test_a_rule_that_refuses_copies_refuses_them_also_among_those_saved_together(database: Database) -> None:
     ruled(database, "air", "", "REFUSE")
-    words = {"caption": "Same words"}
+    words: dict[str, Any] = {"caption": "Same words"}
     assert save(database, draft(**words), draft(NOON, "water", **words), draft(NOON, "earth", **words)) == [
         "", "refused: DUPLICATE_CAPTION", "refused: DUPLICATE_CAPTION",
     ]  # fmt: skip

@@ -142,7 +142,10 @@ def test_the_same_file_is_a_duplicate_without_any_fingerprint() -> None:
 
 def test_the_rule_that_names_more_channels_wins_and_of_two_halves_the_stricter() -> None:
     rules = ruled(("", "", "ALLOW", 1), ("", "air", "WARN", 2), ("fire", "", "REFUSE", 3), ("water", "air", "ALLOW", 4))
-    window = lambda one, other: rule_for(one, other, rules).window // timedelta(hours=1)  # noqa: E731
+
+    def window(one: str, other: str) -> int:
+        return rule_for(one, other, rules).window // timedelta(hours=1)
+
     assert [window("earth", "moss"), window("earth", "air"), window("air", "fire"), window("air", "water")] == [
         1,
         2,

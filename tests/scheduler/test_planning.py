@@ -197,10 +197,13 @@ ZONES = sorted(zones.names())
 def moments(draw: st.DrawFn) -> tuple[str, datetime]:
     """A zone, and an instant that is mostly a few days before a change of its clock."""
     zone = draw(st.sampled_from(ZONES))
-    start = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(minutes=draw(st.integers(0, 12 * 365 * 1440)))
+    at: int = draw(st.integers(0, 12 * 365 * 1440))
+    start = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(minutes=at)
     changes = zones.changes(zone, start, start + timedelta(days=400))
-    if changes and draw(st.integers(0, 3)):
-        start = changes[0].instant - timedelta(minutes=draw(st.integers(0, 4 * 1440)))
+    near: int = draw(st.integers(0, 3))
+    if changes and near:
+        before: int = draw(st.integers(0, 4 * 1440))
+        start = changes[0].instant - timedelta(minutes=before)
     return zone, start
 
 

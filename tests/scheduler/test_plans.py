@@ -107,7 +107,7 @@ def test_a_plan_that_contradicts_itself_is_refused_by_its_field(
 def test_a_post_that_breaks_a_rule_is_refused_by_its_name_unless_its_author_accepts(
     stage: Stage, rule: str, fields: dict[str, object], clock: str
 ) -> None:
-    planned(stage, **fields)
+    planned(stage, "air", **fields)
     stage.create(draft_of(local_time=tomorrow("12:00:00"), time_zone="America/New_York", caption=" one"))
     wanted = draft_of(local_time=tomorrow(clock), time_zone="America/New_York", caption=" two")
     with refused() as refusals:

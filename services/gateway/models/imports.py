@@ -109,6 +109,7 @@ class ImportSummary(AnswerModel):
     replaced: int
     refused: int
     unknown_columns: list[str] = Field(description="Columns of the file that nothing is done with.")
+    media_names: list[str] = Field(description="The files that it names; of more than 10,000 the first.")
     validate_only: bool
 
 

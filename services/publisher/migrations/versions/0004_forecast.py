@@ -4,6 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
+from kit.migrations import isolate_by_workspace
+
 revision = "0004_forecast"
 down_revision = "0003_rate_buckets"
 
@@ -19,6 +21,15 @@ def upgrade() -> None:
         ["workspace_id", "account_id", "commit_time"],
         postgresql_where=sa.text("commit_time IS NOT NULL"),
     )
+    op.create_table(
+        "day_places",
+        sa.Column("delivery_id", sa.Uuid, primary_key=True),
+        sa.Column("workspace_id", sa.Uuid, nullable=False),
+        sa.Column("account_id", sa.Uuid, nullable=False),
+        sa.Column("expire_time", sa.DateTime(timezone=True), nullable=False),
+    )
+    op.create_index("day_places_of_account", "day_places", ["workspace_id", "account_id"])
+    isolate_by_workspace(op, "day_places")
     op.create_table(
         "preflights",
         sa.Column("stage", sa.Text, primary_key=True),

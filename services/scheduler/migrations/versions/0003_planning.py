@@ -31,11 +31,11 @@ def upgrade() -> None:
         sa.Column("series_id", sa.Uuid),
         _wall_clock("occurrence_time"),
         _text("import_key"),
-        sa.Column("change_id", sa.Uuid),
     ):
         op.add_column("posts", column)
     op.create_check_constraint("approval_is_known", "posts", "approval IN ('','PENDING','APPROVED')")
     op.create_check_constraint("an_occurrence_has_a_series", "posts", "(series_id IS NULL) = (occurrence_time IS NULL)")
+    op.create_index("posts_by_ref", "posts", ["workspace_id", "ref"], postgresql_where=sa.text("ref <> ''"))
     op.create_index(
         "one_post_per_occurrence",
         "posts",
