@@ -21,8 +21,8 @@ from services.scheduler.zones import FARTHEST
 
 # A queue that is full for so long is no queue.
 LONGEST_QUEUE = timedelta(days=366)
-# Slots are looked at so many days at a time: the next free one is mostly near.
-_STRETCH = timedelta(days=31)
+# Slots are looked at a stretch at a time, each twice as long as the one before: the next free one is mostly near.
+_FIRST_STRETCH, _LONGEST_STRETCH = timedelta(days=7), timedelta(days=56)
 Plans = Mapping[str, PostingPlan]
 
 
@@ -55,15 +55,16 @@ def slots(
     tx: Connection, workspace_id: UUID, plan: PostingPlan, plans: Plans, start: datetime, end: datetime, now: datetime
 ) -> Iterator[SlotState]:
     """The slots of a plan from `start` until before `end`, in order. Reads the posts around as it goes."""
+    stretch = _FIRST_STRETCH
     while start < end:
-        until = min(start + _STRETCH, end)
+        until = min(start + stretch, end)
         span = (start - plan.reach, until + plan.reach)
         near = plan_store.posts_in_channels(tx, workspace_id, [plan.channel], [span])
         calendar = Calendar(plan.channel, plans, near.get(plan.channel, ()), now)
         for instant in slot_instants(plan, start, until):
             post_id = calendar.post_at(instant)
             yield SlotState(instant, post_id, () if post_id else calendar.conflicts(instant))
-        start = until
+        start, stretch = until, min(2 * stretch, _LONGEST_STRETCH)
 
 
 def next_slot(tx: Connection, workspace_id: UUID, draft: Draft, start: datetime, now: datetime) -> Schedule:
@@ -104,7 +105,7 @@ class _Refused:
             return []
         post = compared_of(self._draft, instant)
         if self._until is None or instant >= self._until:
-            self._until = instant + _STRETCH
+            self._until = instant + _FIRST_STRETCH
             window = widest_window(self._rules)
             span = (instant - window, self._until + window)
             self._duplicates = Duplicates(self._rules)

@@ -193,12 +193,15 @@ def at_once(*calls: Any) -> list[Any]:
 
 def test_of_many_who_save_at_once_no_more_pass_than_a_rule_allows(database: Database) -> None:
     planned(database, daily_cap=3)
-    planned(database, "", min_gap=HOUR)
-    ruled(database, "", "", "REFUSE")
     capped = at_once(*(lambda n=n: save(database, draft(NOON + n * HOUR)) for n in range(8)))
     assert sorted(capped) == [[""]] * 3 + [["refused: DAILY_CAP"]] * 5
+    planned(database, "", min_gap=HOUR)
     gap = at_once(*(lambda: save(database, draft(NOON, "water")) for _ in range(8)))
     assert sorted(gap) == [[""], *[["refused: MIN_GAP"]] * 7]
+
+
+def test_of_many_who_save_the_same_at_once_one_passes_where_copies_are_refused(database: Database) -> None:
+    ruled(database, "", "", "REFUSE")
     copies = at_once(*(lambda n=n: save(database, draft(NOON, f"other{n}", caption="Same")) for n in range(8)))
     assert sorted(copies) == [[""], *[["refused: DUPLICATE_CAPTION"]] * 7]
 

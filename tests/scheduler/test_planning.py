@@ -182,6 +182,14 @@ def test_a_slot_that_the_clock_jumps_over_is_after_the_gap_and_one_that_comes_tw
     assert len(autumn) == 3
 
 
+def test_a_slot_in_a_gap_before_midnight_comes_after_the_first_ones_of_the_next_day() -> None:
+    # In Nuuk 23:00 on Saturday 27 March 2027 is followed by midnight.
+    nuuk = plan(time_zone="America/Nuuk", slots=(Slot(5, time(23, 30)), Slot(6, time(0, 15))))
+    found = slot_instants(nuuk, at("2027-03-27T12:00", "UTC"), at("2027-03-28T12:00", "UTC"))
+    shown = [each.astimezone(ZoneInfo("America/Nuuk")).replace(tzinfo=None) for each in found]
+    assert shown == [datetime(2027, 3, 28, 0, 15), datetime(2027, 3, 28, 0, 30)]
+
+
 ZONES = sorted(zones.names())
 
 
@@ -244,7 +252,7 @@ def oracle(of: PostingPlan, instant: datetime, posts: list[datetime]) -> bool:
     return not of.daily_cap or len(same_day) < of.daily_cap
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(busy_channels())
 def test_slots_come_in_order_each_once_at_their_clock_time_over_every_change(
     channel: tuple[PostingPlan, datetime, list[datetime]],
@@ -266,7 +274,7 @@ def test_slots_come_in_order_each_once_at_their_clock_time_over_every_change(
     assert set(found) == {each for each in wanted if start <= each < end}
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(busy_channels())
 def test_the_queue_takes_the_first_slot_that_keeps_every_rule_and_never_another(
     channel: tuple[PostingPlan, datetime, list[datetime]],
@@ -286,7 +294,7 @@ def test_the_queue_takes_the_first_slot_that_keeps_every_rule_and_never_another(
             taken.append(instant)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(busy_channels(), st.integers(0, 8 * 1440))
 def test_every_time_that_a_refusal_names_is_accepted(
     channel: tuple[PostingPlan, datetime, list[datetime]], minutes: int
@@ -307,7 +315,7 @@ def test_every_time_that_a_refusal_names_is_accepted(
                 assert any(oracle(made, instant, posts) for instant in meant)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(busy_channels(), st.data())
 def test_what_is_taken_out_of_a_calendar_leaves_no_trace(
     channel: tuple[PostingPlan, datetime, list[datetime]], data: st.DataObject

@@ -1,4 +1,4 @@
-"""Posting plans, the queue that fills their slots, and approvals, as callers see them."""
+"""Posting plans and the queue that fills their slots, as callers see them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reelroute.scheduler.v1 import plans_pb2 as plans
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
 from kit.errors import FailedPrecondition, InvalidArgument, NotFound
-from tests.scheduler.stage import WORKSPACE, Stage, draft_of, refused, state_of
+from tests.scheduler.stage import WORKSPACE, Stage, draft_of, refused
 
 NEW_YORK = ZoneInfo("America/New_York")
 DAILY = list(range(1, 8))
@@ -222,63 +222,3 @@ def test_the_rule_of_a_pair_of_channels_decides_about_the_same_words(
     assert [(each.rule, each.other_post_id) for each in near.conflicts] == (
         [] if blocking is None else [("DUPLICATE_CAPTION", first.post_id)]
     )
-
-
-def approve(stage: Stage, post: pb.Post, *, withdraw: bool = False, etag: str = "") -> plans.ApprovalResult:
-    asked = [plans.PostApproval(post_id=post.post_id, etag=etag or post.etag)]
-    request = plans.ApprovePostsRequest(workspace_id=WORKSPACE, posts=asked, withdraw=withdraw)
-    (result,) = stage.plans.ApprovePosts(request, timeout=10).results
-    return result
-
-
-def test_what_is_due_without_approval_is_held_and_goes_out_when_it_is_approved(stage: Stage) -> None:
-    planned(stage, requires_approval=True)
-    post = stage.create()
-    assert post.approval == pb.APPROVAL_PENDING
-    stage.due_now()
-    assert stage.claim() == []
-    held = stage.get(post).deliveries[0]
-    assert (held.state, held.hold_cause, held.needs_person) == (
-        pb.DELIVERY_STATE_HELD, pb.HOLD_CAUSE_APPROVAL, True,
-    )  # fmt: skip
-    approved = approve(stage, post).post
-    assert (approved.approval, state_of(approved)) == (pb.APPROVAL_APPROVED, "SCHEDULED")
-    assert stage.claim_one().post_id == post.post_id
-
-
-def test_an_edit_takes_the_approval_back_and_an_approval_is_of_what_was_looked_at(stage: Stage) -> None:
-    planned(stage, requires_approval=True)
-    post = stage.create()
-    assert approve(stage, post).post.approval == pb.APPROVAL_APPROVED
-    edited = stage.update(post, draft_of(caption=" Other words"), "caption")
-    assert edited.approval == pb.APPROVAL_PENDING
-    assert approve(stage, post).refusal.reason == "POST_CHANGED"
-    assert approve(stage, edited).post.approval == pb.APPROVAL_APPROVED
-    assert approve(stage, edited).post.approval == pb.APPROVAL_APPROVED
-
-
-def test_what_is_held_for_approval_can_be_changed_first(stage: Stage) -> None:
-    planned(stage, requires_approval=True)
-    post = stage.create()
-    stage.due_now()
-    assert stage.claim() == []
-    edited = stage.update(post, draft_of(caption=" Better words"), "caption")
-    assert state_of(edited) == "HELD"
-    moved = stage.update(edited, draft_of(due_in=timedelta(hours=5)), "local_time")
-    assert state_of(moved) == "SCHEDULED"
-
-
-def test_an_approval_that_is_taken_back_stops_what_was_claimed_ahead(stage: Stage) -> None:
-    planned(stage, requires_approval=True)
-    post = stage.create(draft_of(due_in=timedelta(seconds=30)))
-    approve(stage, post)
-    (claimed,) = stage.claim(lead=120)
-    assert approve(stage, post, withdraw=True).post.approval == pb.APPROVAL_PENDING
-    assert state_of(stage.get(post)) == "SCHEDULED"
-    assert stage.authorize(claimed) == ["LEASE_LOST"]
-
-
-def test_a_post_that_needs_no_approval_has_none(stage: Stage) -> None:
-    post = stage.create()
-    assert post.approval == pb.APPROVAL_UNSPECIFIED
-    assert approve(stage, post).refusal.reason == "APPROVAL_NOT_NEEDED"
