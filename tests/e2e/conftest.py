@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ from deploy.local.supervisor import Supervisor
 
 Found = TypeVar("Found")
 
+_STARTING = Path(tempfile.gettempdir()) / "reelroute-e2e-start.lock"
 # Short enough that a killed publisher's work goes on while a test waits.
 LEASE_SECONDS = 5
 # Limits and waits of a platform with more posts in a minute than one user makes.
@@ -153,7 +155,10 @@ def product(environment: dict[str, str]) -> Iterator[Product]:
     told: list[str] = []
     try:
         with Supervisor(announce=told.append, stable_after=0) as supervisor:
-            stack = start(supervisor, folder, told.append, {**os.environ, **environment})
+            with _STARTING.open("w") as lock:
+                # Workers take turns: two that look for free ports at once would find the same.
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                stack = start(supervisor, folder, told.append, {**os.environ, **environment})
             headers = {"Authorization": f"Bearer {stack.api_key_file.read_text().strip()}"}
             with (
                 httpx.Client(base_url=stack.gateway_url, headers=headers, timeout=20, trust_env=False) as api,
