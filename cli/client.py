@@ -128,7 +128,7 @@ class Api:
         key = str(uuid.uuid4())
         for attempt in range(1, _TRIES + 1):
             try:
-                yield from self._lines(path, body, key)
+                yield from self._lines(path, "Try again in a moment.", json=body, headers={"Idempotency-Key": key})
                 return
             except ClientError as error:
                 is_passing = error.status in _PASSING if isinstance(error, Refused) else self._was_answered
@@ -136,53 +136,42 @@ class Api:
                     raise
             time.sleep(min(2.0**attempt / 4, LONGEST_WAIT_SECONDS))
 
-    def _lines(self, path: str, body: Json, key: str) -> Iterator[Json]:
-        line: Json = {}
-        headers = {"Idempotency-Key": key}
-        with (
-            self._reaching(),
-            self._http.stream("POST", path, json=body, headers=headers, timeout=_UPLOAD_TIMEOUT) as response,
-        ):
-            self._was_answered = True
-            if response.status_code != httpx.codes.OK:
-                response.read()
-                self._json(response, refuse=True)
-            for text in response.iter_lines():
-                line = json.loads(text)
-                if problem := line.get("problem"):
-                    raise Refused(int(problem["status"]), problem)
-                yield line
-        if "summary" not in line:
-            raise Unreachable(f"The answer of {self.url} broke off.", "Try again in a moment.")
-
     def send_calendar(self, path: Path, choices: Json) -> Iterator[Json]:
         """Sends a calendar to be imported; the lines of the answer as they come, the summary last.
 
         Raises Refused, Unreachable. One that breaks off is sent again by whoever wants it: it doubles nothing.
         """
-        line: Json = {}
         try:
             file = path.open("rb")
         except OSError as error:
             raise ClientError(f"{path} cannot be read: {error.strerror}.", "Name a calendar file.") from None
         # In this order: the gateway reads the options before the file.
         parts: dict[str, Any] = {"options": (None, json.dumps(choices), "application/json"), "file": (path.name, file)}
+        with file:
+            yield from self._lines("/v1/posts:import", "Import the same file again: nothing is doubled.", files=parts)
+
+    def _lines(self, path: str, advice: str, **body: Any) -> Iterator[Json]:
+        """The lines of one answer. `advice` is for one that breaks off."""
+        line: Json = {}
         with (
-            file,
             self._reaching(),
-            self._http.stream("POST", "/v1/posts:import", files=parts, timeout=_UPLOAD_TIMEOUT) as response,
+            self._http.stream("POST", path, timeout=_UPLOAD_TIMEOUT, **body) as response,
         ):
-            self._was_answered = True
-            if response.status_code != httpx.codes.OK:
-                response.read()
-                self._json(response, refuse=True)
+            self._take(response)
             for text in response.iter_lines():
                 line = json.loads(text)
                 if problem := line.get("problem"):
                     raise Refused(int(problem["status"]), problem)
                 yield line
         if "summary" not in line:
-            raise Unreachable(f"The answer of {self.url} broke off.", "Import the same file again: nothing is doubled.")
+            raise Unreachable(f"The answer of {self.url} broke off.", advice)
+
+    def _take(self, response: httpx.Response) -> None:
+        """Whatever is streamed is good; else it is a refusal. Raises Refused."""
+        self._was_answered = True
+        if response.status_code != httpx.codes.OK:
+            response.read()
+            self._json(response, refuse=True)
 
     def download(self, path: str, to: Path, **params: str) -> int:
         """Writes an answer into a file, whole or not at all; its bytes. Raises Refused, Unreachable."""
@@ -194,9 +183,7 @@ class Api:
                 self._reaching(),
                 self._http.stream("GET", path, params=given, timeout=_UPLOAD_TIMEOUT) as response,
             ):
-                if response.status_code != httpx.codes.OK:
-                    response.read()
-                    self._json(response, refuse=True)
+                self._take(response)
                 for piece in response.iter_bytes():
                     file.write(piece)
             part.replace(to)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from cli import display, files, options
 from cli.client import ClientError, Json
 from cli.display import count, failures, size
-from cli.importing import OUTCOMES, Import
+from cli.importing import OUTCOMES, Import, missing_file
 
 _LINES_NAMED = 12
 _FORMATS = ("csv", "hootsuite", "buffer", "publer", "metricool", "xlsx", "ics")
@@ -150,7 +149,7 @@ def _document(work: Import, *, is_dry_run: bool, error: ClientError | None) -> J
 
 def _show(work: Import, *, is_dry_run: bool) -> None:
     refused = [
-        (row["line"], row["ref"], each["field"], each["reason"], work.faults.get(_name(each), each["message"]))
+        (row["line"], row["ref"], each["field"], each["reason"], work.faults.get(missing_file(each), each["message"]))
         for row in work.rows
         if not (is_dry_run and work.waits_for_upload(row))
         for each in row["problems"]
@@ -194,12 +193,6 @@ def _totals(work: Import, *, is_dry_run: bool) -> str:
     counts = Counter("CREATED" if is_dry_run and work.waits_for_upload(row) else row["outcome"] for row in work.rows)
     parts = [f"{counts[word]} {told[is_dry_run]}" for word, told in OUTCOMES.items() if counts[word]]
     return f"{count(len(work.rows), 'row')}: {', '.join(parts) or 'nothing'}."
-
-
-def _name(problem: dict[str, Any]) -> str:
-    """The file that a problem of media is about: its message begins with the name."""
-    found = re.match(r"(.+?) is not in the library", problem["message"]) if problem["field"] == "media" else None
-    return found[1] if found else ""
 
 
 def _lines(found: list[int]) -> str:

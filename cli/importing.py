@@ -7,6 +7,7 @@ which media it names, then to be imported, or rehearsed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,8 @@ class Import:
     reused: list[MediaFile] = field(default_factory=list)
     # Why a file of a name was not taken along.
     faults: dict[str, str] = field(default_factory=dict)
+    # The names of `uploads`: they are asked for with every row.
+    _coming: set[str] = field(default_factory=set)
 
     def look(self) -> None:
         """Finds out what the calendar says, and which of its media are here. Changes nothing. Raises ClientError."""
@@ -54,7 +57,10 @@ class Import:
                 self.reused.append(each)
             else:
                 self.uploads.append(each)
-        self._send(validate_only=True, told="Checking rows")
+                self._coming.add(each.name)
+        # What is still to be uploaded changes nothing of what the gateway can say.
+        if self.reused:
+            self._send(validate_only=True, told="Checking rows")
 
     def upload(self) -> None:
         """Puts what the library lacks into it. A file that it refuses is a fault of its rows. Raises ClientError."""
@@ -80,11 +86,9 @@ class Import:
 
     def waits_for_upload(self, row: Json) -> bool:
         """Whether a rehearsed row lacks nothing but files that are here and not in the library yet."""
-        names = {each.name for each in self.uploads}
         problems = row["problems"]
         return bool(problems) and all(
-            each["reason"] == "MEDIA_MISSING" and any(each["message"].startswith(f"{name} ") for name in names)
-            for each in problems
+            each["reason"] == "MEDIA_MISSING" and missing_file(each) in self._coming for each in problems
         )
 
     def _send(self, *, validate_only: bool, told: str) -> None:
@@ -123,3 +127,9 @@ class Import:
                 if len(found) == len(wanted):
                     break
         return found
+
+
+def missing_file(problem: Json) -> str:
+    """The file that a problem of media is about: its message begins with the name. Empty for other problems."""
+    found = re.match(r"(.+?) is not in the library", problem["message"]) if problem["field"] == "media" else None
+    return found[1] if found else ""
