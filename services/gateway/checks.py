@@ -15,6 +15,7 @@ from reelroute.scheduler.v1 import scheduler_pb2
 
 from kit.errors import FieldViolation
 from kit.timestamps import to_timestamp
+from services.gateway import lookups
 from services.gateway.clients import Clients
 from services.gateway.errors import PostRefused
 from services.gateway.models.drafts import PostContent, PostDraft, PostOptions
@@ -23,7 +24,6 @@ from services.gateway.models.media import duration_ms
 from services.gateway.models.posts import Warned
 
 # What the services take in one call.
-_MEDIA_PER_CALL = 1000
 _POSTS_PER_CALL = 500
 _TEXTS_PER_CALL = 1000
 _MEDIA_PROBLEM = re.compile(r"media(?:\[(\d+)\])?(?:\.|$)")
@@ -186,16 +186,9 @@ class Checker:
 
     async def _read_library(self, wanted: Iterable[str]) -> None:
         ids = sorted({each for each in wanted if each not in self._library and canonical_id(each)})
-        for start in range(0, len(ids), _MEDIA_PER_CALL):
-            answer = await self._clients.call(
-                self._clients.content.BatchGetMediaAssets,
-                content_pb2.BatchGetMediaAssetsRequest(
-                    workspace_id=self._workspace_id, media_asset_ids=ids[start : start + _MEDIA_PER_CALL]
-                ),
-            )
-            for asset in answer.media_assets:
-                self._library[asset.media_asset_id] = asset
-                self._facts[asset.media_asset_id] = _facts(asset)
+        for asset in await lookups.media_assets(self._clients, self._workspace_id, ids=ids):
+            self._library[asset.media_asset_id] = asset
+            self._facts[asset.media_asset_id] = _facts(asset)
 
 
 def _with_media(plan: Plan, library: dict[str, content_pb2.MediaAsset]) -> Checked:

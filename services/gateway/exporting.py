@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from reelroute.content.v1 import content_pb2
-from reelroute.publisher.v1 import publisher_pb2
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
 from kit import context
 from kit.errors import FieldViolation
+from services.gateway import lookups
 from services.gateway.calendars import writing
 from services.gateway.calendars.entries import TikTokChoices
 from services.gateway.calendars.posts import Post, Remark
 from services.gateway.clients import Clients
 from services.gateway.errors import invalid
 
-_MEDIA_PER_CALL = 1000
 _CAME_TO_NOTHING = frozenset({pb.DELIVERY_STATE_CANCELED, pb.DELIVERY_STATE_FAILED, pb.DELIVERY_STATE_REJECTED})
-_FLAGS = ("allow_comment", "allow_duet", "allow_stitch", "brand_organic", "branded_content")
 
 
 @dataclass(slots=True)
@@ -44,7 +41,8 @@ class Export:
             if not self.request.account_id:
                 message = f"A file for {format} has the posts of one account: name it."
                 raise invalid([FieldViolation("account_id", message, "MISSING")])
-        await self._read_handles()
+        for account in await lookups.accounts(self.clients, self.workspace_id):
+            self.handles[account.account_id] = account.handle
         # The first page here: a refusal is still an answer of its own.
         first = await self._page()
         posts = self._posts(asyncio.get_running_loop(), first)
@@ -64,24 +62,10 @@ class Export:
         with context.call(request_id=self.request_id, timeout_seconds=self.seconds):
             answer = await self.clients.call(self.clients.scheduler.ListPosts, self.request)
             self.request.page_token = answer.next_page_token
-            wanted = sorted({each.media_asset_id for post in answer.posts for each in post.media} - self.names.keys())
-            for start in range(0, len(wanted), _MEDIA_PER_CALL):
-                ids = wanted[start : start + _MEDIA_PER_CALL]
-                found = await self.clients.call(
-                    self.clients.content.BatchGetMediaAssets,
-                    content_pb2.BatchGetMediaAssetsRequest(workspace_id=self.workspace_id, media_asset_ids=ids),
-                )
-                self.names.update({asset.media_asset_id: asset.file_name for asset in found.media_assets})
+            unknown = sorted({each.media_asset_id for post in answer.posts for each in post.media} - self.names.keys())
+            for asset in await lookups.media_assets(self.clients, self.workspace_id, ids=unknown):
+                self.names[asset.media_asset_id] = asset.file_name
         return [self._post(post) for post in answer.posts if not _came_to_nothing(post)]
-
-    async def _read_handles(self) -> None:
-        request = publisher_pb2.ListAccountsRequest(workspace_id=self.workspace_id, page_size=200)
-        while True:
-            answer = await self.clients.call(self.clients.publisher.ListAccounts, request)
-            self.handles.update({each.account_id: each.handle for each in answer.accounts})
-            if not answer.next_page_token:
-                return
-            request.page_token = answer.next_page_token
 
     def _post(self, post: pb.Post) -> Post:
         chosen = post.options.tiktok if post.options.HasField("tiktok") else None
@@ -99,12 +83,7 @@ class Export:
                 sorted({pb.DeliveryState.Name(each.state).removeprefix("DELIVERY_STATE_") for each in post.deliveries})
             ),
             url=next((each.url for each in post.deliveries if each.url), ""),
-            tiktok=TikTokChoices(
-                privacy_level=chosen.privacy_level,
-                **{name: getattr(chosen, name) for name in _FLAGS},
-                is_ai_generated=chosen.is_ai_generated,
-                cover_time_ms=chosen.cover_time_ms,
-            )
+            tiktok=TikTokChoices(**{each.name: getattr(chosen, each.name) for each in fields(TikTokChoices)})
             if chosen
             else TikTokChoices(),
         )

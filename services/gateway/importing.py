@@ -16,23 +16,23 @@ from itertools import islice
 from typing import IO, Any
 
 import grpc
-from reelroute.content.v1 import content_pb2
-from reelroute.publisher.v1 import publisher_pb2
 from reelroute.scheduler.v1 import bulk_pb2, scheduler_pb2
 
 from kit import errors
+from services.gateway import lookups
 from services.gateway.calendars import reading
 from services.gateway.calendars.entries import Calendar, Entry, NotACalendar, Problem, ReadOptions, TikTokChoices
 from services.gateway.calendars.resolving import Account, Draft, Resolver
 from services.gateway.checks import Checked, Checker, Plan
 from services.gateway.clients import Clients, refusal
 from services.gateway.errors import in_rest_words
+from services.gateway.models.changes import FieldChange
+from services.gateway.models.conflicts import Conflict
 from services.gateway.models.drafts import PostOptions, TikTokOptions
 from services.gateway.models.imports import ImportOptions
 
 ROWS_PER_CHUNK = 1000
-_NAMES_PER_CALL = 1000
-_NAMES_TOLD = 10_000
+NAMES_TOLD = 10_000  # names of media in a summary, at most
 _OUTCOME = {number: name.removeprefix("IMPORT_OUTCOME_") for name, number in bulk_pb2.ImportOutcome.items() if number}
 # A post's field as the columns of a calendar call it.
 _COLUMNS = {
@@ -139,16 +139,11 @@ class Import:
     async def _find_media(self, entries: Sequence[Entry]) -> None:
         """Looks up the names that the sender did not explain, by their last parts."""
         library = self.resolver.library
-        if len(self.media_names) < _NAMES_TOLD:
+        if len(self.media_names) < NAMES_TOLD:
             self.media_names.update(dict.fromkeys(name for entry in entries for name in entry.media))
         wanted = library.unknown(name for entry in entries for name in entry.media)
-        for start in range(0, len(wanted), _NAMES_PER_CALL):
-            names = wanted[start : start + _NAMES_PER_CALL]
-            answer = await self.clients.call(
-                self.clients.content.BatchGetMediaAssets,
-                content_pb2.BatchGetMediaAssetsRequest(workspace_id=self.workspace_id, file_names=names),
-            )
-            library.learn(names, [(asset.file_name, asset.media_asset_id) for asset in answer.media_assets])
+        found = await lookups.media_assets(self.clients, self.workspace_id, file_names=wanted)
+        library.learn(wanted, [(asset.file_name, asset.media_asset_id) for asset in found])
 
     async def _check(self, rows: Sequence[Row]) -> None:
         """What the platforms and the library say of rows, and the messages of those that may be saved."""
@@ -235,24 +230,15 @@ async def begin(
     except NotACalendar as found:
         raise CalendarUnreadable.because(found) from None
     resolver = Resolver(
-        await _accounts(clients, workspace_id),
+        {
+            each.handle.removeprefix("@").casefold(): Account(each.account_id)
+            for each in await lookups.accounts(clients, workspace_id)
+        },
         options.media,
         None if options.skus is None else frozenset(options.skus),
         declared=[(channel, handle.casefold()) for handle, channel in options.channels_of_accounts.items()],
     )
     return Import(clients, workspace_id, options, calendar, resolver, Checker(clients, workspace_id))
-
-
-async def _accounts(clients: Clients, workspace_id: str) -> dict[str, Account]:
-    found: dict[str, Account] = {}
-    request = publisher_pb2.ListAccountsRequest(workspace_id=workspace_id, page_size=200)
-    while True:
-        answer = await clients.call(clients.publisher.ListAccounts, request)
-        for each in answer.accounts:
-            found[each.handle.removeprefix("@").casefold()] = Account(each.account_id)
-        if not answer.next_page_token:
-            return found
-        request.page_token = answer.next_page_token
 
 
 async def _next(ready: asyncio.Queue[list[Row] | None], making: asyncio.Task[None]) -> list[Row] | None:
@@ -290,21 +276,8 @@ def _shown(row: Row, result: bulk_pb2.ImportResult | None) -> dict[str, Any]:
         return shown
     shown["post_id"] = result.post_id or None
     shown["schedule_time"] = result.schedule_time.ToJsonString()
-    if result.changes:
-        shown["changes"] = [
-            {"field": in_rest_words(each.field), "before": each.before, "after": each.after} for each in result.changes
-        ]
-    if result.conflicts:
-        shown["conflicts"] = [
-            {
-                "rule": each.rule,
-                "field": in_rest_words(each.field),
-                "message": each.message,
-                "other_post_id": each.other_post_id or None,
-                "blocking": each.blocking,
-            }
-            for each in result.conflicts
-        ]
+    shown["changes"] = [FieldChange.of(each) for each in result.changes]
+    shown["conflicts"] = [Conflict.of(each) for each in result.conflicts]
     return shown
 
 

@@ -125,6 +125,11 @@ class FieldChange(AnswerModel):
     before: str
     after: str
 
+    @classmethod
+    def of(cls, change: bulk_pb2.FieldChange) -> FieldChange:
+        """From the scheduler."""
+        return cls(field=in_rest_words(change.field), before=change.before, after=change.after)
+
 
 class PostChangeResult(AnswerModel):
     """What differs in one post, or why it is not changed."""
@@ -146,10 +151,7 @@ class PostChangeResult(AnswerModel):
             post_id=result.post_id,
             ref=result.ref,
             schedule_time=instant_of(result, "schedule_time"),
-            changes=[
-                FieldChange(field=in_rest_words(each.field), before=each.before, after=each.after)
-                for each in result.changes.changes
-            ],
+            changes=[FieldChange.of(each) for each in result.changes.changes],
             refusal=Refusal.of(result.refusal) if result.HasField("refusal") else None,
             warnings=warnings,
             conflicts=[Conflict.of(each) for each in result.conflicts],

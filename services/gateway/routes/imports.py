@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from itertools import islice
 from typing import IO, Annotated, Any
 from uuid import UUID
 
@@ -173,7 +174,7 @@ async def _lines(begun: Import, file: IO[bytes]) -> AsyncIterator[dict[str, Any]
             "rows": counts.total(),
             **summary,
             "unknown_columns": list(begun.calendar.unknown_columns),
-            "media_names": list(begun.media_names)[:10_000],
+            "media_names": list(islice(begun.media_names, importing.NAMES_TOLD)),
             "validate_only": begun.options.validate_only,
         }
     }
