@@ -82,7 +82,7 @@ def _decide(
     there = bulk_store.read_at(tx, workspace_id, [draft.schedule.instant for draft in new.values()])
     same = importing.same_posts(new, there)
     if lock:
-        bulk_store.adopt(tx, workspace_id, {post.post_id: key for key, post in same.items()})
+        bulk_store.set_keys(tx, workspace_id, {post.post_id: key for key, post in same.items()}, keep=True)
     known |= same
     now = store.database_time(tx)
 

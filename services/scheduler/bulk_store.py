@@ -59,29 +59,21 @@ def read_at(tx: Connection, workspace_id: UUID, instants: Sequence[datetime]) ->
     return with_deliveries(tx, workspace_id, rows)
 
 
-def adopt(tx: Connection, workspace_id: UUID, keys: Mapping[UUID, str]) -> None:
-    """From now on imports know posts by these keys, but for those that have one already."""
+def set_keys(tx: Connection, workspace_id: UUID, keys: Mapping[UUID, str], *, keep: bool = False) -> None:
+    """What imports know posts by from now on; "" : nothing. With `keep`, those that have a key already keep it."""
     if keys:
         tx.execute(
             text(
                 "UPDATE posts p SET import_key = r.import_key"
                 " FROM unnest(CAST(:ids AS uuid[]), CAST(:keys AS text[])) AS r(post_id, import_key)"
-                " WHERE p.post_id = r.post_id AND p.workspace_id = :workspace_id AND p.import_key = ''"
+                " WHERE p.post_id = r.post_id AND p.workspace_id = :workspace_id AND (NOT :keep OR p.import_key = '')"
             ),
-            {"ids": [str(each) for each in keys], "keys": list(keys.values()), "workspace_id": workspace_id},
-        )
-
-
-def set_keys(tx: Connection, workspace_id: UUID, keys: Mapping[UUID, str]) -> None:
-    """What imports know posts by from now on; "" : nothing."""
-    if keys:
-        tx.execute(
-            text(
-                "UPDATE posts p SET import_key = r.import_key"
-                " FROM unnest(CAST(:ids AS uuid[]), CAST(:keys AS text[])) AS r(post_id, import_key)"
-                " WHERE p.post_id = r.post_id AND p.workspace_id = :workspace_id"
-            ),
-            {"ids": [str(each) for each in keys], "keys": list(keys.values()), "workspace_id": workspace_id},
+            {
+                "ids": [str(each) for each in keys],
+                "keys": list(keys.values()),
+                "workspace_id": workspace_id,
+                "keep": keep,
+            },
         )
 
 

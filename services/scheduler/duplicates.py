@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from uuid import UUID
 
-from kit.errors import FieldViolation, InvalidArgument, NotFound
+from kit.errors import FieldViolation, InvalidArgument
 from services.scheduler.conflicts import Conflict, Rule
 from services.scheduler.domain import Draft, Media
 from services.scheduler.planning import length
@@ -55,10 +55,6 @@ Rules = Mapping[tuple[str, str], DuplicateRule]
 
 class PairInvalid(InvalidArgument):
     """A rule about duplicates is of two channels: posts of one channel are not compared with each other."""
-
-
-class DuplicateRuleNotFound(NotFound):
-    """The pair of channels has no rule."""
 
 
 def pair(channel: str, other: str) -> tuple[str, str]:
