@@ -404,6 +404,7 @@ async def test_a_broken_recorder_does_not_hide_the_answer(vendor: FakeVendor) ->
         {"url": "https://elsewhere.example/", "bearer": TOKEN},
         {"url": "//elsewhere.example/", "bearer": TOKEN},
         {"url": "https://elsewhere.example/", "bearer": TOKEN, "to_foreign_host": True},
+        {"url": "https://elsewhere.example/", "sign": lambda url, _body: url, "to_foreign_host": True},
         {"commits": True},
     ],
 )
