@@ -17,6 +17,7 @@ from sandbox.tiktok_shop import (
     order_api,
     order_seed,
     people,
+    product_api,
     products,
     shops,
     timers,
@@ -27,7 +28,7 @@ from sandbox.tiktok_shop.gate import Gate, refused
 from sandbox.tiktok_shop.state import NAME, TABLES, ShopState
 from sandbox.vendor import Outage
 
-OPERATIONS = [*shops.OPERATIONS, *event_api.OPERATIONS, *order_api.OPERATIONS]
+OPERATIONS = [*shops.OPERATIONS, *event_api.OPERATIONS, *order_api.OPERATIONS, *product_api.OPERATIONS]
 # What the shared parts of the sandbox call their refusals.
 _CODES = {"internal_error": INTERNAL, "rate_limit_exceeded": TOO_MANY}
 

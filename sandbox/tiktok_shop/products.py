@@ -1,5 +1,6 @@
 """Products, their SKUs, and stock by warehouse."""
 
+import json
 import sqlite3
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -73,6 +74,12 @@ def sku(state: ShopState, sku_id: str) -> sqlite3.Row:
 def stock(state: ShopState, sku_id: str) -> list[sqlite3.Row]:
     """Stock of a SKU by warehouse; a bundle has none."""
     return state.store.all("SELECT * FROM shop_stock WHERE sku_id = ? ORDER BY warehouse_id", sku_id)
+
+
+def sellable(state: ShopState, sku_row: sqlite3.Row) -> int:
+    """Units that can be ordered: over all warehouses, and of a bundle as many as its scarcest part allows."""
+    parts = json.loads(sku_row["bundle"]) or [(sku_row["id"], 1)]
+    return min(int(sum(one["available"] for one in stock(state, part)) // count) for part, count in parts)
 
 
 def reserve(state: ShopState, units: list[Unit], sign: int = 1) -> None:

@@ -43,6 +43,15 @@ class ProductChange(_Order):
     )
 
 
+class VerdictOrder(_Order):
+    """The next `count` audits, posts or prechecks (of one product or creator, or of any) end badly."""
+
+    kind: Literal["product", "post", "precheck"]
+    reason: str = Field(default="The sandbox was told so.", min_length=1, max_length=200)
+    subject: str = Field(default="", description="Product id or username; empty: any.")
+    count: int = Field(default=1, ge=1, le=1_000_000)
+
+
 class StockChange(_Order):
     """Units of a SKU in a warehouse."""
 
@@ -130,6 +139,20 @@ def change_product(state: ShopState, product_id: str, change: ProductChange) -> 
                 state.store.run(sql, value, int(now), product_id)
         if change.status is not None:
             products.set_status(state, product_id, change.status, now, change.reason)
+
+
+def order_verdict(state: ShopState, order: VerdictOrder) -> dict[str, Any]:
+    """Queue bad outcomes."""
+    row_id = state.store.insert(
+        "INSERT INTO shop_verdict (kind, reason, subject, remaining) VALUES (?, ?, ?, ?)",
+        *(order.kind, order.reason, order.subject, order.count),
+    )
+    return {"id": row_id, **order.model_dump()}
+
+
+def verdicts(state: ShopState) -> list[dict[str, Any]]:
+    """Ordered bad outcomes that wait."""
+    return [dict(row) for row in state.store.all("SELECT * FROM shop_verdict WHERE remaining > 0 ORDER BY id")]
 
 
 @contextmanager
@@ -220,5 +243,17 @@ def routes(state: ShopState) -> APIRouter:
         )
         if not changed:
             raise HTTPException(404, "There is no such SKU in this warehouse.")
+
+    @router.get("/verdicts", summary="Ordered bad outcomes that wait")
+    async def get_verdicts() -> list[dict[str, Any]]:
+        return verdicts(state)
+
+    @router.post("/verdicts", status_code=201, summary="Let the next audits, posts or prechecks end badly")
+    async def post_verdict(order: VerdictOrder) -> dict[str, Any]:
+        return order_verdict(state, order)
+
+    @router.delete("/verdicts", status_code=204, summary="Forget ordered outcomes")
+    async def delete_verdicts() -> None:
+        state.store.run("DELETE FROM shop_verdict")
 
     return router
