@@ -25,6 +25,7 @@ OF_NO_WORKSPACE = {
     "publisher.preflights",
     "publisher.publish_epochs",
     "publisher.rate_buckets",
+    "publisher.webhooks",
     "scheduler.claim_clock",
     "scheduler.outages",
     "scheduler.zone_rules",

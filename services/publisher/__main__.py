@@ -5,6 +5,7 @@ keys are still needed.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -15,6 +16,7 @@ from kit import outbox, service
 from kit.db import ALL_WORKSPACES, Database
 from kit.listen import Listener
 from kit.loop import Loop
+from kit.media_link import media_link
 from kit.shared_rate_limit import SharedRateLimiter, forget_idle_buckets
 from kit.vault import Vault, open_ring
 from services.publisher import account_store, domain, store
@@ -25,7 +27,7 @@ from services.publisher.foresight import Foresight
 from services.publisher.ledger import Ledger
 from services.publisher.platforms.base import Adapter
 from services.publisher.platforms.bulletin import BulletinAdapter
-from services.publisher.platforms.tiktok import TikTokAdapter, quotas_of
+from services.publisher.platforms.tiktok import MediaUrl, TikTokAdapter, quotas_of
 from services.publisher.preflight import Preflight
 from services.publisher.tables import data_keys
 from services.publisher.worker import Platforms, Worker
@@ -44,7 +46,10 @@ def run(config: PublisherConfig) -> None:
     tiktok, bulletin_config = TikTokConfig(), BulletinConfig()
     client = TikTokClient(tiktok, limiter=SharedRateLimiter(database, "tiktok", tiktok.rates()))
     bulletin = BulletinClient(bulletin_config) if bulletin_config.base_url else None
-    worker = Worker(config, ledger, _platforms(client, bulletin))
+    media_url: MediaUrl | None = None
+    if tiktok.media_url_prefix:
+        media_url = functools.partial(media_link, config.service_token.get_secret_value(), tiktok.media_url_prefix)
+    worker = Worker(config, ledger, _platforms(client, media_url, bulletin))
     channels = outbox.open_channels(
         {
             "scheduler": config.scheduler_address,
@@ -56,7 +61,7 @@ def run(config: PublisherConfig) -> None:
     quotas = {domain.Platform.TIKTOK: quotas_of(tiktok)}
     if bulletin is not None:
         quotas[domain.Platform.BULLETIN] = BulletinAdapter.quotas
-    foresight = Foresight(database, channels, quotas, config.lead_seconds)
+    foresight = Foresight(database, channels, quotas, config.lead_seconds, serves_media=media_url is not None)
     preflight = Preflight(database, foresight, worker.read_limits)
     relay = Loop("outbox relay", outbox.Relay(database, channels).run_once, interval_seconds=5, drain_seconds=5)
     listener = Listener(
@@ -86,10 +91,12 @@ def run(config: PublisherConfig) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _platforms(client: TikTokClient, bulletin: BulletinClient | None) -> AsyncIterator[Platforms]:
+async def _platforms(
+    client: TikTokClient, media_url: MediaUrl | None, bulletin: BulletinClient | None
+) -> AsyncIterator[Platforms]:
     async with contextlib.AsyncExitStack() as clients:
         adapters: dict[domain.Platform, Adapter] = {
-            domain.Platform.TIKTOK: TikTokAdapter(await clients.enter_async_context(client))
+            domain.Platform.TIKTOK: TikTokAdapter(await clients.enter_async_context(client), media_url)
         }
         if bulletin is not None:
             adapters[domain.Platform.BULLETIN] = BulletinAdapter(await clients.enter_async_context(bulletin))

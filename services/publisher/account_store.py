@@ -301,4 +301,5 @@ def _account(row: RowMapping) -> Account:
 def _limits_of(values: dict[str, Any] | None) -> AccountLimits | None:
     if values is None:
         return None
-    return AccountLimits(values["longest_video_seconds"], tuple(values["privacy_levels"]))
+    # What an earlier version stored says nothing of the settings that it did not know.
+    return AccountLimits(**values | {"privacy_levels": tuple(values["privacy_levels"])})

@@ -44,6 +44,7 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
         self._ledger, self._database, self._vault = ledger, ledger.database, ledger.vault
         self._worker, self._foresight = worker, foresight
         self._client, self._bulletin = client, bulletin
+        self._serves_media = bool(client.config.media_url_prefix)
 
     def StartConnection(
         self, request: pb.StartConnectionRequest, context: grpc.ServicerContext
@@ -150,12 +151,39 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
         return pb.CheckPostsResponse(
             results=[
                 pb.PostCheckResult(
-                    problems=[messages.problem_to(problem) for problem in _check(post, known)],
+                    problems=[messages.problem_to(problem) for problem in self._check(post, known)],
                     platforms=_platforms(post, known),
                 )
                 for post in request.posts
             ]
         )
+
+    def _check(self, post: pb.PostCheck, known: dict[UUID, domain.Account]) -> list[Problem]:
+        """The problems of a draft: of its accounts, and of what their platforms take."""
+        of_accounts: list[Problem] = []
+        of_platforms: list[Problem] = []
+        media = [messages.media_from(facts) for facts in post.media]
+        options = {domain.Platform.TIKTOK: messages.options_from(dict(post.tiktok_options))}
+        for index, text in enumerate(post.account_ids):
+            field, account_id = f"account_ids[{index}]", _uuid(text)
+            account = known.get(account_id) if account_id else None
+            if account is None:
+                message = "The workspace has no account with this id. List the accounts, or connect one."
+                of_accounts.append(Problem(field, "ACCOUNT_NOT_FOUND", message))
+                continue
+            if account.state is not domain.AccountState.CONNECTED:
+                of_accounts.append(Problem(field, account.state.value, f"@{account.handle}: {account.problem}", False))
+            elif post.HasField("schedule_time"):
+                time = from_timestamp(post.schedule_time, "schedule_time")
+                if not Authorization.of(account).use(time):
+                    of_accounts.append(Problem(field, TOKEN_ENDS, token_text(account), False))
+            chosen = options.get(account.platform)
+            of_platforms += checks.problems(
+                account, post.caption, media, chosen, account.limits, serves_media=self._serves_media
+            )
+            of_platforms += checks.notes(account, post.caption, media, chosen)
+        # Accounts of one platform mostly have the same.
+        return [*of_accounts, *dict.fromkeys(of_platforms)]
 
     def ForecastPosts(
         self, request: pb.ForecastPostsRequest, context: grpc.ServicerContext
@@ -214,31 +242,6 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
         with self._database.transaction(ALL_WORKSPACES) as tx:
             epoch = store.begin_epoch(tx, request.reason)
         return pb.BeginPublishEpochResponse(publish_epoch=epoch.number, begin_time=to_timestamp(epoch.begin_time))
-
-
-def _check(post: pb.PostCheck, known: dict[UUID, domain.Account]) -> list[Problem]:
-    """The problems of a draft: of its accounts, and of what their platforms take."""
-    of_accounts: list[Problem] = []
-    of_platforms: list[Problem] = []
-    media = [messages.media_from(facts) for facts in post.media]
-    options = {domain.Platform.TIKTOK: messages.options_from(dict(post.tiktok_options))}
-    for index, text in enumerate(post.account_ids):
-        field, account_id = f"account_ids[{index}]", _uuid(text)
-        account = known.get(account_id) if account_id else None
-        if account is None:
-            message = "The workspace has no account with this id. List the accounts, or connect one."
-            of_accounts.append(Problem(field, "ACCOUNT_NOT_FOUND", message))
-            continue
-        if account.state is domain.AccountState.AUTHORIZATION_LOST:
-            of_accounts.append(Problem(field, "AUTHORIZATION_LOST", f"@{account.handle}: {account.problem}", False))
-        elif post.HasField("schedule_time"):
-            time = from_timestamp(post.schedule_time, "schedule_time")
-            if not Authorization.of(account).use(time):
-                of_accounts.append(Problem(field, TOKEN_ENDS, token_text(account), False))
-        platform = account.platform
-        of_platforms += checks.problems(platform, post.caption, media, options.get(platform), account.limits)
-    # Accounts of one platform mostly have the same.
-    return [*of_accounts, *dict.fromkeys(of_platforms)]
 
 
 def _platforms(post: pb.PostCheck, known: dict[UUID, domain.Account]) -> list[pb.Platform.ValueType]:

@@ -15,7 +15,8 @@ Each step is committed before the next begins, so the step that a crash leaves b
     ACCEPTED           the platform has everything: only ask
     PUBLISHED, REMOVED, REJECTED, FAILED   over: report it again to whoever asks
 
-A platform that publishes in one call has no HANDLE: it goes from OPENED to COMMITTING.
+What is published in one call has no HANDLE: it goes from OPENED to COMMITTING, or from PREPARED where an earlier
+attempt left a handle to give up.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ ACCESS_MARGIN = timedelta(minutes=5)
 _GIVEN_UP = frozenset({Step.OPENED, Step.REJECTED, Step.FAILED})
 _ARROWS = {
     Step.OPENED: _GIVEN_UP | {Step.PREPARED, Step.COMMITTING, Step.UNCERTAIN},
-    Step.PREPARED: _GIVEN_UP | {Step.HANDLE, Step.UNCERTAIN},
+    Step.PREPARED: _GIVEN_UP | {Step.HANDLE, Step.COMMITTING, Step.UNCERTAIN},
     # Asked about after a restore it may turn out to be anything.
     Step.HANDLE: _GIVEN_UP | {Step.PREPARED, Step.COMMITTING, Step.ACCEPTED, Step.PUBLISHED, Step.UNCERTAIN},
     Step.COMMITTING: _GIVEN_UP | {Step.PREPARED, Step.HANDLE, Step.ACCEPTED, Step.PUBLISHED, Step.UNCERTAIN},
@@ -123,6 +124,11 @@ _ARROWS = {
     Step.REJECTED: frozenset(),
     Step.FAILED: frozenset(),
 }
+
+
+def is_draft(choices: Options) -> bool:
+    """Whether a post goes into its account owner's inbox, and not to viewers."""
+    return choices.get("post_mode") == "MEDIA_UPLOAD"
 
 
 def check_arrow(before: Step, after: Step) -> None:
@@ -200,6 +206,10 @@ class AccountLimits:
     longest_video_seconds: int | None = None
     # Who may be allowed to see a post, in the platform's words.
     privacy_levels: tuple[str, ...] = ()
+    # The account's own settings: off, whatever a post says.
+    comment_disabled: bool = False
+    duet_disabled: bool = False
+    stitch_disabled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,12 @@ from kit.timestamps import to_timestamp
 from services.publisher import domain
 from services.publisher.forecast import Foreseen
 from services.publisher.platforms.base import MediaFile, Problem, unreadable
-from services.publisher.platforms.checks import PRIVATE_LEVELS
+from services.publisher.platforms.tiktok_checks import PRIVATE_LEVELS
 
-_OPTION_BOOLS = {"allow_comment", "allow_duet", "allow_stitch", "brand_organic", "branded_content", "is_ai_generated"}
+_OPTION_BOOLS = {
+    *("allow_comment", "allow_duet", "allow_stitch", "brand_organic", "branded_content", "is_ai_generated"),
+    "auto_add_music",
+}
 
 
 def platform_from(value: pb.Platform.ValueType) -> domain.Platform:
@@ -105,6 +108,8 @@ def publication_to(
 
 def chosen_visibility(publication: domain.Publication) -> domain.Visibility:
     """Who sees a post that a person has found on the platform: whom its author chose."""
+    if any(domain.is_draft(choices) for choices in publication.options.values()):
+        return domain.Visibility.INBOX
     levels = {choices.get("privacy_level") for choices in publication.options.values()}
     return domain.Visibility.PRIVATE if levels & set(PRIVATE_LEVELS) else domain.Visibility.PUBLIC
 
