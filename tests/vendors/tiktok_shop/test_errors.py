@@ -64,11 +64,16 @@ def refused(code: object, message: str = "their words", status: int = 200, **hea
     return answer({"code": code, "message": message, "request_id": "2026AA", "data": None}, status, **headers)
 
 
+def found(seen: Inspection) -> VendorError:
+    assert seen.error is not None
+    return seen.error
+
+
 @pytest.mark.parametrize("status", [200, 400])
 @pytest.mark.parametrize(("code", "letter"), ROWS)
 def test_each_code_has_its_class_whatever_the_status(code: str, letter: str, status: int) -> None:
     for inspect in ALL:
-        error = inspect(refused(int(code), status=status)).error
+        error = found(inspect(refused(int(code), status=status)))
         assert type(error) in LETTERS[letter]
         assert (error.code, error.log_id, error.status) == (code, "2026AA", status)
         assert error.vendor_message == "their words"
@@ -112,7 +117,7 @@ def test_an_expired_token_is_refreshed_and_a_dead_one_asks_for_its_owner(code: i
     ],
 )
 def test_the_overloaded_code_is_told_apart_by_its_message(message: str, kind: type[VendorError]) -> None:
-    error = errors.inspect_write(refused(36009004, message, 400)).error
+    error = found(errors.inspect_write(refused(36009004, message, 400)))
     assert type(error) is kind
     assert errors.is_version_refused(error) == ("version" in message)
 
@@ -144,7 +149,7 @@ def test_an_unknown_code_is_transient_for_a_read_and_final_for_a_write(
 ) -> None:
     unknown = refused(99999999, status=status)
     for inspect, kind in ((errors.inspect_read, of_a_read), (errors.inspect_write, of_a_write)):
-        error = inspect(unknown).error
+        error = found(inspect(unknown))
         assert type(error) is kind
         assert (error.code, error.log_id, error.vendor_message) == ("99999999", "2026AA", "their words")
         assert "request id" in error.advice
@@ -158,7 +163,7 @@ def test_success_needs_the_status_as_well_as_the_code() -> None:
 
 def test_what_failed_inside_of_a_success_fails_a_write_unless_it_is_read_item_by_item() -> None:
     body = {"code": 0, "data": {"errors": [{"code": 21011048, "message": "several packages"}]}, "request_id": "2026AA"}
-    error = errors.inspect_write(answer(body)).error
+    error = found(errors.inspect_write(answer(body)))
     assert type(error) is VendorRejected
     assert (error.code, error.log_id) == ("21011048", "2026AA")
     assert errors.inspect_items(answer(body)).error is None
