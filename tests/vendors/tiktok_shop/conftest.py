@@ -32,7 +32,13 @@ class Scene:
 
 def config_of(url: str, **changes: Any) -> TikTokShopConfig:
     """A configured app at an address that plays every host of TikTok Shop."""
-    fields = {"base_url": url, "token_url": url, "app_key": KEY, "app_secret": SecretStr(SECRET), "service_id": "s-1"}
+    fields: dict[str, Any] = {
+        "base_url": url,
+        "token_url": url,
+        "app_key": KEY,
+        "app_secret": SecretStr(SECRET),
+        "service_id": "s-1",
+    }
     return TikTokShopConfig(**(fields | changes))
 
 

@@ -79,12 +79,15 @@ class StrictShop:
             (106013, "shop_cipher is missing", not common <= set(params)),
             (101000, "shop_cipher is of another token", params.get("shop_cipher", CIPHER) != CIPHER),
             (36009004, "unexpected identifier: shop_cipher", "shop_cipher" in set(params) - common),
-            (36009004, f"unknown parameters: {sorted(set(params) - common - endpoint.query)}",
-             bool(set(params) - common - endpoint.query)),
+            (
+                36009004,
+                f"unknown parameters: {sorted(set(params) - common - endpoint.query)}",
+                bool(set(params) - common - endpoint.query),
+            ),
             (36009022, f"content type {content_type}", not self._fits(endpoint, content_type)),
             (36009004, f"unknown or unreadable body {body[:80]!r}", not _body_fits(endpoint, body)),
             (106001, "a token in Authorization", "Authorization" in request.headers),
-        ]  # fmt: skip
+        ]
         return [(code, message) for code, message, is_fault in faults if is_fault]
 
     @staticmethod

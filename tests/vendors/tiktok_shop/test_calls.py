@@ -244,6 +244,22 @@ async def test_when_no_version_is_taken_any_more_the_call_is_refused(scene: Scen
     assert len(scene.vendor.seen) == 2
 
 
+async def test_a_commit_that_is_refused_for_our_clock_is_not_in_doubt(scene: Scene) -> None:
+    scene.vendor.then(answers({"code": 36009004, "message": "timestamp is expired"}, status=400))
+    with pytest.raises(VendorUnavailable) as refusal:
+        await CALLS["mark_shipped"](scene.client)
+    assert not refusal.value.sent
+    assert "clock" in refusal.value.advice
+    assert len(scene.vendor.seen) == 1
+
+
+async def test_a_text_that_no_database_takes_spoils_no_page(scene: Scene) -> None:
+    order = {"id": ORDER, "status": "UNPAID", "buyer_message": "a\x00b\ud800c 😀"}
+    scene.shop.answers("/order/202507/orders", {"orders": [order]})
+    (read,) = await scene.client.orders.get(SHOP, (ORDER,))
+    assert read.buyer_message == read.raw["buyer_message"] == "a\ufffdb\ufffdc 😀"
+
+
 async def test_a_missing_scope_is_named(scene: Scene) -> None:
     scene.vendor.then(answers({"code": 105005, "message": "Access denied"}))
     with pytest.raises(VendorRejected) as refusal:
