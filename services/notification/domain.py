@@ -223,7 +223,13 @@ _KINDS = {
     "series.refused": _Kind(Severity.PROBLEM, "Occurrences of a series could not become posts"),
     "time_zone.changed": _Kind(Severity.INFO, "Posts keep their wall-clock times: the rules of a zone changed"),
 }
-_PLATFORM_NAMES = {"tiktok": "TikTok", "bulletin": "Bulletin", "youtube": "YouTube", "linkedin": "LinkedIn"}
+_PLATFORM_NAMES = {
+    "tiktok": "TikTok",
+    "tiktok_shop": "TikTok Shop",
+    "bulletin": "Bulletin",
+    "youtube": "YouTube",
+    "linkedin": "LinkedIn",
+}
 
 
 def is_told(facts: Facts) -> bool:

@@ -28,6 +28,8 @@ from services.publisher.ledger import Ledger
 from services.publisher.platforms.base import Adapter
 from services.publisher.platforms.bulletin import BulletinAdapter
 from services.publisher.platforms.tiktok import MediaUrl, TikTokAdapter, quotas_of
+from services.publisher.platforms.tiktok_shop import TikTokShopAdapter
+from services.publisher.platforms.tiktok_shop import quotas_of as shop_quotas_of
 from services.publisher.preflight import Preflight
 from services.publisher.tables import data_keys
 from services.publisher.worker import Platforms, Worker
@@ -35,6 +37,8 @@ from vendors.bulletin.client import BulletinClient
 from vendors.bulletin.config import BulletinConfig
 from vendors.tiktok.client import TikTokClient
 from vendors.tiktok.config import TikTokConfig
+from vendors.tiktok_shop.client import TikTokShopClient
+from vendors.tiktok_shop.config import TikTokShopConfig
 
 
 def run(config: PublisherConfig) -> None:
@@ -43,13 +47,14 @@ def run(config: PublisherConfig) -> None:
     vault = Vault(open_ring(config), data_keys)
     vault.check(database)
     ledger = Ledger(database, vault, f"{config.holder}/{os.getpid()}")
-    tiktok, bulletin_config = TikTokConfig(), BulletinConfig()
+    tiktok, shop_config, bulletin_config = TikTokConfig(), TikTokShopConfig(), BulletinConfig()
     client = TikTokClient(tiktok, limiter=SharedRateLimiter(database, "tiktok", tiktok.rates()))
+    shop = TikTokShopClient(shop_config, limiter=SharedRateLimiter(database, "tiktok_shop", shop_config.rates()))
     bulletin = BulletinClient(bulletin_config) if bulletin_config.base_url else None
     media_url: MediaUrl | None = None
     if tiktok.media_url_prefix:
         media_url = functools.partial(media_link, config.service_token.get_secret_value(), tiktok.media_url_prefix)
-    worker = Worker(config, ledger, _platforms(client, media_url, bulletin))
+    worker = Worker(config, ledger, _platforms(client, media_url, shop, bulletin))
     channels = outbox.open_channels(
         {
             "scheduler": config.scheduler_address,
@@ -58,7 +63,7 @@ def run(config: PublisherConfig) -> None:
         },
         config.service_token.get_secret_value(),
     )
-    quotas = {domain.Platform.TIKTOK: quotas_of(tiktok)}
+    quotas = {domain.Platform.TIKTOK: quotas_of(tiktok), domain.Platform.TIKTOK_SHOP: shop_quotas_of(shop_config)}
     if bulletin is not None:
         quotas[domain.Platform.BULLETIN] = BulletinAdapter.quotas
     foresight = Foresight(database, channels, quotas, config.lead_seconds, serves_media=media_url is not None)
@@ -73,7 +78,7 @@ def run(config: PublisherConfig) -> None:
         servicers=[
             (
                 publisher_pb2_grpc.add_PublisherServiceServicer_to_server,
-                PublisherApi(ledger, worker, foresight, client, bulletin),
+                PublisherApi(ledger, worker, foresight, client, shop, bulletin),
                 "reelroute.publisher.v1.PublisherService",
             )
         ],
@@ -92,15 +97,16 @@ def run(config: PublisherConfig) -> None:
 
 @contextlib.asynccontextmanager
 async def _platforms(
-    client: TikTokClient, media_url: MediaUrl | None, bulletin: BulletinClient | None
+    client: TikTokClient, media_url: MediaUrl | None, shop: TikTokShopClient, bulletin: BulletinClient | None
 ) -> AsyncIterator[Platforms]:
     async with contextlib.AsyncExitStack() as clients:
         adapters: dict[domain.Platform, Adapter] = {
-            domain.Platform.TIKTOK: TikTokAdapter(await clients.enter_async_context(client), media_url)
+            domain.Platform.TIKTOK: TikTokAdapter(await clients.enter_async_context(client), media_url),
+            domain.Platform.TIKTOK_SHOP: TikTokShopAdapter(await clients.enter_async_context(shop)),
         }
         if bulletin is not None:
             adapters[domain.Platform.BULLETIN] = BulletinAdapter(await clients.enter_async_context(bulletin))
-        yield Platforms(adapters, {domain.Platform.TIKTOK: client})
+        yield Platforms(adapters, {domain.Platform.TIKTOK: client, domain.Platform.TIKTOK_SHOP: shop.tokens})
 
 
 def _forget_connections(database: Database) -> None:

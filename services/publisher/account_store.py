@@ -263,6 +263,27 @@ def set_authorization_lost(tx: Connection, account: Account, used: TokenPair, pr
     return result.rowcount == 1
 
 
+def disconnect(tx: Connection, vault: Vault, account: Account, problem: str) -> bool:
+    """Forgets the account's tokens; False when they were forgotten before. A refresh under way stores nothing."""
+    nothing = TokenPair("", account.update_time, "", None)
+    result = tx.execute(
+        update(accounts)
+        .where(
+            accounts.c.workspace_id == account.workspace_id,
+            accounts.c.account_id == account.account_id,
+            accounts.c.state != AccountState.DISCONNECTED.value,
+        )
+        .values(
+            **_sealed(tx, vault, account.workspace_id, account.account_id, nothing),
+            state=AccountState.DISCONNECTED.value,
+            problem=problem,
+            refresh_lease_time=None,
+            update_time=func.now(),
+        )
+    )
+    return result.rowcount == 1
+
+
 def _sealed(tx: Connection, vault: Vault, workspace_id: UUID, account_id: UUID, tokens: TokenPair) -> dict[str, object]:
     return {
         "access_token": vault.seal(tx, workspace_id, _place("access_token", account_id), tokens.access_token),

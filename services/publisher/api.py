@@ -6,11 +6,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import grpc
+import structlog
 from reelroute.publisher.v1 import publisher_pb2 as pb
 from reelroute.publisher.v1 import publisher_pb2_grpc
 
 from kit.activity import activity
 from kit.db import ALL_WORKSPACES
+from kit.errors import DeadlineExceeded, Unavailable
 from kit.paging import Page
 from kit.timestamps import from_timestamp, to_timestamp
 from services.publisher import account_store, connecting, domain, incident_store, messages, reports, store
@@ -24,9 +26,15 @@ from services.publisher.worker import Worker
 from vendors.bulletin.client import BulletinClient
 from vendors.tiktok import oauth
 from vendors.tiktok.client import TikTokClient
+from vendors.tiktok_shop import oauth as shop_oauth
+from vendors.tiktok_shop.client import TikTokShopClient
+
+log = structlog.get_logger()
 
 CONNECTION_LIFE = timedelta(minutes=10)
+DISCONNECTED = "It was disconnected here, and its tokens are forgotten. Connect it again to post with it."
 _CONNECT_SECONDS = 60.0
+_REVOKE_SECONDS = 15.0
 _HORIZON = timedelta(days=14)
 
 
@@ -39,11 +47,12 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
         worker: Worker,
         foresight: Foresight,
         client: TikTokClient,
+        shop: TikTokShopClient,
         bulletin: BulletinClient | None = None,
     ) -> None:
         self._ledger, self._database, self._vault = ledger, ledger.database, ledger.vault
         self._worker, self._foresight = worker, foresight
-        self._client, self._bulletin = client, bulletin
+        self._client, self._shop, self._bulletin = client, shop, bulletin
         self._serves_media = bool(client.config.media_url_prefix)
 
     def StartConnection(
@@ -64,6 +73,13 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
             return self._bulletin_client().authorize_url(
                 redirect_uri=redirect_uri, state=state, code_challenge=challenge
             )
+        if platform is domain.Platform.TIKTOK_SHOP:
+            if not self._shop.config.app_key:
+                raise domain.PlatformNotConfigured(
+                    "No TikTok Shop app is configured. Set REELROUTE_TIKTOK_SHOP_APP_KEY and"
+                    " REELROUTE_TIKTOK_SHOP_APP_SECRET."
+                )
+            return shop_oauth.creator_authorize_url(self._shop.config, state=state)
         if not self._client.config.client_key:
             raise domain.PlatformNotConfigured(
                 "No TikTok app is configured. Set REELROUTE_TIKTOK_CLIENT_KEY and REELROUTE_TIKTOK_CLIENT_SECRET."
@@ -91,6 +107,8 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
             connect = connecting.connect_bulletin(
                 self._bulletin_client(), code=code, redirect_uri=redirect_uri, code_verifier=verifier
             )
+        elif pending.platform is domain.Platform.TIKTOK_SHOP:
+            connect = connecting.connect_tiktok_shop(self._shop, code=code)
         else:
             connect = connecting.connect_tiktok(
                 self._client, code=code, redirect_uri=redirect_uri, code_verifier=verifier
@@ -131,6 +149,24 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
             account = account_store.read_account(tx, workspace_id, UUID(request.account_id))
         return pb.GetAccountResponse(account=messages.account_to(account))
 
+    def DisconnectAccount(
+        self, request: pb.DisconnectAccountRequest, context: grpc.ServicerContext
+    ) -> pb.DisconnectAccountResponse:
+        workspace_id, account_id = UUID(request.workspace_id), UUID(request.account_id)
+        with self._database.transaction(workspace_id) as tx:
+            account = account_store.read_account(tx, workspace_id, account_id)
+            tokens = account_store.read_tokens(tx, self._vault, account)
+            if account_store.disconnect(tx, self._vault, account, DISCONNECTED):
+                store.tell(tx, reports.disconnected(account, DISCONNECTED, store.database_time(tx)))
+            account = account_store.read_account(tx, workspace_id, account_id)
+        if account.platform is domain.Platform.TIKTOK and tokens.access_token:
+            # The tokens are forgotten by now, whatever becomes of this.
+            try:
+                self._worker.call(connecting.revoke_tiktok(self._client, tokens.access_token), _REVOKE_SECONDS)
+            except (Unavailable, DeadlineExceeded) as error:
+                log.info("a consent was not taken back at TikTok", error=error.message)
+        return pb.DisconnectAccountResponse(account=messages.account_to(account))
+
     def ListAccounts(self, request: pb.ListAccountsRequest, context: grpc.ServicerContext) -> pb.ListAccountsResponse:
         workspace_id = UUID(request.workspace_id)
         page = Page.parse(request.page_size, request.page_token, (str, UUID))
@@ -163,7 +199,10 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
         of_accounts: list[Problem] = []
         of_platforms: list[Problem] = []
         media = [messages.media_from(facts) for facts in post.media]
-        options = {domain.Platform.TIKTOK: messages.options_from(dict(post.tiktok_options))}
+        options = {
+            domain.Platform.TIKTOK: messages.options_from(dict(post.tiktok_options)),
+            domain.Platform.TIKTOK_SHOP: messages.options_from(dict(post.tiktok_shop_options)),
+        }
         for index, text in enumerate(post.account_ids):
             field, account_id = f"account_ids[{index}]", _uuid(text)
             account = known.get(account_id) if account_id else None
@@ -182,6 +221,7 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
                 account, post.caption, media, chosen, account.limits, serves_media=self._serves_media
             )
             of_platforms += checks.notes(account, post.caption, media, chosen)
+            of_platforms += checks.product_link(account, options)
         # Accounts of one platform mostly have the same.
         return [*of_accounts, *dict.fromkeys(of_platforms)]
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import structlog
+
 from kit.custody import TokenPair
 from kit.errors import FailedPrecondition, ReelrouteError, Unavailable
 from kit.vendor_errors import VendorError, VendorRateLimited, VendorUnavailable, VendorUncertain
@@ -16,6 +18,10 @@ from services.publisher.tokens import pair_of
 from vendors.bulletin.client import BulletinClient
 from vendors.tiktok.client import TikTokClient
 from vendors.tiktok.models import USER_FIELDS
+from vendors.tiktok_shop.client import TikTokShopClient
+from vendors.tiktok_shop.oauth import UserType
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,14 @@ async def connect_tiktok(
     )
 
 
+async def revoke_tiktok(client: TikTokClient, access_token: str) -> None:
+    """Takes a consent back at TikTok, as far as TikTok answers."""
+    try:
+        await client.revoke(access_token)
+    except VendorError as error:
+        log.info("a consent was not taken back at TikTok", error=str(error))
+
+
 async def connect_bulletin(client: BulletinClient, *, code: str, redirect_uri: str, code_verifier: str) -> Profile:
     """Exchanges a code; the answer says whose account it is. Raises as `connect_tiktok`."""
     try:
@@ -79,6 +93,27 @@ async def connect_bulletin(client: BulletinClient, *, code: str, redirect_uri: s
     return Profile(
         grant.account, grant.account, grant.display_name, (), TokenPair(grant.access_token, _NO_END, "", None)
     )
+
+
+async def connect_tiktok_shop(client: TikTokShopClient, *, code: str) -> Profile:
+    """Exchanges a creator's code; the answer says whose account it is. Raises as `connect_tiktok`.
+
+    A creator may leave scopes out: what that keeps from going out is told when posts are made.
+    """
+    asked = datetime.now(UTC)
+    try:
+        grant = await client.tokens.get(code)
+    except VendorError as error:
+        raise _refusal("TikTok Shop", error) from None
+    if grant.user_type is not UserType.CREATOR:
+        raise ConnectionRefused(
+            "This is not a TikTok Shop creator's consent. Start again, and let the creator open the link, signed in to"
+            " TikTok Shop as a creator.",
+            metadata={"user_type": grant.user_type.name},
+        )
+    # The only name that comes with a creator's tokens; it may be missing.
+    name = grant.seller_name.strip()
+    return Profile(grant.open_id, name or grant.open_id, name, grant.scopes, pair_of(grant, asked))
 
 
 def _refusal(platform: str, error: VendorError) -> ReelrouteError:

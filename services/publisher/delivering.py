@@ -260,9 +260,7 @@ class Attempt:
                 self._in_doubt = False
                 message = ""  # it is recorded
             if has_handle:
-                self._held.at("announcing it to the platform")
-                handle = await self._called(work.account, adapter.begin(work))
-                await self._store(self._ledger.handle_stored(self._state, handle))
+                await self._announce(adapter, work)
         if self._state.handle and time.monotonic() < self._held.due_at:
             await self._stage(adapter, work)
         await self._send(adapter, work, message, in_doubt=False)
@@ -276,7 +274,7 @@ class Attempt:
         if await self._deliverer.caps.enter(
             account,
             self.claim.delivery_id,
-            adapter.quotas,
+            adapter.quotas.told(account.limits.posts_per_day if account.limits else None),
             lambda: self._held.at("waiting for room in the account's day", waits=True),
             draft=domain.is_draft(work.options),
         ):
@@ -288,6 +286,17 @@ class Attempt:
             work = dataclasses.replace(work, limits=limits)
             _refuse(adapter.check(work))
         return work
+
+    async def _announce(self, adapter: Adapter, work: Work) -> None:
+        if not adapter.traits.begin_sends_media:
+            self._held.at("announcing it to the platform")
+            handle = await self._called(work.account, adapter.begin(work))
+        else:
+            self._held.at("waiting for a place to upload", waits=True)
+            async with self._deliverer.staging:
+                self._held.at("uploading its media")
+                handle = await self._called(work.account, adapter.begin(work))
+        await self._store(self._ledger.handle_stored(self._state, handle))
 
     async def _stage(self, adapter: Adapter, work: Work) -> None:
         """Sends ahead what can be sent; nothing, when there is no place for it before the due time."""
@@ -332,6 +341,8 @@ class Attempt:
                 text = f"{error.failure.message} The platform is asked."
             else:
                 await self._store(self._ledger.taken(self._state, taken, watch=adapter.traits.tells_removal))
+                if taken.limits is not None:
+                    await self._deliverer.accounts.learned(work.account, taken.limits)
                 return
             if not self._state.handle:
                 await self._uncertain(adapter, text)
@@ -420,16 +431,16 @@ class Attempt:
             case Complete() | Processing() | Gone():
                 # The observer asks once more and records the verdict.
                 taken = Taken()
-            case Unknown(message=message):
-                await self._uncertain(adapter, message)
+            case Unknown(message=message, is_final=final):
+                await self._uncertain(adapter, message, is_final=final)
                 return
             case _:
                 await self._uncertain(adapter, "The platform could not be asked.")
                 return
         await self._store(self._ledger.taken(self._state, taken, watch=adapter.traits.tells_removal))
 
-    async def _uncertain(self, adapter: Adapter, cause: str) -> None:
-        blind = not self._state.handle and not adapter.traits.can_find
+    async def _uncertain(self, adapter: Adapter, cause: str, *, is_final: bool = False) -> None:
+        blind = is_final or (not self._state.handle and not adapter.traits.can_find)
         await self._store(self._ledger.uncertain(self._state, cause, needs_person=blind))
 
     async def _ask(self, adapter: Adapter, account: Account, tokens: Tokens) -> Answer | None:
@@ -448,7 +459,7 @@ class Attempt:
                 if error.failure.kind is FailureKind.ACCOUNT:
                     return None
             else:
-                if not isinstance(answer, Unknown):
+                if not isinstance(answer, Unknown) or answer.is_final:
                     return _lacking(answer, self._state)
                 # A handle may take a moment to become known everywhere.
                 unknown = answer

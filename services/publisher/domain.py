@@ -53,11 +53,12 @@ class Platform(enum.Enum):
 
     TIKTOK = "TIKTOK"
     BULLETIN = "BULLETIN"  # of the sandbox only: publishes texts in one call
+    TIKTOK_SHOP = "TIKTOK_SHOP"  # creators who post with links to products
 
     @property
     def title(self) -> str:
         """Its name for people."""
-        return {"TIKTOK": "TikTok"}.get(self.value, self.value.capitalize())
+        return {"TIKTOK": "TikTok", "TIKTOK_SHOP": "TikTok Shop"}.get(self.value, self.value.capitalize())
 
 
 class AccountState(enum.Enum):
@@ -65,6 +66,7 @@ class AccountState(enum.Enum):
 
     CONNECTED = "CONNECTED"
     AUTHORIZATION_LOST = "AUTHORIZATION_LOST"
+    DISCONNECTED = "DISCONNECTED"  # by somebody here; its tokens are forgotten
 
 
 class Visibility(enum.Enum):
@@ -210,6 +212,8 @@ class AccountLimits:
     comment_disabled: bool = False
     duet_disabled: bool = False
     stitch_disabled: bool = False
+    # Posts in 24 hours through the application; 0: any number.
+    posts_per_day: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,7 +154,9 @@ class Observer:
                 await self._goes_on(publication, stored)
             case Failure():
                 await self.ledger.refused(publication, answer)
-            case Unknown(message=message) if _waited(publication.doubt_time, domain.UNKNOWN_HANDLE_PATIENCE):
+            case Unknown(message=message, is_final=final) if final or _waited(
+                publication.doubt_time, domain.UNKNOWN_HANDLE_PATIENCE
+            ):
                 await self.ledger.uncertain(publication, message, needs_person=True)
             case _:
                 await self._wait(publication)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 # A platform's day is any 24 hours. A minute more: a post counts from its arrival there, by another clock than ours.
@@ -38,6 +38,10 @@ class Quotas:
     def has_caps(self) -> bool:
         """Whether it has limits of a day."""
         return bool(self.posts_per_day or self.drafts_per_day or self.accounts_per_day)
+
+    def told(self, posts_per_day: int | None) -> Quotas:
+        """The same where the platform has said how many posts of one account it takes in a day; None: it has not."""
+        return self if posts_per_day is None else replace(self, posts_per_day=posts_per_day)
 
 
 def free_at(uses: Sequence[datetime], cap: int, window: timedelta, now: datetime) -> datetime:

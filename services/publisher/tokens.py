@@ -23,12 +23,13 @@ from services.publisher.domain import (
     FailureKind,
 )
 from vendors.tiktok.models import TokenGrant
+from vendors.tiktok_shop.oauth import TokenGrant as ShopTokenGrant
 
 
 class TokenVendor(Protocol):
     """What refreshes tokens: a vendor's client."""
 
-    async def refresh(self, refresh_token: str) -> TokenGrant:
+    async def refresh(self, refresh_token: str) -> TokenGrant | ShopTokenGrant:
         """A new pair. Raises VendorError."""
 
 
@@ -82,7 +83,7 @@ class AccountRow:
         """See TokenStore."""
         with self.database.transaction(self.account.workspace_id) as tx:
             account = account_store.read_account(tx, self.account.workspace_id, self.account.account_id)
-            if account.state is AccountState.AUTHORIZATION_LOST:
+            if account.state is not AccountState.CONNECTED:
                 raise AuthorizationLost(account.problem)
             return account_store.read_tokens(tx, self.vault, account)
 
@@ -140,10 +141,12 @@ def _as_failures() -> Iterator[None]:
         raise AttemptFailed(failure, failed.vendor_log_id) from None
 
 
-def pair_of(grant: TokenGrant, asked: datetime, before: TokenPair | None = None) -> TokenPair:
-    """The tokens of a grant with their ends, counted from when it was asked for. A grant without a refresh token keeps
-    the one from before.
+def pair_of(grant: TokenGrant | ShopTokenGrant, asked: datetime, before: TokenPair | None = None) -> TokenPair:
+    """The tokens of a grant with their ends: TikTok Shop names them, TikTok's are counted from when it was asked for. A
+    grant without a refresh token keeps the one from before.
     """
+    if isinstance(grant, ShopTokenGrant):
+        return TokenPair(grant.access_token, grant.access_token_end, grant.refresh_token, grant.refresh_token_end)
     refresh_token = grant.refresh_token or (before.refresh_token if before else "")
     refresh_expire_time = before.refresh_expire_time if before else None
     if grant.refresh_lifetime_seconds is not None:

@@ -47,6 +47,8 @@ from tests.services import SERVICE_TOKEN
 from vendors.tiktok import oauth
 from vendors.tiktok.client import TikTokClient
 from vendors.tiktok.config import TikTokConfig
+from vendors.tiktok_shop.client import TikTokShopClient
+from vendors.tiktok_shop.config import TikTokShopConfig
 
 Found = TypeVar("Found")
 
@@ -337,7 +339,7 @@ class Stage:
 
     def api(self, worker: Worker) -> publisher_pb2_grpc.PublisherServiceStub:
         """The RPCs of the newest worker's process on a real port."""
-        api = PublisherApi(self.ledger, worker, self.foresight(), self.client)
+        api = PublisherApi(self.ledger, worker, self.foresight(), self.client, TikTokShopClient(TikTokShopConfig()))
         address = self.cleanup.enter_context(serving((publisher_pb2_grpc.add_PublisherServiceServicer_to_server, api)))
         channel = self.cleanup.enter_context(contextlib.closing(rpc.channel(address, SERVICE_TOKEN)))
         return publisher_pb2_grpc.PublisherServiceStub(channel)

@@ -43,6 +43,8 @@ from vendors.bulletin.client import BulletinClient
 from vendors.bulletin.config import BulletinConfig
 from vendors.tiktok.client import TikTokClient
 from vendors.tiktok.config import TikTokConfig
+from vendors.tiktok_shop.client import TikTokShopClient
+from vendors.tiktok_shop.config import TikTokShopConfig
 
 pytestmark = pytest.mark.anyio
 Result = TypeVar("Result")
@@ -314,7 +316,8 @@ class FakeWorker:
 
 def _api(ledger: Ledger, bulletin: BulletinClient | None) -> PublisherApi:
     worker, foresight = cast(Worker, FakeWorker(bulletin)), cast(Foresight, None)  # nothing is foreseen here
-    return PublisherApi(ledger, worker, foresight, TikTokClient(TikTokConfig()), bulletin)
+    shop = TikTokShopClient(TikTokShopConfig())
+    return PublisherApi(ledger, worker, foresight, TikTokClient(TikTokConfig()), shop, bulletin)
 
 
 def _start() -> pb.StartConnectionRequest:

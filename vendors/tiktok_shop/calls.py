@@ -1,8 +1,9 @@
 """How a call to TikTok Shop is made: signed at each try, kept to the rates of its shop, in a version that is taken."""
 
+import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, TypeVar
@@ -52,6 +53,9 @@ class Request:
     about: str = ""
     # Whoever reads the answer looks at `data.errors`, which otherwise fail a call that changes something.
     by_item: bool = False
+    # Called when the connection stands, right before `body` leaves; what it raises ends the call before that, and comes
+    # through as it is.
+    last_moment: Callable[[], None] | None = None
 
 
 class Calls:
@@ -110,8 +114,16 @@ class Calls:
             params["shop_cipher"] = access.shop_cipher
         path = operation.path.format(*(_path_id(each) for each in request.ids), version=version)
 
+        body, stream, watched = request.body, request.stream, b""
+        if request.last_moment is not None:
+            watched = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+            leaving = _leaving(watched, request.last_moment)
+            body, stream = None, StreamBody(leaving, len(watched), "application/json")
+
         def sign(url: str, content: bytes) -> str:
-            return signed_url(url, content, app_key=self.config.app_key, secret=secret, timestamp=int(self._now()))
+            return signed_url(
+                url, content or watched, app_key=self.config.app_key, secret=secret, timestamp=int(self._now())
+            )
 
         is_read = operation.effect is Effect.READ
         hourly = (("shop_hour", access.owner_id),) if self.config.shop_calls_per_hour else ()
@@ -122,8 +134,8 @@ class Calls:
             sign=sign,
             # The content type is asked for on every call, those without a body among them.
             headers={"Content-Type": "application/json", "x-tts-access-token": access.token},
-            json=request.body,
-            stream=request.stream,
+            json=body,
+            stream=stream,
             repeatable=operation.effect in (Effect.READ, Effect.SET),
             commits=operation.effect is Effect.COMMIT,
             rates=((operation.name, access.owner_id), *hourly),
@@ -131,6 +143,11 @@ class Calls:
             handle=request.about or (request.ids[0] if request.ids else None),
             secrets=(access.token, access.shop_cipher, secret),
         )
+
+
+async def _leaving(content: bytes, last_moment: Callable[[], None]) -> AsyncIterator[bytes]:
+    last_moment()
+    yield content
 
 
 def unconfigured(operation: str) -> VendorRejected:

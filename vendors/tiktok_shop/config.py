@@ -58,6 +58,10 @@ class TikTokShopConfig(Settings):
     # A call that would wait longer for one of these rates is refused at once, to be made later.
     rate_wait_seconds: float = Field(default=5, ge=0)
 
+    # Posts of one creator in 24 hours through the app, until TikTok Shop says how many, which it does with each post;
+    # 0: any number. Three by partner.tiktokshop.com/docv2/page/post-shoppable-video-202607.
+    creator_posts_per_day: int = Field(default=3, ge=0)
+
     # Pieces in which a file goes to the socket; with it the memory of an upload is bounded.
     upload_piece_bytes: int = Field(default=256 * 1024, ge=1024)
 

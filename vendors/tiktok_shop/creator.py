@@ -8,7 +8,7 @@ Sources: partner.tiktokshop.com/docv2/page/post-shoppable-video-202607 and the p
 
 import re
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -153,13 +153,25 @@ class Creator:
         )
 
     async def post_video(
-        self, access: Access, video: ShoppableVideo, *, timeout_seconds: float | None = None
+        self,
+        access: Access,
+        video: ShoppableVideo,
+        *,
+        last_moment: Callable[[], None] | None = None,
+        timeout_seconds: float | None = None,
     ) -> Posted:
         """Post a video with its product. Commits, and there is no idempotency key and no list of posts to look at.
 
-        After VendorUncertain a person looks at the creator's profile.
+        After VendorUncertain a person looks at the creator's profile. ``last_moment`` is called when the connection
+        stands, right before the call leaves; what it raises ends the call before that, and comes through as it is.
         """
-        request = Request(operation=operations.VIDEO_POST, access=access, body=video.as_json(), about=video.file_id)
+        request = Request(
+            operation=operations.VIDEO_POST,
+            access=access,
+            body=video.as_json(),
+            about=video.file_id,
+            last_moment=last_moment,
+        )
         return await self._calls.data(
             request,
             lambda data: Posted(needed_id(mapping(data, "video"), "id"), id_text(data, "quota"), data),
@@ -167,10 +179,17 @@ class Creator:
         )
 
     async def post_photos(
-        self, access: Access, photos: ShoppablePhotos, *, timeout_seconds: float | None = None
+        self,
+        access: Access,
+        photos: ShoppablePhotos,
+        *,
+        last_moment: Callable[[], None] | None = None,
+        timeout_seconds: float | None = None,
     ) -> Posted:
         """Post photos with their product or products. Commits, as post_video; their status cannot be asked for."""
-        request = Request(operation=operations.PHOTO_POST, access=access, body=photos.as_json())
+        request = Request(
+            operation=operations.PHOTO_POST, access=access, body=photos.as_json(), last_moment=last_moment
+        )
         return await self._calls.data(
             request,
             lambda data: Posted(needed_id(mapping(data, "photo"), "photo_post_id"), id_text(data, "quota"), data),

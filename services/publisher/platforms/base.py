@@ -21,11 +21,13 @@ from services.publisher.quotas import Quotas
 @dataclass(frozen=True, slots=True)
 class Traits:
     """The shape of a platform. `can_find`: its list of recent posts may settle what a lost answer leaves open.
-    `tells_removal`: asked about a published post later, it says whether it is still there (Gone).
+    `tells_removal`: asked about a published post later, it says whether it is still there (Gone). `begin_sends_media`:
+    the harmless call that gives a handle takes the files.
     """
 
     can_find: bool
     tells_removal: bool = False
+    begin_sends_media: bool = False
 
 
 def unreadable(_offset: int, _length: int) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
@@ -95,11 +97,13 @@ class UploadEnded(Exception):
 @dataclass(frozen=True, slots=True)
 class Taken:
     """The platform has everything. `handle` is what to ask with from now on, where the publishing call itself gave it
-    (else empty); `verdict` is set when it said at once that it is published.
+    (else empty); `verdict` is set when it said at once that it is published, `limits` when it said what the account may
+    do from now on.
     """
 
     handle: str = ""
     verdict: domain.Verdict | None = None
+    limits: domain.AccountLimits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +122,10 @@ class Processing:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The platform does not know the handle."""
+    """The platform does not know the handle; or, with `is_final`, it has no question that could be asked about it."""
 
     message: str
+    is_final: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from services.publisher import domain
-from services.publisher.platforms import tiktok_checks
+from services.publisher.platforms import tiktok_checks, tiktok_shop_checks
 from services.publisher.platforms.base import MediaFile, Problem
 
 BULLETIN_CHARACTERS = 2000
@@ -29,6 +29,8 @@ def problems(
             return tiktok_checks.problems(account, caption, media, options, limits, serves_media=serves_media)
         case domain.Platform.BULLETIN:
             return bulletin(caption, media)
+        case domain.Platform.TIKTOK_SHOP:
+            return tiktok_shop_checks.problems(account, caption, media, options or {})
 
 
 def notes(
@@ -40,6 +42,24 @@ def notes(
             return tiktok_checks.notes(caption, media, options or {}, account.limits)
         case domain.Platform.BULLETIN:
             return []
+        case domain.Platform.TIKTOK_SHOP:
+            return tiktok_shop_checks.notes(media, options or {})
+
+
+def product_link(account: domain.Account, choices: Mapping[domain.Platform, domain.Options | None]) -> list[Problem]:
+    """What becomes of a product link, which is a choice for TikTok Shop, on a TikTok account: TikTok has none."""
+    wanted = (choices.get(domain.Platform.TIKTOK_SHOP) or {}).get("product_id")
+    if account.platform is not domain.Platform.TIKTOK or not wanted:
+        return []
+    field = "options.tiktok_shop.product_id"
+    if domain.is_draft(choices.get(domain.Platform.TIKTOK) or {}):
+        text = f"TikTok takes no product link with a draft. @{account.handle} adds it in the app before posting."
+        return [Problem(field, "PRODUCT_LINK_NOT_SENT", text, blocking=False)]
+    text = (
+        f"TikTok's Content Posting API has no product links, so @{account.handle} cannot post one. Choose a TikTok Shop"
+        " creator account; or post a draft (options.tiktok.post_mode MEDIA_UPLOAD) and add the link in the app."
+    )
+    return [Problem(field, "PRODUCT_LINK_NOT_POSSIBLE", text)]
 
 
 def bulletin(caption: str, media: Sequence[MediaFile]) -> list[Problem]:

@@ -39,10 +39,13 @@ def failure_of(error: VendorError) -> Failure:
             return Failure(FailureKind.PERMANENT, reason, message)
 
 
-async def with_token(tokens: Tokens, call: Callable[[str], Awaitable[Answered]]) -> Answered:
+async def with_token(
+    tokens: Tokens, call: Callable[[str], Awaitable[Answered]], *, confirms_loss: bool = False
+) -> Answered:
     """Makes a call that does nothing when it is refused; when the token is refused once, with a fresh one.
 
-    Raises AttemptFailed for a VendorError; VendorUncertain comes through.
+    `confirms_loss`: also when the vendor says that only the owner can help. Whether that is so the refresh says, and
+    records it. Raises AttemptFailed for a VendorError; VendorUncertain comes through.
     """
     token = await tokens.access()
     try:
@@ -50,7 +53,7 @@ async def with_token(tokens: Tokens, call: Callable[[str], Awaitable[Answered]])
     except VendorUncertain:
         raise
     except VendorError as error:
-        if not isinstance(error, VendorAccountProblem) or error.remedy is not AccountRemedy.REFRESH:
+        if not isinstance(error, VendorAccountProblem) or not (confirms_loss or error.remedy is AccountRemedy.REFRESH):
             raise AttemptFailed(failure_of(error), error.log_id or "") from None
     try:
         return await call(await tokens.fresh(token))
