@@ -39,6 +39,7 @@ from services.gateway.routes import (
     plans,
     posts,
     series,
+    webhooks,
     workspaces,
 )
 
@@ -121,6 +122,7 @@ def build_app(config: GatewayConfig) -> FastAPI:
         outages.router,
         media.router,
         media_links.router,
+        webhooks.router,
         accounts.router,
         activities.router,
         workspaces.router,

@@ -15,7 +15,7 @@ from kit.listen import Listener
 from kit.loop import Loop
 from kit.media_link import media_link
 from kit.shared_rate_limit import SharedRateLimiter, forget_idle_buckets
-from services.publisher import account_store, domain, store
+from services.publisher import account_store, domain, store, webhook_store
 from services.publisher.api import PublisherApi
 from services.publisher.caps import Caps
 from services.publisher.config import PublisherConfig
@@ -78,6 +78,7 @@ def run(config: PublisherConfig) -> None:
             service.Duty("preflight", config.preflight_seconds, preflight.run_once),
             service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database)),
             service.Duty("forget places in accounts' days", 600, Caps(database).forget),
+            service.Duty("forget webhooks", 600, lambda: _forget_webhooks(database)),
             service.Duty("forget idle rate buckets", 600, lambda: forget_idle_buckets(database)),
         ],
     )
@@ -100,6 +101,11 @@ async def _platforms(
 def _forget_connections(database: Database) -> None:
     with database.transaction(ALL_WORKSPACES) as tx:
         account_store.forget_connections(tx)
+
+
+def _forget_webhooks(database: Database) -> None:
+    with database.transaction(ALL_WORKSPACES) as tx:
+        webhook_store.forget(tx)
 
 
 if __name__ == "__main__":

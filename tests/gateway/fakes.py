@@ -344,6 +344,10 @@ class FakeContent(Fake, content_pb2_grpc.ContentServiceServicer):
 
 
 class FakePublisher(Fake, publisher_pb2_grpc.PublisherServiceServicer):
+    def ReceiveWebhook(self, request: Any, context: Context) -> publisher_pb2.ReceiveWebhookResponse:
+        self.saw(request, context)
+        return publisher_pb2.ReceiveWebhookResponse()
+
     def StartConnection(self, request: Any, context: Context) -> publisher_pb2.StartConnectionResponse:
         self.saw(request, context)
         return publisher_pb2.StartConnectionResponse(consent_url="https://platform.example/consent", state="s1")
