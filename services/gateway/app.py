@@ -34,10 +34,12 @@ from services.gateway.routes import (
     holds,
     imports,
     media,
+    media_links,
     outages,
     plans,
     posts,
     series,
+    webhooks,
     workspaces,
 )
 
@@ -119,6 +121,8 @@ def build_app(config: GatewayConfig) -> FastAPI:
         channels.router,
         outages.router,
         media.router,
+        media_links.router,
+        webhooks.router,
         accounts.router,
         activities.router,
         workspaces.router,

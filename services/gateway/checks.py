@@ -252,5 +252,5 @@ def _tiktok(options: PostOptions) -> dict[str, str]:
         return {}
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value)
-        for name, value in options.tiktok.model_dump().items()
+        for name, value in options.tiktok.as_words().items()
     }

@@ -48,6 +48,8 @@ class GatewayConfig(Settings):
     # A calendar: a hundred thousand posts are some 50 MB.
     max_calendar_bytes: int = Field(default=64 * MEBIBYTE, ge=1)
     max_json_bytes: int = Field(default=MEBIBYTE, ge=1)
+    # A webhook; platforms send some hundred bytes.
+    max_webhook_bytes: int = Field(default=64 * 1024, ge=1, le=MEBIBYTE)
     # 500 posts with captions of 2,200 characters outside of ASCII, and room. A service takes 16 MiB a message.
     max_batch_bytes: int = Field(default=8 * MEBIBYTE, ge=1)
 

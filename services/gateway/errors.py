@@ -117,7 +117,7 @@ _HTTP: list[tuple[type[errors.ReelrouteError], int]] = [
     (errors.Internal, 500),
 ]
 # Where gRPC's code says less than HTTP can.
-_HTTP_BY_REASON = {"MEDIA_TOO_LARGE": 413}
+_HTTP_BY_REASON = {"MEDIA_TOO_LARGE": 413, "WEBHOOK_TOO_LARGE": 413}
 
 TITLES = {
     400: "The request cannot be read",

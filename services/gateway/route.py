@@ -116,7 +116,7 @@ class JsonRequest(Request):
     async def read(cls, request: Request, limit: int) -> JsonRequest:
         """Reads the body. Raises MediaTypeUnsupported, BodyTooLarge, BodyTooSlow, JsonBroken or JsonTooDeep."""
         made = cls(request.scope, request.receive)
-        made._bytes = await _bounded(request, limit)
+        made._bytes = await bounded_body(request, limit)
         if made._bytes:
             media_type = request.headers.get("content-type", "").partition(";")[0].strip()
             if not _JSON_TYPE.fullmatch(media_type):
@@ -133,7 +133,8 @@ class JsonRequest(Request):
         return self._parsed
 
 
-async def _bounded(request: Request, limit: int) -> bytes:
+async def bounded_body(request: Request, limit: int) -> bytes:
+    """The whole body. Raises BodyTooLarge, BodyTooSlow."""
     too_large = BodyTooLarge(f"The body is larger than {limit} bytes. Send less at a time.")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:

@@ -20,7 +20,7 @@ from kit.loop import Loop
 from kit.media_link import media_link
 from kit.shared_rate_limit import SharedRateLimiter, forget_idle_buckets
 from kit.vault import Vault, open_ring
-from services.publisher import account_store, domain, store
+from services.publisher import account_store, domain, store, webhook_store
 from services.publisher.api import PublisherApi
 from services.publisher.caps import Caps
 from services.publisher.config import PublisherConfig
@@ -95,6 +95,7 @@ def run(config: PublisherConfig) -> None:
             service.Duty("key rotation", config.key_ring_seconds, lambda: vault.rotate(database)),
             service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database)),
             service.Duty("forget places in accounts' days", 600, Caps(database).forget),
+            service.Duty("forget webhooks", 600, lambda: _forget_webhooks(database)),
             service.Duty("forget idle rate buckets", 600, lambda: forget_idle_buckets(database)),
         ],
     )
@@ -125,6 +126,11 @@ def show_keys(config: PublisherConfig, arguments: Sequence[str]) -> None:
     database = service.open_database(store.SCHEMA, config)
     sys.stdout.write(Vault(open_ring(config), data_keys).report(database) + "\n")
     database.close()
+
+
+def _forget_webhooks(database: Database) -> None:
+    with database.transaction(ALL_WORKSPACES) as tx:
+        webhook_store.forget(tx)
 
 
 if __name__ == "__main__":

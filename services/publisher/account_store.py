@@ -145,6 +145,14 @@ def read_accounts(tx: Connection, workspace_id: UUID, account_ids: set[UUID]) ->
     return {row["account_id"]: account_of(row) for row in rows}
 
 
+def accounts_of_profile(tx: Connection, platform: Platform, platform_account_id: str) -> list[Account]:
+    """The accounts of a profile, in every workspace that has connected it."""
+    query = select(accounts).where(
+        accounts.c.platform == platform.value, accounts.c.platform_account_id == platform_account_id
+    )
+    return [_account(row) for row in tx.execute(query).mappings()]
+
+
 def list_accounts(tx: Connection, workspace_id: UUID, page: Page) -> list[Account]:
     """Accounts by handle; one more than the page holds when there is a next page."""
     query = select(accounts).where(accounts.c.workspace_id == workspace_id)

@@ -22,6 +22,7 @@ from services.publisher.foresight import Foresight
 from services.publisher.ledger import Ledger
 from services.publisher.platforms import checks
 from services.publisher.platforms.base import Problem
+from services.publisher.webhooks import Webhooks
 from services.publisher.worker import Worker
 from vendors.bulletin.client import BulletinClient
 from vendors.tiktok import oauth
@@ -53,6 +54,7 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
         self._ledger, self._database, self._vault = ledger, ledger.database, ledger.vault
         self._worker, self._foresight = worker, foresight
         self._client, self._shop, self._bulletin = client, shop, bulletin
+        self._webhooks = Webhooks(self._database, client.config, worker.confirm)
         self._serves_media = bool(client.config.media_url_prefix)
 
     def StartConnection(
@@ -265,6 +267,14 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
             verdict = domain.Verdict(messages.chosen_visibility(publication), "", request.url)
         self._ledger.settle(workspace_id, delivery_id, verdict)
         return pb.SettlePublicationResponse(publication=self._publication(workspace_id, delivery_id))
+
+    def ReceiveWebhook(
+        self, request: pb.ReceiveWebhookRequest, context: grpc.ServicerContext
+    ) -> pb.ReceiveWebhookResponse:
+        if messages.platform_from(request.platform) is not domain.Platform.TIKTOK:
+            raise domain.PlatformNotConfigured("This platform sends no webhooks.")
+        self._webhooks.take_tiktok(request.body, request.signature)
+        return pb.ReceiveWebhookResponse()
 
     def ListIncidents(
         self, request: pb.ListIncidentsRequest, context: grpc.ServicerContext

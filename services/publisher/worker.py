@@ -154,6 +154,27 @@ class Worker:
         except AttemptFailed as refusal:
             log.info("token not refreshed ahead", account_id=str(account.account_id), reason=refusal.failure.reason)
 
+    def confirm(self, account: Account) -> None:
+        """Begins to ask the platform whether an account can still be used; a lost authorisation is found, and told.
+        Does nothing when the process is just ending: whatever is posted next finds it too.
+        """
+        if self._accounts is None:
+            return
+        asking = self._confirm(account)
+        try:
+            self._begin(asking)
+        except Unavailable:
+            asking.close()
+
+    async def _confirm(self, account: Account) -> None:
+        adapter = self._adapters.get(account.platform)
+        if adapter is None or self._accounts is None:
+            return
+        try:
+            await adapter.probe(account, self._accounts.tokens_of(account))
+        except AttemptFailed as refusal:
+            log.info("account confirmed to fail", account_id=str(account.account_id), reason=refusal.failure.reason)
+
     def _begin(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
         if self._loop is None:
             raise _not_running()

@@ -452,6 +452,13 @@ def check_hold(workspace_id: UUID | None, scope: HoldScope, target: str) -> None
                 raise hold_invalid("target", f"Give the id of the {scope.value.lower()}, in lower case.")
 
 
+def choices_said(options: Options) -> Options:
+    """A post's choices without those that say nothing: the version before may not have known them."""
+    return {
+        platform: {name: chosen for name, chosen in choices.items() if chosen} for platform, choices in options.items()
+    }
+
+
 def distinct_accounts(account_ids: Sequence[UUID]) -> tuple[UUID, ...]:
     """The accounts of a draft. Raises AccountRepeated when one comes twice."""
     for index, account_id in enumerate(account_ids):

@@ -85,6 +85,8 @@ class Memory:
     users: list[identity_pb2.User] = field(default_factory=list)
     api_keys: list[identity_pb2.ApiKey] = field(default_factory=list)
     assets: dict[str, content_pb2.MediaAsset] = field(default_factory=dict)
+    # The bytes of assets that can be read.
+    files: dict[str, bytes] = field(default_factory=dict)
     accounts: dict[str, publisher_pb2.Account] = field(default_factory=dict)
     posts: dict[str, scheduler_pb2.Post] = field(default_factory=dict)
     publications: dict[str, publisher_pb2.Publication] = field(default_factory=dict)
@@ -315,6 +317,12 @@ class FakeContent(Fake, content_pb2_grpc.ContentServiceServicer):
             raise errors.NotFound("There is no such asset.")
         return content_pb2.GetMediaAssetResponse(media_asset=asset)
 
+    def DownloadMedia(self, request: Any, context: Context) -> Iterator[content_pb2.DownloadMediaResponse]:
+        self.saw(request, context)
+        data = self.memory.files[request.media_asset_id][request.offset_bytes :][: request.length_bytes]
+        for start in range(0, len(data), 2**20):
+            yield content_pb2.DownloadMediaResponse(data=data[start : start + 2**20])
+
     def BatchGetMediaAssets(self, request: Any, context: Context) -> content_pb2.BatchGetMediaAssetsResponse:
         self.saw(request, context)
         known = [
@@ -336,6 +344,10 @@ class FakeContent(Fake, content_pb2_grpc.ContentServiceServicer):
 
 
 class FakePublisher(Fake, publisher_pb2_grpc.PublisherServiceServicer):
+    def ReceiveWebhook(self, request: Any, context: Context) -> publisher_pb2.ReceiveWebhookResponse:
+        self.saw(request, context)
+        return publisher_pb2.ReceiveWebhookResponse()
+
     def StartConnection(self, request: Any, context: Context) -> publisher_pb2.StartConnectionResponse:
         self.saw(request, context)
         return publisher_pb2.StartConnectionResponse(consent_url="https://platform.example/consent", state="s1")

@@ -25,6 +25,11 @@ OPTIONS = {
         "branded_content": False,
         "is_ai_generated": False,
         "cover_time_ms": 1500,
+        "post_mode": "DIRECT_POST",
+        "music_usage_confirm_time": CREATED,
+        "auto_add_music": False,
+        "photo_cover_index": 0,
+        "photo_title": "",
     }
 }
 CAPTION = "A river you can play on. 24 by 14 inches, stitched edge.\n\n#emberfold #deskaesthetic"
