@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from sandbox.html import proxy_page
 from sandbox.tiktok_shop import (
+    aftersale_api,
     consent,
     control,
     event_api,
@@ -33,7 +34,7 @@ from sandbox.vendor import Outage
 
 OPERATIONS = [
     operation
-    for part in (shops, event_api, order_api, product_api, logistics_api, package_api, label_api)
+    for part in (shops, event_api, order_api, product_api, logistics_api, package_api, label_api, aftersale_api)
     for operation in part.OPERATIONS
 ]
 # What the shared parts of the sandbox call their refusals.
