@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from sandbox.html import proxy_page
 from sandbox.tiktok_shop import (
     aftersale_api,
+    analytics_api,
     consent,
     control,
     event_api,
@@ -34,7 +35,17 @@ from sandbox.vendor import Outage
 
 OPERATIONS = [
     operation
-    for part in (shops, event_api, order_api, product_api, logistics_api, package_api, label_api, aftersale_api)
+    for part in (
+        shops,
+        event_api,
+        order_api,
+        product_api,
+        logistics_api,
+        package_api,
+        label_api,
+        aftersale_api,
+        analytics_api,
+    )
     for operation in part.OPERATIONS
 ]
 # What the shared parts of the sandbox call their refusals.
