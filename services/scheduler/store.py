@@ -239,6 +239,8 @@ def matching(workspace_id: UUID, wanted: PostFilter) -> ColumnElement[bool]:
         found.append(posts.c.series_id == wanted.series_id)
     if wanted.ref:
         found.append(posts.c.ref == wanted.ref)
+    if wanted.approval:
+        found.append(posts.c.approval == wanted.approval.value)
     if wanted.post_ids:
         found.append(posts.c.post_id.in_(wanted.post_ids))
     if wanted.state:
