@@ -24,8 +24,8 @@ _MARKS = "".join(
     if unicodedata.category(mark).startswith("M") and not "\u20d0" <= mark <= "\u20ff"
 )
 _WORDS = re.compile(f"[{_NO_BLANKS}][{_MARKS}]*|[^\\W_{_NO_BLANKS}]+(?:[{_MARKS}]+[^\\W_{_NO_BLANKS}]*)*")
-# One by one, and without the colours of skin.
-_EMOJI = re.compile("[\u2190-\u2bff\U0001f000-\U0001f3fa\U0001f400-\U0001faff]")
+# One by one, and without the colours of skin. Some numbers in circles count as letters.
+_EMOJI = re.compile("(?=\\W)[\u2190-\u2bff\U0001f000-\U0001f3fa\U0001f400-\U0001faff]")
 
 
 def words(text: str) -> list[str]:
