@@ -150,7 +150,7 @@ def accounts_of_profile(tx: Connection, platform: Platform, platform_account_id:
     query = select(accounts).where(
         accounts.c.platform == platform.value, accounts.c.platform_account_id == platform_account_id
     )
-    return [_account(row) for row in tx.execute(query).mappings()]
+    return [account_of(row) for row in tx.execute(query).mappings()]
 
 
 def list_accounts(tx: Connection, workspace_id: UUID, page: Page) -> list[Account]:

@@ -364,6 +364,14 @@ class FakePublisher(Fake, publisher_pb2_grpc.PublisherServiceServicer):
             raise errors.NotFound("There is no such account.")
         return publisher_pb2.GetAccountResponse(account=self.memory.accounts[request.account_id])
 
+    def DisconnectAccount(self, request: Any, context: Context) -> publisher_pb2.DisconnectAccountResponse:
+        self.saw(request, context)
+        if request.account_id not in self.memory.accounts:
+            raise errors.NotFound("There is no such account.")
+        account = self.memory.accounts[request.account_id]
+        account.state, account.problem = publisher_pb2.ACCOUNT_STATE_DISCONNECTED, "Connect it again."
+        return publisher_pb2.DisconnectAccountResponse(account=account)
+
     def ListAccounts(self, request: Any, context: Context) -> publisher_pb2.ListAccountsResponse:
         self.saw(request, context)
         return publisher_pb2.ListAccountsResponse(accounts=self.memory.accounts.values())

@@ -11,7 +11,7 @@ from reelroute.publisher.v1 import publisher_pb2 as pb
 from services.gateway.models import examples
 from services.gateway.models.fields import AnswerModel, RequestModel, Text, instant_of, shown, word_of, words_of
 
-PlatformWord = Literal["TIKTOK", "BULLETIN"]
+PlatformWord = Literal["TIKTOK", "TIKTOK_SHOP", "BULLETIN"]
 
 
 class ConnectionStart(RequestModel):
@@ -20,11 +20,15 @@ class ConnectionStart(RequestModel):
     model_config = shown(examples.CONNECTION_START)
 
     # Bulletin is the sandbox's own platform: it is taken where it is configured, and left out of the page.
-    platform: PlatformWord = Field(json_schema_extra={"enum": ["TIKTOK"]})
+    platform: PlatformWord = Field(
+        description="`TIKTOK_SHOP`: a TikTok Shop creator, who posts with links to products.",
+        json_schema_extra={"enum": ["TIKTOK", "TIKTOK_SHOP"]},
+    )
     redirect_uri: Text = Field(
         min_length=1,
         max_length=512,
-        description="Where the platform sends the browser back; registered with the platform's app, letter for letter.",
+        description="Where the platform sends the browser back; registered with the platform's app, letter for letter."
+        " TikTok Shop is not told it: it sends the browser to the app's one address.",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -66,6 +67,16 @@ AcceptConflicts = Annotated[
 ]
 
 
+CoverTime = Annotated[
+    int, Field(ge=0, le=2**31 - 1, description="Frame shown as the cover of a video; milliseconds from the start.")
+]
+ShopId = Annotated[
+    Text,
+    Field(max_length=64),
+    matching(r"[0-9A-Za-z_-]*", "Ids of TikTok Shop have letters, digits, - and _."),
+]
+
+
 def _in_utc(time: datetime) -> str:
     return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
@@ -91,9 +102,7 @@ class TikTokOptions(RequestModel):
         default=False, description="“Branded content”: a paid partnership. Cannot be `SELF_ONLY`."
     )
     is_ai_generated: bool = Field(default=False, description="Made or changed by AI in a way viewers should know.")
-    cover_time_ms: int = Field(
-        default=0, ge=0, le=2**31 - 1, description="Frame shown as the cover; milliseconds from the start."
-    )
+    cover_time_ms: CoverTime = 0
     music_usage_confirm_time: Instant | None = Field(
         default=None,
         description="When the author agreed to TikTok's Music Usage Confirmation, and for branded content to its"
@@ -139,21 +148,67 @@ class TikTokOptions(RequestModel):
         return cls.model_construct(**values)
 
 
+class TikTokShopOptions(RequestModel):
+    """Choices of a TikTok Shop creator's post, which links to a product."""
+
+    product_id: ShopId = Field(
+        min_length=1,
+        description="The product that is linked to, by TikTok Shop's id: of the creator's showcase or shop.",
+    )
+    product_title: Text = Field(
+        max_length=100,
+        description="What the link says: fewer than 30 characters, without punctuation and emoji.",
+    )
+    cover_time_ms: CoverTime = 0
+    music_id: ShopId = Field(
+        default="", description="Music of TikTok Shop's library for creators, by its id. Empty: none is added."
+    )
+    is_ai_generated: bool = Field(
+        default=False,
+        description="Made or changed by AI in a way viewers should know. Videos only: TikTok Shop has no such mark for"
+        " photos, so photos with it are refused.",
+    )
+
+    @classmethod
+    def of(cls, options: pb.TikTokShopOptions) -> TikTokShopOptions:
+        """From the scheduler. Not validated, as TikTok's."""
+        return cls.model_construct(**{name: getattr(options, name) for name in cls.model_fields})
+
+
 class PostOptions(RequestModel):
     """What a platform lets the author choose. Each platform reads its own."""
 
     tiktok: TikTokOptions | None = None
+    tiktok_shop: TikTokShopOptions | None = None
 
     def to_proto(self) -> pb.PostOptions:
         """For the scheduler."""
-        return pb.PostOptions(tiktok=self.tiktok.to_proto() if self.tiktok else None)
+        return pb.PostOptions(
+            tiktok=self.tiktok.to_proto() if self.tiktok else None,
+            tiktok_shop=pb.TikTokShopOptions(**self.tiktok_shop.model_dump()) if self.tiktok_shop else None,
+        )
+
+    @cached_property
+    def tiktok_texts(self) -> dict[str, str]:
+        """TikTok's choices for the publisher, as text; made once, for the rows of an import share them."""
+        return {} if self.tiktok is None else _texts(self.tiktok.as_words())
+
+    @cached_property
+    def tiktok_shop_texts(self) -> dict[str, str]:
+        """The same of TikTok Shop's."""
+        return {} if self.tiktok_shop is None else _texts(self.tiktok_shop.model_dump())
 
     @classmethod
     def of(cls, options: pb.PostOptions) -> PostOptions:
         """From the scheduler."""
-        if not options.HasField("tiktok"):
-            return cls()
-        return cls(tiktok=TikTokOptions.of(options.tiktok))
+        return cls(
+            tiktok=TikTokOptions.of(options.tiktok) if options.HasField("tiktok") else None,
+            tiktok_shop=TikTokShopOptions.of(options.tiktok_shop) if options.HasField("tiktok_shop") else None,
+        )
+
+
+def _texts(choices: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in choices.items()}
 
 
 class PostContent(RequestModel):

@@ -32,6 +32,16 @@ OPTIONS = {
         "photo_title": "",
     }
 }
+# Of another post, for a TikTok Shop creator.
+SHOP_OPTIONS = {
+    "tiktok_shop": {
+        "product_id": "1729587769570529799",
+        "product_title": "River desk mat",
+        "cover_time_ms": 1500,
+        "music_id": "",
+        "is_ai_generated": False,
+    }
+}
 CAPTION = "A river you can play on. 24 by 14 inches, stitched edge.\n\n#emberfold #deskaesthetic"
 
 POST_DRAFT: dict[str, Any] = {
@@ -248,6 +258,7 @@ MEDIA_ASSET: dict[str, Any] = {
     "duration_ms": 8000,
     "pixel_mode": "yuv420p",
     "has_location": False,
+    "frame_hashes": ["96e141b0f8c5eba3", "b54a42b478f86b87"],
     "create_time": CREATED,
 }
 ACCOUNT: dict[str, Any] = {

@@ -60,3 +60,14 @@ async def get_account(account_id: Id, caller: Caller_, clients: Clients_) -> Acc
     """Reads an account."""
     request = pb.GetAccountRequest(workspace_id=caller.workspace_id, account_id=str(account_id))
     return Account.of((await clients.call(clients.publisher.GetAccount, request)).account)
+
+
+@router.post("/v1/accounts/{account_id:id}:disconnect", responses=problems(404))
+async def disconnect_account(account_id: Id, caller: Caller_, clients: Clients_, _request_id: RequestId) -> Account:
+    """Forgets the account's tokens: nothing more is published with them.
+
+    It stays in the list, `DISCONNECTED`, and its posts wait until it is connected again; it keeps its id. TikTok takes
+    the consent back as well; a TikTok Shop creator removes the app there. May be repeated.
+    """
+    request = pb.DisconnectAccountRequest(workspace_id=caller.workspace_id, account_id=str(account_id))
+    return Account.of((await clients.call(clients.publisher.DisconnectAccount, request)).account)

@@ -56,6 +56,25 @@ def test_without_an_app_there_is_no_consent_page() -> None:
         assert "REELROUTE_TIKTOK_SHOP_APP_KEY" in refusal.value.advice
 
 
+def test_a_callback_brings_a_code_whatever_comes_with_it() -> None:
+    assert oauth.code_of_callback({"code": "TTP_x", "app_key": "k", "locale": "en", "state": "s"}) == "TTP_x"
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "message"),
+    [
+        ({"code": "null", "error": "auth_denied"}, "auth_denied", "declined"),
+        ({"error": "access_denied"}, "access_denied", "declined"),
+        ({"code": ""}, "no_code", "no code"),
+        ({}, "no_code", "no code"),
+    ],
+)
+def test_an_owner_who_declines_is_no_code(query: dict[str, str], code: str, message: str) -> None:
+    with pytest.raises(VendorRejected, match=message) as refusal:
+        oauth.code_of_callback(query)
+    assert refusal.value.code == code
+
+
 async def test_a_code_becomes_tokens_that_end_at_instants(scene: Scene) -> None:
     scene.vendor.then(granted())
     grant = await scene.client.tokens.get(CODE)
