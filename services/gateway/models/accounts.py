@@ -11,7 +11,7 @@ from reelroute.publisher.v1 import publisher_pb2 as pb
 from services.gateway.models import examples
 from services.gateway.models.fields import AnswerModel, RequestModel, Text, instant_of, shown, word_of, words_of
 
-PlatformWord = Literal["TIKTOK", "TIKTOK_SHOP", "BULLETIN"]
+PlatformWord = Literal["TIKTOK", "BULLETIN", "TIKTOK_SHOP"]
 
 
 class ConnectionStart(RequestModel):

@@ -151,9 +151,11 @@ class TikTokOptions(RequestModel):
 class TikTokShopOptions(RequestModel):
     """Choices of a TikTok Shop creator's post, which links to a product."""
 
+    model_config = shown(examples.SHOP_OPTIONS)
+
     product_id: ShopId = Field(
         min_length=1,
-        description="The product that is linked to, by TikTok Shop's id: of the creator's showcase or shop.",
+        description="TikTok Shop's id of the product that is linked to: of the creator's showcase or shop.",
     )
     product_title: Text = Field(
         max_length=100,

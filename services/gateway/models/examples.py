@@ -33,14 +33,12 @@ OPTIONS = {
     }
 }
 # Of another post, for a TikTok Shop creator.
-SHOP_OPTIONS = {
-    "tiktok_shop": {
-        "product_id": "1729587769570529799",
-        "product_title": "River desk mat",
-        "cover_time_ms": 1500,
-        "music_id": "",
-        "is_ai_generated": False,
-    }
+SHOP_OPTIONS: dict[str, Any] = {
+    "product_id": "1729587769570529799",
+    "product_title": "River desk mat",
+    "cover_time_ms": 1500,
+    "music_id": "",
+    "is_ai_generated": False,
 }
 CAPTION = "A river you can play on. 24 by 14 inches, stitched edge.\n\n#emberfold #deskaesthetic"
 
