@@ -14,6 +14,9 @@ from sandbox.tiktok_shop import (
     analytics_api,
     consent,
     control,
+    creator_api,
+    creator_reads,
+    creators,
     event_api,
     events,
     label_api,
@@ -33,21 +36,11 @@ from sandbox.tiktok_shop.gate import Gate, refused
 from sandbox.tiktok_shop.state import NAME, TABLES, ShopState
 from sandbox.vendor import Outage
 
-OPERATIONS = [
-    operation
-    for part in (
-        shops,
-        event_api,
-        order_api,
-        product_api,
-        logistics_api,
-        package_api,
-        label_api,
-        aftersale_api,
-        analytics_api,
-    )
-    for operation in part.OPERATIONS
-]
+_PARTS = (
+    *(shops, event_api, order_api, product_api, logistics_api, package_api, label_api, aftersale_api),
+    *(analytics_api, creator_api, creator_reads),
+)
+OPERATIONS = [operation for part in _PARTS for operation in part.OPERATIONS]
 # What the shared parts of the sandbox call their refusals.
 _CODES = {"internal_error": INTERNAL, "rate_limit_exceeded": TOO_MANY}
 
@@ -74,7 +67,7 @@ class TikTokShop:
 
     def _seed(self) -> None:
         with self._state.store.transaction():
-            for part in (people, products, order_seed):
+            for part in (people, products, order_seed, creators):
                 part.seed(self._state)
         timers.settle(self._state)
 
