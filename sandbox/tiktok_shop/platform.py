@@ -24,6 +24,7 @@ from sandbox.tiktok_shop import (
     order_api,
     order_seed,
     package_api,
+    panel,
     people,
     product_api,
     products,
@@ -100,16 +101,18 @@ class TikTokShop:
 
     def panel(self) -> str:
         """TikTok Shop's part of the control page."""
-        return ""
+        return panel.render(self._state)
 
     def perform(self, operation: str, fields: Mapping[str, str]) -> None:
         """Carry out a form of the panel."""
-        raise KeyError(operation)
+        timers.settle(self._state)
+        panel.perform(self._state, operation, fields)
 
     def summary(self) -> dict[str, Any]:
-        """What there is."""
+        """Counts of orders by status."""
         timers.settle(self._state)
-        return {"outage": self.outage(), "shops": [one.name for one in people.shops(self._state)]}
+        counts = self._state.store.all("SELECT status, count(*) AS n FROM shop_order GROUP BY status ORDER BY status")
+        return {"outage": self.outage(), "orders": {row["status"]: row["n"] for row in counts}}
 
     def reset(self) -> None:
         """Forget everything; what was seeded comes back. The shared tables are cleared by the caller."""
