@@ -7,12 +7,14 @@ import os
 from collections.abc import AsyncIterator
 
 from reelroute.publisher.v1 import publisher_pb2_grpc
+from reelroute.vendorcalls.v1 import vendorcalls_pb2_grpc
 
-from kit import crypto, outbox, service
+from kit import crypto, outbox, service, vendor_calls_api
 from kit.db import ALL_WORKSPACES, Database
 from kit.listen import Listener
 from kit.loop import Loop
 from kit.shared_rate_limit import SharedRateLimiter, forget_idle_buckets
+from kit.vendor_calls import Recorder
 from services.publisher import account_store, domain, store
 from services.publisher.api import PublisherApi
 from services.publisher.caps import Caps
@@ -36,9 +38,11 @@ def run(config: PublisherConfig) -> None:
     database = service.open_database(store.SCHEMA, config)
     vault = Vault(crypto.parse_key(config.master_key.get_secret_value()))
     ledger = Ledger(database, vault, f"{config.holder}/{os.getpid()}")
+    recorder = Recorder(database, config.vendor_call_days)
     tiktok, bulletin_config = TikTokConfig(), BulletinConfig()
-    client = TikTokClient(tiktok, limiter=SharedRateLimiter(database, "tiktok", tiktok.rates()))
-    bulletin = BulletinClient(bulletin_config) if bulletin_config.base_url else None
+    limiter = SharedRateLimiter(database, "tiktok", tiktok.rates())
+    client = TikTokClient(tiktok, on_call=recorder.on_call, limiter=limiter)
+    bulletin = BulletinClient(bulletin_config, on_call=recorder.on_call) if bulletin_config.base_url else None
     worker = Worker(config, ledger, _platforms(client, bulletin))
     channels = outbox.open_channels(
         {
@@ -54,6 +58,7 @@ def run(config: PublisherConfig) -> None:
     foresight = Foresight(database, channels, quotas, config.lead_seconds)
     preflight = Preflight(database, foresight, worker.read_limits)
     relay = Loop("outbox relay", outbox.Relay(database, channels).run_once, interval_seconds=5, drain_seconds=5)
+    recording = Loop("vendor calls", recorder.run_once, interval_seconds=1, drain_seconds=5)
     listener = Listener(
         database.url, {store.CHECKS_CHANNEL: worker.look_for_verdicts, f"{store.SCHEMA}_outbox": relay.wake}
     )
@@ -65,15 +70,21 @@ def run(config: PublisherConfig) -> None:
                 publisher_pb2_grpc.add_PublisherServiceServicer_to_server,
                 PublisherApi(ledger, worker, foresight, client, bulletin),
                 "reelroute.publisher.v1.PublisherService",
-            )
+            ),
+            (
+                vendorcalls_pb2_grpc.add_VendorCallServiceServicer_to_server,
+                vendor_calls_api.VendorCallApi(database),
+                vendor_calls_api.FULL_NAME,
+            ),
         ],
-        # Ended in the reverse order: the worker first, so that the relay still sends its last reports.
-        parts=[relay, listener, worker],
+        # Ended in the reverse order: the worker first, so that its last reports are still sent, its last calls stored.
+        parts=[relay, recording, listener, worker],
         duties=[
             service.Duty("preflight", config.preflight_seconds, preflight.run_once),
             service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database)),
             service.Duty("forget places in accounts' days", 600, Caps(database).forget),
             service.Duty("forget idle rate buckets", 600, lambda: forget_idle_buckets(database)),
+            service.Duty("forget vendor calls", 600, recorder.forget),
         ],
     )
     database.close()

@@ -35,5 +35,7 @@ class PublisherConfig(ServiceSettings):
     observe_poll_seconds: float = Field(default=1, gt=0)
     # How often it is looked for posts that are due in a day, or in ten minutes, and will not go out; seconds.
     preflight_seconds: float = Field(default=20, gt=0)
+    # For how many days calls to platforms are kept, without tokens; 0: they are not recorded.
+    vendor_call_days: int = Field(default=14, ge=0, le=3650)
     # How many verdicts are asked for at once.
     max_observations: int = Field(default=32, ge=1, le=500)
