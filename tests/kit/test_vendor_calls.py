@@ -1,4 +1,4 @@
-"""What is kept of calls to vendors: who finds it, for how long, what is left out, and what happens without a database."""
+"""What is kept of calls to vendors: who finds it, how long, what is left out, and what happens without a database."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from sqlalchemy.exc import OperationalError
 from kit import context
 from kit.context import Subjects
 from kit.db import ALL_WORKSPACES, Database
+from kit.paging import Page
 from kit.vendor_call import CallRecord, VendorAnswer, VendorCall, recorded_answer, recorded_request, redacted
 from kit.vendor_calls import DROPPED, Recorder, StoredCall, Wanted, list_calls, read_call
 from kit.vendor_calls_api import VendorCallApi
@@ -53,9 +54,7 @@ def calls(database: Database) -> Iterator[vendorcalls_pb2_grpc.VendorCallService
 
 
 def record(second: int = 0, workspace: UUID | None = WORKSPACE, **changes: Any) -> CallRecord:
-    about = {
-        name: changes.pop(name) for name in ("post_id", "delivery_id", "account_id", "order_id") if name in changes
-    }
+    about = {name: changes.pop(name) for name in list(changes) if name in Subjects.__slots__}
     values: dict[str, Any] = {
         "subjects": Subjects(workspace_id=workspace, **about),
         "vendor": "tiktok", "operation": "video_init", "method": "POST", "path": "/v2/post/publish/video/init/",
@@ -137,15 +136,13 @@ def test_a_call_is_read_whole_and_as_it_was(recorder: Recorder, calls: Any) -> N
     assert json.loads(answer.answer_json) == {"json": {"n": 2**60}}
 
 
-def test_nobody_sees_the_calls_of_another_workspace_or_of_none(
-    recorder: Recorder, database: Database, calls: Any
-) -> None:
+def test_nobody_sees_calls_of_another_workspace_or_of_none(recorder: Recorder, database: Database, calls: Any) -> None:
     store(recorder, record(1), record(2, OTHER), record(3, None))
     assert seconds(calls) == [1]
     with database.transaction(ALL_WORKSPACES) as tx:
         theirs = tx.scalar(text("SELECT vendor_call_id FROM vendor_calls WHERE workspace_id = :id"), {"id": OTHER})
+    request = pb.GetVendorCallRequest(workspace_id=str(WORKSPACE), vendor_call_id=str(theirs))
     with pytest.raises(grpc.RpcError) as refused:
-        request = pb.GetVendorCallRequest(workspace_id=str(WORKSPACE), vendor_call_id=str(theirs))
         calls.GetVendorCall(request, timeout=5)
     assert refused.value.code() is grpc.StatusCode.NOT_FOUND
     for workspace, seen in ((WORKSPACE, 1), (OTHER, 1), (uuid4(), 0), (ALL_WORKSPACES, 3)):
@@ -173,8 +170,6 @@ def test_whatever_a_vendor_answers_can_be_stored(recorder: Recorder, database: D
 
 
 def listed(tx: Any) -> list[StoredCall]:
-    from kit.paging import Page
-
     return list_calls(tx, WORKSPACE, Wanted(), Page(50, None))
 
 
@@ -223,10 +218,8 @@ def test_while_the_database_is_away_calls_go_on_and_the_oldest_records_give_way(
 
 
 def test_calls_are_kept_for_some_days(database: Database) -> None:
-    now = datetime.now(UTC)
-    store(
-        Recorder(database, 14), *(record(start_time=now - timedelta(days=age), handle=str(age)) for age in (0, 13, 15))
-    )
+    begun = {age: datetime.now(UTC) - timedelta(days=age) for age in (0, 13, 15)}
+    store(Recorder(database, 14), *(record(start_time=time, handle=str(age)) for age, time in begun.items()))
     assert Recorder(database, 14).forget() == 1
     assert stored(database) == ["13", "0"]
 
@@ -239,9 +232,9 @@ def test_with_no_days_nothing_is_recorded_and_what_was_is_forgotten(recorder: Re
 
 
 def test_every_error_of_a_vendor_has_its_word_in_the_contract() -> None:
-    words = {name.removeprefix("VENDOR_CALL_OUTCOME_").lower().replace("_", "") for name in pb.VendorCallOutcome.keys()}
+    words = {name.removeprefix("VENDOR_CALL_OUTCOME_").replace("_", "") for name, _ in pb.VendorCallOutcome.items()}
     for kind in VendorError.__subclasses__():
-        assert kind.__name__.removeprefix("Vendor").lower() in words
+        assert kind.__name__.removeprefix("Vendor").upper() in words
 
 
 async def _subjects() -> Subjects:
@@ -299,9 +292,7 @@ def wrapped(value: Any, places: list[Any]) -> Any:
 
 
 @given(st.sampled_from([*PERSONAL, *SECRET]), inside, around)
-def test_what_stands_under_the_name_of_a_person_or_a_secret_is_left_out(
-    name: str, value: Any, places: list[Any]
-) -> None:
+def test_what_has_the_name_of_a_person_or_a_secret_is_left_out(name: str, value: Any, places: list[Any]) -> None:
     document = wrapped({name: value, name.upper(): value, "title": "Fries"}, places)
     kept = json.dumps(redacted(document, []))
     assert "Canary" not in kept
