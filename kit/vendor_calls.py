@@ -270,13 +270,14 @@ def _first_id(moment: datetime, *, later: int = 0) -> UUID:
     return UUID(int=min(_milliseconds(moment) + later, _LAST_MILLISECOND) << 80)
 
 
-def _id_at(moment: datetime) -> UUID:
+def _id_at(moment: datetime) -> int:
     """A new id of a moment."""
-    return UUID(int=_milliseconds(moment) << 80 | new_id().int & ((1 << 80) - 1))
+    return _milliseconds(moment) << 80 | new_id().int & _BELOW_MILLISECONDS
 
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _LAST_MILLISECOND = (1 << 48) - 1
+_BELOW_MILLISECONDS = (1 << 80) - 1
 
 
 def _milliseconds(moment: datetime) -> int:
@@ -288,8 +289,8 @@ def _texts(call: CallRecord) -> _Texts:
     about = call.subjects
     ids = (about.workspace_id, about.post_id, about.delivery_id, about.account_id, about.order_id, about.shop_id)
     return (
-        str(_id_at(call.start_time)),
-        *[None if each is None else str(each) for each in ids],
+        f"{_id_at(call.start_time):032x}",
+        *[None if each is None else each.hex for each in ids],
         call.vendor,
         call.operation,
         call.method,
@@ -314,12 +315,15 @@ def _plain(value: str) -> str:
     return value[:_LONGEST_TEXT].encode("utf-8", "replace").decode().replace("\0", "")
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
 def _json(document: dict[str, Any] | None) -> str | None:
     """A body as text; only its size where it is too large, or holds a number that is no JSON."""
     if document is None:
         return None
     try:
-        written = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        written = _encode(document)
     except ValueError:
         return '{"bytes":0}'
     if len(written) > _LONGEST_BODY:
