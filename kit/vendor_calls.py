@@ -101,7 +101,8 @@ def vendor_calls_table(metadata: MetaData) -> Table:
 
 
 _calls = vendor_calls_table(MetaData())
-_COLUMNS = [(column.name, column.type.compile(postgresql.dialect())) for column in _calls.columns]
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call] # as SQLAlchemy has it
+_COLUMNS = [(column.name, column.type.compile(_DIALECT)) for column in _calls.columns]
 _INSERT = text(
     f"INSERT INTO vendor_calls ({', '.join(name for name, _ in _COLUMNS)}) SELECT * FROM unnest("  # noqa: S608 - our own
     + ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _COLUMNS)
@@ -319,13 +320,13 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=
 
 
 def _json(document: dict[str, Any] | None) -> str | None:
-    """A body as text; only its size where it is too large, or holds a number that is no JSON."""
+    """A body as text; only its size where it is too large, None where it holds a number that JSON has not."""
     if document is None:
         return None
     try:
         written = _encode(document)
     except ValueError:
-        return '{"bytes":0}'
+        return None
     if len(written) > _LONGEST_BODY:
         return f'{{"bytes":{len(written)}}}'
     # Half of a pair of surrogates is no text.
@@ -334,5 +335,5 @@ def _json(document: dict[str, Any] | None) -> str | None:
 
 def _stored(row: RowMapping) -> StoredCall:
     subjects = Subjects(**{each.name: row[each.name] for each in fields(Subjects)})
-    names = [each.name for each in fields(CallRecord) if each.name != "subjects"]
-    return StoredCall(row["vendor_call_id"], CallRecord(subjects=subjects, **{name: row.get(name) for name in names}))
+    rest: dict[str, Any] = {each.name: row.get(each.name) for each in fields(CallRecord) if each.name != "subjects"}
+    return StoredCall(row["vendor_call_id"], CallRecord(subjects=subjects, **rest))

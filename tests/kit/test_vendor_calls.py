@@ -163,7 +163,7 @@ def test_whatever_a_vendor_answers_can_be_stored(recorder: Recorder, database: D
     assert seconds(calls) == [4, 3, 2, 1]
     with database.transaction(WORKSPACE) as tx:
         found = [read_call(tx, WORKSPACE, each.vendor_call_id).record for each in listed(tx)]
-    assert [each.answer for each in found[:3]] == [None, {"bytes": 70_011}, {"bytes": 0}]
+    assert [each.answer for each in found[:3]] == [None, {"bytes": 70_011}, None]
     (kept,) = (found[3].answer or {})["json"].values()
     assert kept[1:] == [1e300, 0.0, None, True, 10**400]
     assert "é 😀" in kept[0]
