@@ -26,6 +26,7 @@ from kit import outbox, rpc, rpc_server
 from kit.db import ALL_WORKSPACES, Database
 from kit.errors import NotFound
 from kit.loop import Loop
+from kit.vendor_call import CallRecord
 from services.publisher import account_store
 from services.publisher.api import PublisherApi
 from services.publisher.config import PublisherConfig
@@ -273,6 +274,8 @@ class Stage:
     account: Account = field(init=False)
     relay: Loop = field(init=False)
     client: TikTokClient = field(init=False)
+    # Of all workers to the platform.
+    calls: list[CallRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.start_relay()
@@ -302,7 +305,8 @@ class Stage:
         **changes: Any,
     ) -> Worker:
         """A running publisher worker; stopped at the end of the test."""
-        self.client = client = TikTokClient(self.sandbox.config(**(tiktok or {})))
+        config = self.sandbox.config(**(tiktok or {}))
+        self.client = client = TikTokClient(config, on_call=self.calls.append)
 
         @contextlib.asynccontextmanager
         async def platforms() -> AsyncIterator[Platforms]:
