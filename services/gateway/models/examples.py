@@ -243,6 +243,7 @@ MEDIA_ASSET: dict[str, Any] = {
     "duration_ms": 8000,
     "pixel_mode": "yuv420p",
     "has_location": False,
+    "frame_hashes": ["96e141b0f8c5eba3", "b54a42b478f86b87"],
     "create_time": CREATED,
 }
 ACCOUNT: dict[str, Any] = {
