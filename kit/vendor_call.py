@@ -27,19 +27,20 @@ DEFAULT_RATE_WAIT_SECONDS = 60.0
 REDACTED = "[redacted]"
 CUT = "[cut]"
 _RECORDED_TEXT_LIMIT = 5_000  # characters of one string value; captions are shorter, so that they stay whole
-_RECORDED_DEPTH = 8
+_RECORDED_DEPTH = 12
 _RECORDED_BYTES_LIMIT = 64 * 1024  # of an answer; larger ones are lists, kept elsewhere if at all
 # Names of fields that hold secrets, whatever is in them. A token of pages (page_token) is none.
 _SECRET_NAME = re.compile(
     r"(?<!page_)token|secret|password|authorization|auth_code|upload_url|signature|^sign$|cookie|verifier|cipher",
     re.IGNORECASE,
 )
-# Names of fields about people who buy, as shops and marketplaces call them (buyer_email, recipientAddress, cpf, …).
+# Names of fields about people who buy, as shops and marketplaces call them (buyer_email, recipientAddress, cpf, …), and
+# of where labels with their addresses lie (doc_url).
 _PERSON_NAME = re.compile(
     r"address|e_?mail|phone|mobile|recipient|receiver|consignee|buyer(?!s$|_service_fee$|_region$)|customer"
     r"|(first|last|middle|full|family|given|contact|maiden)_?name|postal|post_?code|zip|post_town|district|birth"
     r"|passport|cpf|cnpj|tax_?(id|number)|id_?card|latitude|longitude|^user_?id$|drop_?off"
-    r"|delivery_?(preference|instruction)|order_?comment|gift_?(message|note)|seller_note|local_script",
+    r"|delivery_?(preference|instruction)|order_?comment|gift_?(message|note)|seller_note|local_script|^doc_url$",
     re.IGNORECASE,
 )
 _SECONDS = re.compile(r"\d{1,9}(\.\d+)?")

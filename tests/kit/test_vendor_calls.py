@@ -262,7 +262,7 @@ PERSONAL = [
     "first_name", "last_name", "full_address", "address_detail", "address_line1", "postal_code", "post_town", "cpf",
     "district_info", "delivery_preferences", "drop_off_location", "name_local_script", "seller_note",
     "destinationAddress", "shippingAddress", "buyerInfo", "notificationEmails", "displayableOrderComment", "phone",
-    "email", "postalCode", "dropOffLocation", "giftMessage", "taxId",
+    "email", "postalCode", "dropOffLocation", "giftMessage", "taxId", "doc_url",
 ]  # fmt: skip
 SECRET = [
     "access_token", "refresh_token", "client_secret", "app_secret", "auth_code", "sign", "shop_cipher", "upload_url",
