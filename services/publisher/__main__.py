@@ -1,19 +1,24 @@
-"""Starts the publisher: `python -m services.publisher`, and `… migrate` to prepare its schema."""
+"""Starts the publisher: `python -m services.publisher`, `… migrate` to prepare its schema, `… keys` to see which master
+keys are still needed.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 
 from reelroute.publisher.v1 import publisher_pb2_grpc
 from reelroute.vendorcalls.v1 import vendorcalls_pb2_grpc
 
-from kit import crypto, outbox, service, vendor_calls_api
+from kit import outbox, service, vendor_calls_api
 from kit.db import ALL_WORKSPACES, Database
 from kit.listen import Listener
 from kit.loop import Loop
 from kit.shared_rate_limit import SharedRateLimiter, forget_idle_buckets
+from kit.vault import Vault, open_ring
 from kit.vendor_calls import Recorder
 from services.publisher import account_store, domain, store
 from services.publisher.api import PublisherApi
@@ -25,7 +30,8 @@ from services.publisher.platforms.base import Adapter
 from services.publisher.platforms.bulletin import BulletinAdapter
 from services.publisher.platforms.tiktok import TikTokAdapter, quotas_of
 from services.publisher.preflight import Preflight
-from services.publisher.vault import Vault
+from services.publisher.renewing import Endings, Renewals
+from services.publisher.tables import data_keys
 from services.publisher.worker import Platforms, Worker
 from vendors.bulletin.client import BulletinClient
 from vendors.bulletin.config import BulletinConfig
@@ -36,7 +42,8 @@ from vendors.tiktok.config import TikTokConfig
 def run(config: PublisherConfig) -> None:
     """Wires the service and serves until it is told to stop."""
     database = service.open_database(store.SCHEMA, config)
-    vault = Vault(crypto.parse_key(config.master_key.get_secret_value()))
+    vault = Vault(open_ring(config), data_keys)
+    vault.check(database)
     ledger = Ledger(database, vault, f"{config.holder}/{os.getpid()}")
     recorder = Recorder(database, config.vendor_call_days)
     tiktok, bulletin_config = TikTokConfig(), BulletinConfig()
@@ -57,6 +64,8 @@ def run(config: PublisherConfig) -> None:
         quotas[domain.Platform.BULLETIN] = BulletinAdapter.quotas
     foresight = Foresight(database, channels, quotas, config.lead_seconds)
     preflight = Preflight(database, foresight, worker.read_limits)
+    lead = timedelta(seconds=config.refresh_lead_seconds)
+    renewals = Renewals(database, worker.refresh_ahead, lead, config.refreshes_at_once)
     relay = Loop("outbox relay", outbox.Relay(database, channels).run_once, interval_seconds=5, drain_seconds=5)
     recording = Loop("vendor calls", recorder.run_once, interval_seconds=1, drain_seconds=5)
     listener = Listener(
@@ -81,6 +90,9 @@ def run(config: PublisherConfig) -> None:
         parts=[relay, recording, listener, worker],
         duties=[
             service.Duty("preflight", config.preflight_seconds, preflight.run_once),
+            service.Duty("refresh ahead", config.refresh_poll_seconds, renewals.run_once),
+            service.Duty("ends of authorisations", 60, Endings(database, foresight).run_once),
+            service.Duty("key rotation", config.key_ring_seconds, lambda: vault.rotate(database)),
             service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database)),
             service.Duty("forget places in accounts' days", 600, Caps(database).forget),
             service.Duty("forget idle rate buckets", 600, lambda: forget_idle_buckets(database)),
@@ -106,5 +118,12 @@ def _forget_connections(database: Database) -> None:
         account_store.forget_connections(tx)
 
 
+def show_keys(config: PublisherConfig, arguments: Sequence[str]) -> None:
+    """What `python -m services.publisher keys` does: says how many data keys need which master key."""
+    database = service.open_database(store.SCHEMA, config)
+    sys.stdout.write(Vault(open_ring(config), data_keys).report(database) + "\n")
+    database.close()
+
+
 if __name__ == "__main__":
-    service.main("publisher", PublisherConfig, run)
+    service.main("publisher", PublisherConfig, run, {"keys": show_keys})
