@@ -155,7 +155,7 @@ class TikTokShopOptions(RequestModel):
 
     product_id: ShopId = Field(
         min_length=1,
-        description="TikTok Shop's id of the product that is linked to: of the creator's showcase or shop.",
+        description="TikTok Shop's id of a product of the creator's showcase or shop: the post links to it.",
     )
     product_title: Text = Field(
         max_length=100,

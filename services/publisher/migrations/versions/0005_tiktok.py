@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0005_tiktok"
-down_revision = "0005_token_custody"
+down_revision = "0006_token_custody"
 
 
 def upgrade() -> None:

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-revision = "0006_creators"
+revision = "0008_creators"
 down_revision = "0005_tiktok"
 
 
