@@ -211,11 +211,18 @@ def save_tokens(
 ) -> AccountState | None:
     """Stores refreshed tokens, before anybody uses them, and lets the next refresh be. They prove the authorisation.
 
-    Returns the account's state before. None, and nothing is changed, when it was connected anew since `used` was read.
+    Returns the account's state before. None, and nothing is changed, when it was connected anew, or disconnected, since
+    `used` was read.
     """
     mine = (accounts.c.workspace_id == account.workspace_id, accounts.c.account_id == account.account_id)
     before: str | None = tx.execute(
-        select(accounts.c.state).where(*mine, accounts.c.refresh_token == used.stored_refresh).with_for_update()
+        select(accounts.c.state)
+        .where(
+            *mine,
+            accounts.c.refresh_token == used.stored_refresh,
+            accounts.c.state != AccountState.DISCONNECTED.value,
+        )
+        .with_for_update()
     ).scalar()
     if before is None:
         return None
@@ -279,6 +286,35 @@ def set_authorization_lost(tx: Connection, account: Account, used: TokenPair, pr
         )
     )
     return result.rowcount == 1
+
+
+def set_disconnected(tx: Connection, account: Account, problem: str) -> bool:
+    """→ DISCONNECTED; False when it was already. Its tokens stay until they are revoked: see `erase_tokens`."""
+    result = tx.execute(
+        update(accounts)
+        .where(
+            accounts.c.workspace_id == account.workspace_id,
+            accounts.c.account_id == account.account_id,
+            accounts.c.state != AccountState.DISCONNECTED.value,
+        )
+        .values(state=AccountState.DISCONNECTED.value, problem=problem, refresh_lease_time=None, update_time=func.now())
+    )
+    return result.rowcount == 1
+
+
+def erase_tokens(tx: Connection, vault: Vault, account: Account, revoked: TokenPair) -> None:
+    """Leaves nothing of the tokens of a disconnected account, unless it was connected anew since they were read."""
+    nothing = TokenPair("", revoked.access_expire_time, "", None)
+    tx.execute(
+        update(accounts)
+        .where(
+            accounts.c.workspace_id == account.workspace_id,
+            accounts.c.account_id == account.account_id,
+            accounts.c.state == AccountState.DISCONNECTED.value,
+            accounts.c.refresh_token == revoked.stored_refresh,
+        )
+        .values(**_sealed(tx, vault, account.workspace_id, account.account_id, nothing))
+    )
 
 
 def _sealed(tx: Connection, vault: Vault, workspace_id: UUID, account_id: UUID, tokens: TokenPair) -> dict[str, object]:

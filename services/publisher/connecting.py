@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import structlog
+
 from kit.errors import FailedPrecondition, ReelrouteError, Unavailable
 from kit.vendor_errors import VendorError, VendorRateLimited, VendorUnavailable, VendorUncertain
 from services.publisher.account_store import TokenPair
@@ -16,6 +18,8 @@ from services.publisher.tokens import pair_of
 from vendors.bulletin.client import BulletinClient
 from vendors.tiktok.client import TikTokClient
 from vendors.tiktok.models import USER_FIELDS
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,25 @@ async def connect_bulletin(client: BulletinClient, *, code: str, redirect_uri: s
     return Profile(
         grant.account, grant.account, grant.display_name, (), TokenPair(grant.access_token, _NO_END, "", None)
     )
+
+
+async def revoke_tiktok(client: TikTokClient, tokens: TokenPair, now: datetime | None = None) -> None:
+    """Takes the owner's grant back. Raises Unavailable when TikTok does not answer; when it no longer knows the tokens
+    there is nothing to take back.
+    """
+    try:
+        access_token = tokens.access_token
+        if tokens.access_expire_time <= (now or datetime.now(UTC)) and tokens.refresh_token:
+            # Only a good access token can be revoked, and the grant with it.
+            access_token = (await client.refresh(tokens.refresh_token)).access_token
+        await client.revoke(access_token)
+    except (VendorUnavailable, VendorUncertain, VendorRateLimited) as error:
+        raise Unavailable(
+            f"TikTok did not answer: {error.message} Nothing more is published for the account. Disconnect it again, so"
+            " that its tokens are taken back and erased."
+        ) from None
+    except VendorError as error:
+        log.info("nothing to revoke", code=error.code, log_id=error.log_id)
 
 
 def _refusal(platform: str, error: VendorError) -> ReelrouteError:

@@ -16,7 +16,7 @@ from kit.db import new_id
 from kit.outbox import Notice
 from kit.timestamps import to_timestamp
 from services.publisher.domain import (
-    AUTHORIZATION_LOST,
+    HELD_ALREADY,
     Failure,
     FailureKind,
     Platform,
@@ -92,13 +92,13 @@ def account_hold(workspace_id: UUID, account_id: UUID, reason: str) -> Notice:
 
 
 def account_holds(failed: Sequence[tuple[Publication, Failure]]) -> list[Notice]:
-    """Holds on the accounts that cannot publish until their owner acts. A lost authorisation was told when it was
-    found, and by now its account may be connected again.
+    """Holds on the accounts that cannot publish until their owner acts. A lost authorisation, or a disconnection, was
+    told when it was found, and by now its account may be connected again.
     """
     found = {
         state.account_id: account_hold(state.workspace_id, state.account_id, failure.message)
         for state, failure in failed
-        if failure.kind is FailureKind.ACCOUNT and failure.reason != AUTHORIZATION_LOST
+        if failure.kind is FailureKind.ACCOUNT and failure.reason not in HELD_ALREADY
     }
     return list(found.values())
 

@@ -183,8 +183,8 @@ class AccountTokens:
     def _read(self) -> TokenPair:
         with self.database.transaction(self.account.workspace_id) as tx:
             account = account_store.read_account(tx, self.account.workspace_id, self.account.account_id)
-            if account.state is AccountState.AUTHORIZATION_LOST:
-                raise AttemptFailed(Failure(FailureKind.ACCOUNT, AUTHORIZATION_LOST, account.problem))
+            if account.state is not AccountState.CONNECTED:
+                raise AttemptFailed(Failure(FailureKind.ACCOUNT, account.state.value, account.problem))
             return account_store.read_tokens(tx, self.vault, account)
 
     def _take_lease(self) -> datetime | None:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -70,6 +70,7 @@ class Worker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()
         self._accounts: Accounts | None = None
+        self._tokens_of: Callable[[Account], AccountTokens] | None = None
         self._adapters: Mapping[domain.Platform, Adapter] = {}
         self._stopping = asyncio.Event()
         self._observe = asyncio.Event()
@@ -134,6 +135,12 @@ class Worker:
             return
         if limits is not None:
             await self._accounts.learned(account, limits)
+
+    def tokens_of(self, account: Account) -> AccountTokens:
+        """An account's tokens, for a `call`. Raises Unavailable when the process is not running yet."""
+        if self._tokens_of is None:
+            raise _not_running()
+        return self._tokens_of(account)
 
     def confirm(self, account: Account) -> None:
         """Begins to ask the platform whether an account can still be used; a lost authorisation is found, and told.
@@ -200,14 +207,14 @@ class Worker:
 
             scheduler = SchedulerClient(config, scheduler_pb2_grpc.SchedulerServiceStub(to_scheduler), token)
             accounts = self._accounts = Accounts(ledger.database, tokens_of)
-            self._adapters = adapters
+            self._adapters, self._tokens_of = adapters, tokens_of
             incidents = Incidents(ledger.database, adapters, tokens_of)
             caps = Caps(ledger.database)
             deliverer = Deliverer(ledger, Library(to_content, token), adapters, scheduler, accounts, caps, incidents)
             self._ready.set()
             helpers = [asyncio.create_task(scheduler.keep()), asyncio.create_task(incidents.watch())]
             observing = asyncio.create_task(
-                self._observe_again_and_again(Observer(ledger, adapters, accounts, incidents))
+                self._observe_again_and_again(Observer(ledger, adapters, accounts, incidents, scheduler.is_paused))
             )
             await self._claim_again_and_again(scheduler, deliverer)
             await observing
