@@ -204,12 +204,17 @@ def save_tokens(
 ) -> AccountState | None:
     """Stores refreshed tokens, before anybody uses them, and lets the next refresh be. They prove the authorisation.
 
-    Returns the account's state before. None, and nothing is changed, when it was connected anew since `used` was read.
+    Returns the account's state before. None, and nothing is changed, when it was connected anew, or disconnected, since
+    `used` was read.
     """
     mine = (accounts.c.workspace_id == account.workspace_id, accounts.c.account_id == account.account_id)
     before = tx.execute(
         select(accounts.c.state, accounts.c.refresh_expire_time, accounts.c.endings_told)
-        .where(*mine, accounts.c.refresh_token == used.stored_refresh)
+        .where(
+            *mine,
+            accounts.c.refresh_token == used.stored_refresh,
+            accounts.c.state != AccountState.DISCONNECTED.value,
+        )
         .with_for_update()
     ).first()
     if before is None:
@@ -281,9 +286,8 @@ def set_authorization_lost(tx: Connection, account: Account, used: TokenPair, pr
     return result.rowcount == 1
 
 
-def disconnect(tx: Connection, vault: Vault, account: Account, problem: str) -> bool:
-    """Forgets the account's tokens; False when they were forgotten before. A refresh under way stores nothing."""
-    nothing = TokenPair("", account.update_time, "", None)
+def set_disconnected(tx: Connection, account: Account, problem: str) -> bool:
+    """→ DISCONNECTED; False when it was already. Its tokens stay until they are revoked: see `erase_tokens`."""
     result = tx.execute(
         update(accounts)
         .where(
@@ -291,15 +295,24 @@ def disconnect(tx: Connection, vault: Vault, account: Account, problem: str) -> 
             accounts.c.account_id == account.account_id,
             accounts.c.state != AccountState.DISCONNECTED.value,
         )
-        .values(
-            **_sealed(tx, vault, account.workspace_id, account.account_id, nothing),
-            state=AccountState.DISCONNECTED.value,
-            problem=problem,
-            refresh_lease_time=None,
-            update_time=func.now(),
-        )
+        .values(state=AccountState.DISCONNECTED.value, problem=problem, refresh_lease_time=None, update_time=func.now())
     )
     return result.rowcount == 1
+
+
+def erase_tokens(tx: Connection, vault: Vault, account: Account, revoked: TokenPair) -> None:
+    """Leaves nothing of the tokens of a disconnected account, unless it was connected anew since they were read."""
+    nothing = TokenPair("", revoked.access_expire_time, "", None)
+    tx.execute(
+        update(accounts)
+        .where(
+            accounts.c.workspace_id == account.workspace_id,
+            accounts.c.account_id == account.account_id,
+            accounts.c.state == AccountState.DISCONNECTED.value,
+            accounts.c.refresh_token == revoked.stored_refresh,
+        )
+        .values(**_sealed(tx, vault, account.workspace_id, account.account_id, nothing))
+    )
 
 
 def _sealed(tx: Connection, vault: Vault, workspace_id: UUID, account_id: UUID, tokens: TokenPair) -> dict[str, object]:

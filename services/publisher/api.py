@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import grpc
-import structlog
 from reelroute.publisher.v1 import publisher_pb2 as pb
 from reelroute.publisher.v1 import publisher_pb2_grpc
 
 from kit.activity import activity
 from kit.db import ALL_WORKSPACES
-from kit.errors import DeadlineExceeded, Unavailable
 from kit.paging import Page
 from kit.timestamps import from_timestamp, to_timestamp
-from services.publisher import account_store, connecting, domain, incident_store, messages, reports, store
+from services.publisher import account_store, connecting, domain, incident_store, messages, numbers, reports, store
 from services.publisher.account_store import PendingConnection
 from services.publisher.forecast import TOKEN_ENDS, last_token_end, token_text
 from services.publisher.foresight import Foresight
 from services.publisher.ledger import Ledger
 from services.publisher.platforms import checks
-from services.publisher.platforms.base import Problem
+from services.publisher.platforms.base import Problem, Tokens
+from services.publisher.platforms.tiktok_checks import LIST_SCOPE
 from services.publisher.webhooks import Webhooks
 from services.publisher.worker import Worker
 from vendors.bulletin.client import BulletinClient
@@ -30,12 +29,9 @@ from vendors.tiktok.client import TikTokClient
 from vendors.tiktok_shop import oauth as shop_oauth
 from vendors.tiktok_shop.client import TikTokShopClient
 
-log = structlog.get_logger()
-
 CONNECTION_LIFE = timedelta(minutes=10)
-DISCONNECTED = "It was disconnected here, and its tokens are forgotten. Connect it again to post with it."
 _CONNECT_SECONDS = 60.0
-_REVOKE_SECONDS = 15.0
+_READ_SECONDS = 30.0
 _HORIZON = timedelta(days=14)
 
 
@@ -151,24 +147,6 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
             account = account_store.read_account(tx, workspace_id, UUID(request.account_id))
         return pb.GetAccountResponse(account=messages.account_to(account))
 
-    def DisconnectAccount(
-        self, request: pb.DisconnectAccountRequest, context: grpc.ServicerContext
-    ) -> pb.DisconnectAccountResponse:
-        workspace_id, account_id = UUID(request.workspace_id), UUID(request.account_id)
-        with self._database.transaction(workspace_id) as tx:
-            account = account_store.read_account(tx, workspace_id, account_id)
-            tokens = account_store.read_tokens(tx, self._vault, account)
-            if account_store.disconnect(tx, self._vault, account, DISCONNECTED):
-                store.tell(tx, reports.disconnected(account, DISCONNECTED, store.database_time(tx)))
-            account = account_store.read_account(tx, workspace_id, account_id)
-        if account.platform is domain.Platform.TIKTOK and tokens.access_token:
-            # The tokens are forgotten by now, whatever becomes of this.
-            try:
-                self._worker.call(connecting.revoke_tiktok(self._client, tokens.access_token), _REVOKE_SECONDS)
-            except (Unavailable, DeadlineExceeded) as error:
-                log.info("a consent was not taken back at TikTok", error=error.message)
-        return pb.DisconnectAccountResponse(account=messages.account_to(account))
-
     def ListAccounts(self, request: pb.ListAccountsRequest, context: grpc.ServicerContext) -> pb.ListAccountsResponse:
         workspace_id = UUID(request.workspace_id)
         page = Page.parse(request.page_size, request.page_token, (str, UUID))
@@ -178,6 +156,69 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
         return pb.ListAccountsResponse(
             accounts=[messages.account_to(account) for account in shown], next_page_token=token
         )
+
+    def DisconnectAccount(
+        self, request: pb.DisconnectAccountRequest, context: grpc.ServicerContext
+    ) -> pb.DisconnectAccountResponse:
+        workspace_id, account_id = UUID(request.workspace_id), UUID(request.account_id)
+        with self._database.transaction(workspace_id) as tx:
+            account = account_store.read_account(tx, workspace_id, account_id)
+            tokens = account_store.read_tokens(tx, self._vault, account)
+            now = store.database_time(tx)
+            problem = f"It was disconnected on {now:%Y-%m-%d}. Connect it again, or cancel its posts."
+            if account_store.set_disconnected(tx, account, problem):
+                told = activity(
+                    workspace_id,
+                    "account.disconnected",
+                    f"@{account.handle} is disconnected. Its posts are held until it is connected again.",
+                    now,
+                    account_id=account_id,
+                    attributes={"handle": account.handle, "platform": account.platform.value.lower()},
+                )
+                store.tell(tx, [reports.account_hold(workspace_id, account_id, problem), told])
+        if tokens.access_token and account.platform is domain.Platform.TIKTOK:
+            self._worker.call(connecting.revoke_tiktok(self._client, tokens), _CONNECT_SECONDS)
+        with self._database.transaction(workspace_id) as tx:
+            account_store.erase_tokens(tx, self._vault, account, tokens)
+            account = account_store.read_account(tx, workspace_id, account_id)
+        return pb.DisconnectAccountResponse(account=messages.account_to(account))
+
+    def GetAccountNumbers(
+        self, request: pb.GetAccountNumbersRequest, context: grpc.ServicerContext
+    ) -> pb.GetAccountNumbersResponse:
+        account, tokens = self._readable(request.workspace_id, request.account_id, numbers.STATS_SCOPE)
+        found = self._worker.call(numbers.of_account(self._client, tokens), _READ_SECONDS)
+        return pb.GetAccountNumbersResponse(numbers=messages.account_numbers_to(found, datetime.now(UTC)))
+
+    def ListPostNumbers(
+        self, request: pb.ListPostNumbersRequest, context: grpc.ServicerContext
+    ) -> pb.ListPostNumbersResponse:
+        account, tokens = self._readable(request.workspace_id, request.account_id, LIST_SCOPE)
+        reading = numbers.of_posts(
+            self._client, tokens, request.platform_post_ids, request.page_size, request.page_token
+        )
+        page = self._worker.call(reading, _READ_SECONDS)
+        oldest = min((each.create_time for each in page.videos if each.create_time), default=datetime.now(UTC))
+        with self._database.transaction(account.workspace_id) as tx:
+            ours = store.deliveries_of_posts(
+                tx,
+                account.workspace_id,
+                account.account_id,
+                [each.id for each in page.videos],
+                oldest - numbers.LET_OUT_BEFORE,
+            )
+        return pb.ListPostNumbersResponse(
+            posts=[messages.post_numbers_to(each, ours.get(each.id)) for each in page.videos],
+            next_page_token=page.cursor,
+            read_time=to_timestamp(datetime.now(UTC)),
+        )
+
+    def _readable(self, workspace_id: str, account_id: str, scope: str) -> tuple[domain.Account, Tokens]:
+        """An account whose numbers may be asked for, and its tokens. Raises what numbers.check does."""
+        with self._database.transaction(UUID(workspace_id)) as tx:
+            account = account_store.read_account(tx, UUID(workspace_id), UUID(account_id))
+        numbers.check(account, scope)
+        return account, self._worker.tokens_of(account)
 
     def CheckPosts(self, request: pb.CheckPostsRequest, context: grpc.ServicerContext) -> pb.CheckPostsResponse:
         workspace_id = UUID(request.workspace_id)

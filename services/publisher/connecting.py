@@ -76,14 +76,6 @@ async def connect_tiktok(
     )
 
 
-async def revoke_tiktok(client: TikTokClient, access_token: str) -> None:
-    """Takes a consent back at TikTok, as far as TikTok answers."""
-    try:
-        await client.revoke(access_token)
-    except VendorError as error:
-        log.info("a consent was not taken back at TikTok", error=str(error))
-
-
 async def connect_bulletin(client: BulletinClient, *, code: str, redirect_uri: str, code_verifier: str) -> Profile:
     """Exchanges a code; the answer says whose account it is. Raises as `connect_tiktok`."""
     try:
@@ -114,6 +106,25 @@ async def connect_tiktok_shop(client: TikTokShopClient, *, code: str) -> Profile
     # The only name that comes with a creator's tokens; it may be missing.
     name = grant.seller_name.strip()
     return Profile(grant.open_id, name or grant.open_id, name, grant.scopes, pair_of(grant, asked))
+
+
+async def revoke_tiktok(client: TikTokClient, tokens: TokenPair, now: datetime | None = None) -> None:
+    """Takes the owner's grant back. Raises Unavailable when TikTok does not answer; when it no longer knows the tokens
+    there is nothing to take back.
+    """
+    try:
+        access_token = tokens.access_token
+        if tokens.access_expire_time <= (now or datetime.now(UTC)) and tokens.refresh_token:
+            # Only a good access token can be revoked, and the grant with it.
+            access_token = (await client.refresh(tokens.refresh_token)).access_token
+        await client.revoke(access_token)
+    except (VendorUnavailable, VendorUncertain, VendorRateLimited) as error:
+        raise Unavailable(
+            f"TikTok did not answer: {error.message} Nothing more is published for the account. Disconnect it again, so"
+            " that its tokens are taken back and erased."
+        ) from None
+    except VendorError as error:
+        log.info("nothing to revoke", code=error.code, log_id=error.log_id)
 
 
 def _refusal(platform: str, error: VendorError) -> ReelrouteError:

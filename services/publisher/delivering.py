@@ -556,10 +556,13 @@ class Attempt:
 
 
 def _refuse(problems: Sequence[Problem]) -> None:
-    """Raises AttemptFailed for what cannot be published as it stands."""
+    """Raises AttemptFailed for what cannot be published as it stands: for good, or until a person chooses otherwise,
+    where only the account's present settings are against it.
+    """
     if problems:
         message = " ".join(problem.message for problem in problems)
-        raise AttemptFailed(Failure(FailureKind.PERMANENT, problems[0].reason, message))
+        kind = FailureKind.PERMANENT if any(problem.blocking for problem in problems) else FailureKind.CHOICE
+        raise AttemptFailed(Failure(kind, problems[0].reason, message))
 
 
 def _options(claim: Claim, account: Account) -> domain.Options:

@@ -65,7 +65,7 @@ class AccountState(enum.Enum):
 
     CONNECTED = "CONNECTED"
     AUTHORIZATION_LOST = "AUTHORIZATION_LOST"
-    DISCONNECTED = "DISCONNECTED"  # by somebody here; its tokens are forgotten
+    DISCONNECTED = "DISCONNECTED"  # on request: its tokens are erased
 
 
 class Visibility(enum.Enum):
@@ -86,6 +86,7 @@ class FailureKind(enum.Enum):
     PERMANENT = "PERMANENT"
     OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
     PLATFORM = "PLATFORM"
+    CHOICE = "CHOICE"
 
 
 class Next(enum.Enum):
@@ -100,8 +101,13 @@ class Next(enum.Enum):
 
 # The reason of FailureKind.ACCOUNT when the platform no longer accepts our authorisation.
 AUTHORIZATION_LOST = "AUTHORIZATION_LOST"
+# Reasons for which the account's hold was placed with the fact.
+HELD_ALREADY = (AUTHORIZATION_LOST, AccountState.DISCONNECTED.value)
 # What failed in these ways may be tried again; nothing was published.
-FOR_NOW = (FailureKind.TRANSIENT, FailureKind.RATE_LIMITED, FailureKind.ACCOUNT, FailureKind.PLATFORM)
+FOR_NOW = (
+    *(FailureKind.TRANSIENT, FailureKind.RATE_LIMITED, FailureKind.ACCOUNT, FailureKind.PLATFORM),
+    FailureKind.CHOICE,
+)
 # Steps at which nothing was sent that publishes.
 NOTHING_SENT = (Step.OPENED, Step.PREPARED, Step.HANDLE)
 

@@ -11,13 +11,12 @@ from google.protobuf.message import Message
 from reelroute.notification.v1 import notification_pb2
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
-from kit.activity import INSTALLATION, activities, activity, activity_request
+from kit.activity import INSTALLATION, activities, activity_request
 from kit.db import new_id
 from kit.outbox import Notice
 from kit.timestamps import to_timestamp
 from services.publisher.domain import (
-    AUTHORIZATION_LOST,
-    Account,
+    HELD_ALREADY,
     Failure,
     FailureKind,
     Platform,
@@ -93,30 +92,15 @@ def account_hold(workspace_id: UUID, account_id: UUID, reason: str) -> Notice:
 
 
 def account_holds(failed: Sequence[tuple[Publication, Failure]]) -> list[Notice]:
-    """Holds on the accounts that cannot publish until their owner acts. A lost authorisation was told when it was
-    found, and by now its account may be connected again.
+    """Holds on the accounts that cannot publish until their owner acts. A lost authorisation, or a disconnection, was
+    told when it was found, and by now its account may be connected again.
     """
     found = {
         state.account_id: account_hold(state.workspace_id, state.account_id, failure.message)
         for state, failure in failed
-        if failure.kind is FailureKind.ACCOUNT and failure.reason != AUTHORIZATION_LOST
+        if failure.kind is FailureKind.ACCOUNT and failure.reason not in HELD_ALREADY
     }
     return list(found.values())
-
-
-def disconnected(account: Account, problem: str, now: datetime) -> list[Notice]:
-    """Somebody disconnected the account: nothing more of it is tried."""
-    return [
-        account_hold(account.workspace_id, account.account_id, problem),
-        activity(
-            account.workspace_id,
-            "account.disconnected",
-            f"@{account.handle} is disconnected.",
-            now,
-            account_id=account.account_id,
-            attributes={"handle": account.handle, "platform": account.platform.value.lower()},
-        ),
-    ]
 
 
 def account_free(workspace_id: UUID, account_id: UUID) -> Notice:

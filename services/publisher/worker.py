@@ -156,6 +156,12 @@ class Worker:
         except AttemptFailed as refusal:
             log.info("token not refreshed ahead", account_id=str(account.account_id), reason=refusal.failure.reason)
 
+    def tokens_of(self, account: Account) -> AccountTokens:
+        """An account's tokens, for a `call`. Raises Unavailable when the process is not running yet."""
+        if self._tokens_of is None:
+            raise _not_running()
+        return self._tokens_of(account)
+
     def confirm(self, account: Account) -> None:
         """Begins to ask the platform whether an account can still be used; a lost authorisation is found, and told.
         Does nothing when the process is just ending: whatever is posted next finds it too.
@@ -228,7 +234,7 @@ class Worker:
             self._ready.set()
             helpers = [asyncio.create_task(scheduler.keep()), asyncio.create_task(incidents.watch())]
             observing = asyncio.create_task(
-                self._observe_again_and_again(Observer(ledger, adapters, accounts, incidents))
+                self._observe_again_and_again(Observer(ledger, adapters, accounts, incidents, scheduler.is_paused))
             )
             await self._claim_again_and_again(scheduler, deliverer)
             await observing

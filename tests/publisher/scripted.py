@@ -279,6 +279,8 @@ class Scene:
     leases: Leases = field(default_factory=Leases)
     lease_seconds: float = 30
     number: int = 1
+    # Whether people have paused what is published.
+    is_paused: bool = False
 
     @classmethod
     def of(cls, ledger: Ledger, platform: ScriptedPlatform) -> Scene:
@@ -303,7 +305,11 @@ class Scene:
             incidents,
             ask_waits_seconds=(0, 0, 0),
         )
-        return deliverer, Observer(ledger, adapters, accounts, incidents)
+
+        async def is_paused(_publication: Publication, _account: Account) -> bool:
+            return self.is_paused
+
+        return deliverer, Observer(ledger, adapters, accounts, incidents, is_paused)
 
     def attempt(
         self, number: int = 1, points: Points | None = None, *, due_in: float = 0.0, deliverer: Deliverer | None = None
