@@ -283,7 +283,7 @@ class Attempt:
         if await self._deliverer.caps.enter(
             account,
             self.claim.delivery_id,
-            adapter.quotas.told(account.limits.posts_per_day if account.limits else None),
+            adapter.quotas.told(account.limits),
             lambda: self._held.at("waiting for room in the account's day", waits=True),
             draft=domain.is_draft(work.options),
         ):

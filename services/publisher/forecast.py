@@ -150,7 +150,7 @@ class _Simulation:
 
     def _go(self, each: Upcoming, account: Account, time: datetime) -> Iterator[Foreseen]:
         """It is due: it goes out, is put off, or fails."""
-        quotas = self._facts.quotas[account.platform].told(account.limits.posts_per_day if account.limits else None)
+        quotas = self._facts.quotas[account.platform].told(account.limits)
         prepared = max(self._now, time - self._facts.lead)
         was_put_off = each.due_time > each.schedule_time + ON_TIME
         if time - each.schedule_time > each.max_lateness:

@@ -104,12 +104,13 @@ class Foresight:
         media = self._media(workspace_id, {ref.media_asset_id for each in upcoming for ref in each.media})
         with self._database.transaction(workspace_id) as tx:
             accounts = account_store.read_accounts(tx, workspace_id, {each.account_id for each in upcoming})
-            capped = [each.account_id for each in accounts.values() if self._has_caps(each.platform)]
+            capped = [each.account_id for each in accounts.values() if self._has_caps(each)]
             used = use_store.uses(tx, workspace_id, capped, now - DAY) if capped else []
         return Facts(accounts, media, self._quotas, self._uses(accounts, used, now), self._lead, self._serves_media)
 
-    def _has_caps(self, platform: Platform) -> bool:
-        return platform in self._quotas and self._quotas[platform].has_caps
+    def _has_caps(self, account: Account) -> bool:
+        quotas = self._quotas.get(account.platform)
+        return quotas is not None and quotas.told(account.limits).has_caps
 
     def _uses(
         self, accounts: Mapping[UUID, Account], used: Iterable[use_store.Use], now: datetime

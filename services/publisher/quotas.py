@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from services.publisher.domain import AccountLimits
+
 # A platform's day is any 24 hours. A minute more: a post counts from its arrival there, by another clock than ours.
 DAY = timedelta(hours=24, minutes=1)
 # A place that is free so soon is waited for. What goes out at the same time each day finds yesterday's post still in
@@ -39,9 +41,11 @@ class Quotas:
         """Whether it has limits of a day."""
         return bool(self.posts_per_day or self.drafts_per_day or self.accounts_per_day)
 
-    def told(self, posts_per_day: int | None) -> Quotas:
-        """The same where the platform has said how many posts of one account it takes in a day; None: it has not."""
-        return self if posts_per_day is None else replace(self, posts_per_day=posts_per_day)
+    def told(self, limits: AccountLimits | None) -> Quotas:
+        """The same for an account of which the platform has said how many posts it takes in a day."""
+        if limits is None or limits.posts_per_day is None:
+            return self
+        return replace(self, posts_per_day=limits.posts_per_day)
 
 
 def free_at(uses: Sequence[datetime], cap: int, window: timedelta, now: datetime) -> datetime:

@@ -112,6 +112,8 @@ class ScriptedPlatform:
     reads: deque[Exception] = field(default_factory=deque)
     problems: list[Problem] = field(default_factory=list)
     limits: AccountLimits | None = None
+    # What it says of the account when it takes a post.
+    told: AccountLimits | None = None
     quotas: Quotas = field(default_factory=Quotas)
     begins: deque[Exception] = field(default_factory=deque)
     finds: deque[Trace | Exception] = field(default_factory=deque)
@@ -176,7 +178,9 @@ class ScriptedPlatform:
         self.points.at("after it is sent")
         if outcome != "ok":
             raise Uncertain("No answer came.")
-        return Taken() if handle else Taken(self.posts[-1][0], self._verdict(self.posts[-1][0]))
+        if handle:
+            return Taken(limits=self.told)
+        return Taken(self.posts[-1][0], self._verdict(self.posts[-1][0]), self.told)
 
     def _publish(self, handle: str, caption: str) -> None:
         if handle not in dict(self.posts):  # one handle publishes once

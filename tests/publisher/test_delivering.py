@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from kit.db import ALL_WORKSPACES
 from services.publisher.domain import (
+    AccountLimits,
     AttemptFailed,
     Failure,
     FailureKind,
@@ -206,6 +207,29 @@ async def test_a_handle_is_doubted_only_when_it_stays_unknown(scene: Scene, answ
     scene.platform.sends, scene.platform.asks = deque(["lost"]), deque(answers)
     await scene.deliver()
     assert scene.step == step
+
+
+async def test_a_lost_answer_about_which_no_question_exists_asks_a_person_at_once(scene: Scene) -> None:
+    no_question = Unknown("There is no such question.", is_final=True)
+    scene.platform.sends, scene.platform.asks = deque(["lost"]), deque([no_question] * 2)
+    await scene.deliver()
+    assert (scene.step, scene.row()["needs_person"]) == ("UNCERTAIN", True)
+    assert scene.platform.calls.count("ask") == 1
+    await scene.deliver(2)
+    pass_time(scene.ledger.database, timedelta(days=2))
+    await scene.observe()
+    assert scene.platform.calls.count("ask") == 1
+    assert scene.platform.copies("Fries") == 1
+
+
+async def test_what_a_platform_says_of_an_account_s_day_when_it_takes_a_post_is_kept_for_the_next(scene: Scene) -> None:
+    scene.platform.told = AccountLimits(posts_per_day=1)
+    await scene.deliver()
+    assert scene.told == [("accepted", 1)]
+    scene.claim = a_claim(account_id=scene.claim.account_id)
+    await scene.deliver()
+    assert scene.told[-1] == ("RATE_LIMITED", 1)
+    assert len(scene.platform.posts) == 1
 
 
 async def test_a_platform_that_cannot_be_asked_leaves_the_outcome_uncertain_and_is_asked_later(scene: Scene) -> None:

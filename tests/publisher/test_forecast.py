@@ -17,6 +17,7 @@ from services.publisher.obstacles import Cause, Facts, Upcoming
 from services.publisher.platforms.base import MediaFile, unreadable
 from services.publisher.quotas import DAY, Quotas, Uses
 from tests.publisher.factories import WORKSPACE, an_account
+from tests.publisher.shop_creators import PRODUCT, a_creator
 
 NOW = datetime(2027, 1, 4, 12, tzinfo=UTC)
 VIDEO = MediaFile("v", "video/mp4", 300_000, 1080, 1920, "mp4", "h264", 30_000, 15_000, "yuv420p", unreadable)
@@ -47,12 +48,12 @@ def a_post(in_hours: float = 1, account: Account = AIR, **changes: Any) -> Upcom
     return replace(post, **changes)
 
 
-def facts(*accounts: Account, quotas: Quotas | None = None, **changes: Any) -> Facts:
+def facts(*accounts: Account, quotas: Quotas | dict[Platform, Quotas] | None = None, **changes: Any) -> Facts:
     known = accounts or (AIR,)
     found = Facts(
         {each.account_id: each for each in known},
         {"v": ("0" * 64, VIDEO)},
-        {Platform.TIKTOK: quotas or Quotas()},
+        quotas if isinstance(quotas, dict) else {Platform.TIKTOK: quotas or Quotas()},
         lead=timedelta(seconds=20),
     )
     return replace(found, **changes)
@@ -305,3 +306,30 @@ def test_a_post_that_is_put_off_until_after_the_end_fails_by_it() -> None:
     posts = [a_post(1, ending), a_post(2, ending, max_lateness=timedelta(days=2))]
     found = foresee(posts, facts(ending, quotas=Quotas(posts_per_day=1)), NOW)
     assert [(each.upcoming, each.cause) for each in found] == [(posts[1], Cause.TOKEN)]
+
+
+# ---- a TikTok Shop creator
+
+FIRE = replace(a_creator(), access_expire_time=NOW + 24 * 7 * HOUR, grant_time=NOW, renew_time=NOW + 24 * 7 * HOUR)
+LINKED: dict[str, Options] = {"tiktok_shop": {"product_id": PRODUCT, "product_title": "Amber dice"}}
+
+
+def foreseen_of(creator: Account, *in_hours: float, options: dict[str, Options] = LINKED) -> list[Foreseen]:
+    posts = [a_post(hours, creator, options=options) for hours in in_hours]
+    return foresee(posts, facts(creator, quotas={Platform.TIKTOK_SHOP: Quotas(posts_per_day=3)}), NOW)
+
+
+def test_the_fourth_post_of_a_creator_s_day_is_foreseen_until_tiktok_shop_has_said_another_number() -> None:
+    (late,) = foreseen_of(FIRE, 1, 2, 3, 4)
+    assert (late.cause, late.reason) == (Cause.QUOTA, "DAILY_CAP_REACHED")
+    assert late.message.startswith("TikTok Shop takes 3 posts of an account in 24 hours")
+    assert foreseen_of(replace(FIRE, limits=AccountLimits(posts_per_day=5)), 1, 2, 3, 4, 5) == []
+    assert len(foreseen_of(replace(FIRE, limits=AccountLimits(posts_per_day=1)), 1, 2)) == 1
+    assert foreseen_of(replace(FIRE, limits=AccountLimits(posts_per_day=0)), *range(1, 9)) == []
+
+
+def test_a_creator_s_missing_scope_product_and_ending_authorisation_are_foreseen() -> None:
+    assert reasons(foreseen_of(replace(FIRE, scopes=()), 1)) == [(Cause.CONTENT, "SCOPE_NOT_GRANTED")]
+    assert reasons(foreseen_of(FIRE, 1, options=PUBLIC)) == [(Cause.CONTENT, "PRODUCT_MISSING")]
+    ending = replace(FIRE, access_expire_time=NOW + 24 * HOUR, authorization_expire_time=NOW + 20 * HOUR)
+    assert reasons(foreseen_of(ending, 1, 30)) == [(Cause.TOKEN, "TOKEN_ENDS")]
