@@ -45,6 +45,7 @@ def make(folder: Path) -> list[str]:
     add("sandbox_control_token", secrets.token_urlsafe(24))
     # Not secrets at first, but where secrets go: TikTok's, once there is an app, and addresses with passwords.
     add("tiktok_client_secret", "sandbox-client-secret")
+    add("tiktok_shop_app_secret", "sandbox-app-secret")
     add("notify_targets", '{"log": "log://"}')
     return made
 

@@ -55,7 +55,7 @@ IMAGES = {
         _service("identity"),
         _service("content"),
         _service("scheduler"),
-        _service("publisher", "tiktok", "bulletin"),
+        _service("publisher", "tiktok", "tiktok_shop", "bulletin"),
         _service("notification"),
         _service("gateway", asked=f"http://127.0.0.1:{PORT}/healthz"),
         Image(

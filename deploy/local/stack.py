@@ -65,6 +65,7 @@ def start(
             pool.submit(migrations.prepare, name, postgres.admin_url, urls[name]).result()
     announce("starting the services")
     uses_sandbox = "REELROUTE_TIKTOK_CLIENT_KEY" not in environment
+    shops_use_sandbox = "REELROUTE_TIKTOK_SHOP_APP_KEY" not in environment
     common = {
         **{name: value for name, value in environment.items() if name in _PASSED_ON or name.startswith("REELROUTE_")},
         "REELROUTE_SERVICE_TOKEN": secrets.service_token,
@@ -84,6 +85,15 @@ def start(
             "REELROUTE_BULLETIN_BASE_URL": sandbox_url,
             "REELROUTE_TIKTOK_MEDIA_URL_PREFIX": f"{gateway_url}/",
         }
+    if shops_use_sandbox:
+        own["publisher"] |= {
+            "REELROUTE_TIKTOK_SHOP_BASE_URL": sandbox_url,
+            "REELROUTE_TIKTOK_SHOP_TOKEN_URL": sandbox_url,
+            "REELROUTE_TIKTOK_SHOP_CREATOR_AUTHORIZE_URL": f"{sandbox_url}/alliance/creator/auth",
+            "REELROUTE_TIKTOK_SHOP_APP_KEY": "sandbox-app-key",
+            "REELROUTE_TIKTOK_SHOP_APP_SECRET": "sandbox-app-secret",
+        }
+    if uses_sandbox or shops_use_sandbox:
         supervisor.start(
             _child(
                 "sandbox",
@@ -95,6 +105,9 @@ def start(
                     # What is set up at TikTok for an app.
                     "REELROUTE_SANDBOX_TIKTOK__URL_PREFIXES": json.dumps([f"{gateway_url}/"]),
                     "REELROUTE_SANDBOX_TIKTOK__WEBHOOK_URL": f"{gateway_url}/v1/webhooks/tiktok",
+                    # And at TikTok Shop; there the command line listens.
+                    "REELROUTE_SANDBOX_TIKTOK_SHOP__REDIRECT_URL": "http://127.0.0.1:8765/callback",
+                    "REELROUTE_SANDBOX_TIKTOK_SHOP__WEBHOOK_URL": f"{gateway_url}/v1/webhooks/tiktok-shop",
                 },
                 logs,
                 http_ready(f"{sandbox_url}/control/state"),

@@ -50,7 +50,7 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
         self._ledger, self._database, self._vault = ledger, ledger.database, ledger.vault
         self._worker, self._foresight = worker, foresight
         self._client, self._shop, self._bulletin = client, shop, bulletin
-        self._webhooks = Webhooks(self._database, client.config, worker.confirm)
+        self._webhooks = Webhooks(self._database, client.config, shop.config, worker.confirm)
         self._serves_media = bool(client.config.media_url_prefix)
 
     def StartConnection(
@@ -312,9 +312,13 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
     def ReceiveWebhook(
         self, request: pb.ReceiveWebhookRequest, context: grpc.ServicerContext
     ) -> pb.ReceiveWebhookResponse:
-        if messages.platform_from(request.platform) is not domain.Platform.TIKTOK:
-            raise domain.PlatformNotConfigured("This platform sends no webhooks.")
-        self._webhooks.take_tiktok(request.body, request.signature)
+        match messages.platform_from(request.platform):
+            case domain.Platform.TIKTOK:
+                self._webhooks.take_tiktok(request.body, request.signature)
+            case domain.Platform.TIKTOK_SHOP:
+                self._webhooks.take_tiktok_shop(request.body, request.signature)
+            case _:
+                raise domain.PlatformNotConfigured("This platform sends no webhooks.")
         return pb.ReceiveWebhookResponse()
 
     def ListIncidents(

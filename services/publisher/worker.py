@@ -179,7 +179,8 @@ class Worker:
         if adapter is None or self._accounts is None:
             return
         try:
-            await adapter.probe(account, self._accounts.tokens_of(account))
+            with context.about(workspace_id=account.workspace_id, account_id=account.account_id):
+                await adapter.probe(account, self._accounts.tokens_of(account))
         except AttemptFailed as refusal:
             log.info("account confirmed to fail", account_id=str(account.account_id), reason=refusal.failure.reason)
 

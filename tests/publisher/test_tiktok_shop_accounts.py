@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import json
+import time
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
@@ -15,16 +17,19 @@ from reelroute.publisher.v1 import publisher_pb2 as pb
 from sqlalchemy import text
 
 from kit.custody import Custody, TokenPair
+from kit.vendor_webhook import WebhookForged, WebhookStale
+from sandbox.tiktok_shop.signing import sign_webhook
 from services.publisher import account_store, connecting, domain
 from services.publisher.api import PublisherApi
-from services.publisher.domain import Account, AccountState, AttemptFailed
+from services.publisher.domain import Account, AccountState, AttemptFailed, Step
 from services.publisher.foresight import Foresight
 from services.publisher.ledger import Ledger
+from services.publisher.platforms.base import Taken
 from services.publisher.platforms.tiktok_shop_checks import POST_SCOPE
 from services.publisher.tokens import AccountTokens
 from services.publisher.worker import Worker
 from tests.publisher import shop_creators
-from tests.publisher.factories import WORKSPACE, save_account
+from tests.publisher.factories import WORKSPACE, a_claim, at_step, save_account
 from tests.publisher.rows import holds
 from tests.publisher.shop_creators import CALLBACK, CREATOR, PRODUCT
 from tests.publisher.stage import Sandbox
@@ -44,6 +49,7 @@ class FakeWorker:
     """A worker that runs what it is given at once, in a loop of its own."""
 
     shop: TikTokShopClient
+    confirm: Callable[[Account], None]
 
     def call(self, work: Coroutine[Any, Any, Result], _timeout_seconds: float) -> Result:
         async def run() -> Result:
@@ -52,13 +58,12 @@ class FakeWorker:
 
         return asyncio.run(run())
 
-    def confirm(self, account: Account) -> None:
-        raise AssertionError("nobody asks here whether an account can be used")
 
-
-def api_of(ledger: Ledger, config: TikTokShopConfig) -> PublisherApi:
+def api_of(
+    ledger: Ledger, config: TikTokShopConfig, confirm: Callable[[Account], None] = lambda account: None
+) -> PublisherApi:
     shop = TikTokShopClient(config)
-    worker, foresight = cast(Worker, FakeWorker(shop)), cast(Foresight, None)  # nothing is foreseen here
+    worker, foresight = cast(Worker, FakeWorker(shop, confirm)), cast(Foresight, None)  # nothing is foreseen here
     return PublisherApi(ledger, worker, foresight, TikTokClient(TikTokConfig()), shop)
 
 
@@ -197,7 +202,7 @@ def test_a_draft_is_checked_by_what_each_of_its_accounts_may_post(ledger: Ledger
     tiktok = str(save_account(ledger).account_id)
     api = api_of(ledger, shop_creators.config_of(sandbox))
 
-    def reasons(*account_ids: str, **options: dict[str, str]) -> list[tuple[str, bool]]:
+    def reasons(*account_ids: str, **options: Any) -> list[tuple[str, bool]]:
         post = pb.PostCheck(account_ids=account_ids, caption="Dice", media=[VIDEO], **options)
         answer = api.CheckPosts(pb.CheckPostsRequest(workspace_id=str(WORKSPACE), posts=[post]), CONTEXT)
         return [(each.reason, each.blocking) for each in answer.results[0].problems]
@@ -222,3 +227,78 @@ def test_a_creator_without_the_scope_is_refused_at_save(ledger: Ledger, sandbox:
         pb.CheckPostsRequest(workspace_id=str(WORKSPACE), posts=[post]), CONTEXT
     )
     assert [each.reason for each in answer.results[0].problems] == ["SCOPE_NOT_GRANTED"]
+
+
+# ---- webhooks
+
+
+def an_event(account: pb.Account, kind: int, age: float = 0.0, **data: Any) -> bytes:
+    event = {
+        "type": kind,
+        "tts_notification_id": "7380066284010030890",
+        "creator_open_id": account.platform_account_id,
+        "timestamp": int(time.time() - age),
+        "data": data,
+    }
+    return json.dumps(event).encode()
+
+
+@dataclass
+class Hints:
+    """A publisher that is told of webhooks, and the accounts that it was made to ask about."""
+
+    api: PublisherApi
+    asked: list[str]
+
+    def take(self, body: bytes, secret: str = "sandbox-app-secret") -> None:
+        signature = sign_webhook("sandbox-app-key", secret, body)
+        request = pb.ReceiveWebhookRequest(platform=pb.PLATFORM_TIKTOK_SHOP, body=body, signature=signature)
+        self.api.ReceiveWebhook(request, CONTEXT)
+
+
+@pytest.fixture
+def hints(ledger: Ledger, sandbox: Sandbox) -> Hints:
+    asked: list[str] = []
+    api = api_of(ledger, shop_creators.config_of(sandbox), lambda account: asked.append(str(account.account_id)))
+    return Hints(api, asked)
+
+
+def test_a_removed_app_is_believed_only_after_the_account_was_asked_about_and_each_event_once(
+    ledger: Ledger, sandbox: Sandbox, hints: Hints
+) -> None:
+    creator = connect(ledger, sandbox)
+    for _ in range(3):
+        hints.take(an_event(creator, 20, cancel_time=1))
+    assert hints.asked == [creator.account_id]
+    account, _ = stored(ledger, creator.account_id)
+    assert account.state is AccountState.CONNECTED
+
+
+def test_forged_and_stale_events_are_refused_and_others_change_nothing(
+    ledger: Ledger, sandbox: Sandbox, hints: Hints
+) -> None:
+    creator = connect(ledger, sandbox)
+    with pytest.raises(WebhookForged):
+        hints.take(an_event(creator, 20), secret="another-secret")
+    for age in (2 * 86_400 + 60, -3600):
+        with pytest.raises(WebhookStale):
+            hints.take(an_event(creator, 20, age=age))
+    hints.take(an_event(creator, 55, precheck_task_id="1", result="FAIL"))
+    seller = {"type": 6, "tts_notification_id": "9", "shop_id": "7495", "timestamp": int(time.time()), "data": {}}
+    hints.take(json.dumps(seller).encode())
+    assert hints.asked == []
+
+
+async def test_a_link_that_begins_to_show_brings_the_video_s_verdict_sooner(
+    ledger: Ledger, sandbox: Sandbox, hints: Hints
+) -> None:
+    creator = await asyncio.to_thread(connect, ledger, sandbox)
+    claim = a_claim(account_id=UUID(creator.account_id))
+    publication = await at_step(ledger, claim, Step.COMMITTING)
+    await ledger.taken(publication, Taken("video:7400"), watch=False)
+    with ledger.database.transaction(WORKSPACE) as tx:
+        tx.execute(text("UPDATE publications SET next_check_time = now() + interval '1 hour'"))
+    assert await asyncio.to_thread(ledger.take_checks, 10, 20.0) == []
+    hints.take(an_event(creator, 17, product_id=PRODUCT, event={"type": "ADD", "scene": "VIDEO", "content_id": "7400"}))
+    (due,) = await asyncio.to_thread(ledger.take_checks, 10, 20.0)
+    assert due.handle == "video:7400"

@@ -129,7 +129,7 @@ class TikTokShopAdapter:
                 return _taken_photos(await self._post(work, self._client.creator.post_photos, photos, last_moment))
             video = _video(work, handle.upload_url)
             posted = await self._post(work, self._client.creator.post_video, video, last_moment)
-            return Taken(f"{_VIDEO}{posted.post_id}", limits=limits_of(posted.quota))
+            return Taken(video_handle(posted.post_id), limits=limits_of(posted.quota))
         except VendorUncertain as error:
             raise Uncertain(str(error)) from None
         except AttemptFailed as refused:
@@ -204,6 +204,11 @@ class TikTokShopAdapter:
             return await with_token(tokens, lambda token: call(_access(account, token)), confirms_loss=True)
         except VendorUncertain as error:
             raise AttemptFailed(failure_of(error), error.log_id or "") from None
+
+
+def video_handle(post_id: str) -> str:
+    """The handle of a posted video."""
+    return f"{_VIDEO}{post_id}"
 
 
 def limits_of(quota: str) -> domain.AccountLimits | None:
