@@ -174,7 +174,7 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
     def GetAccountNumbers(
         self, request: pb.GetAccountNumbersRequest, context: grpc.ServicerContext
     ) -> pb.GetAccountNumbersResponse:
-        account, tokens = self._readable(request.workspace_id, request.account_id, numbers.STATS_SCOPE)
+        _, tokens = self._readable(request.workspace_id, request.account_id, numbers.STATS_SCOPE)
         found = self._worker.call(numbers.of_account(self._client, tokens), _READ_SECONDS)
         return pb.GetAccountNumbersResponse(numbers=messages.account_numbers_to(found, datetime.now(UTC)))
 
