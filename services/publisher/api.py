@@ -238,8 +238,10 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
                 message = "The workspace has no account with this id. List the accounts, or connect one."
                 of_accounts.append(Problem(field, "ACCOUNT_NOT_FOUND", message))
                 continue
-            if account.state is not domain.AccountState.CONNECTED:
-                of_accounts.append(Problem(field, account.state.value, f"@{account.handle}: {account.problem}", False))
+            if account.state is domain.AccountState.AUTHORIZATION_LOST:
+                of_accounts.append(Problem(field, "AUTHORIZATION_LOST", f"@{account.handle}: {account.problem}", False))
+            elif account.state is domain.AccountState.DISCONNECTED:
+                of_accounts.append(Problem(field, "DISCONNECTED", f"@{account.handle}: {account.problem}", False))
             elif post.HasField("schedule_time"):
                 time = from_timestamp(post.schedule_time, "schedule_time")
                 if not Authorization.of(account).use(time):

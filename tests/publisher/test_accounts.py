@@ -31,7 +31,7 @@ def connect(stage: Stage, api: Stub) -> pb.Account:
     return api.FinishConnection(finish, timeout=30).account
 
 
-def mine(stage: Stage) -> dict[str, str]:
+def mine(stage: Stage) -> dict[str, Any]:
     return {"workspace_id": str(WORKSPACE), "account_id": str(stage.account.account_id)}
 
 
