@@ -65,7 +65,7 @@ accounts = Table(
     UniqueConstraint("workspace_id", "platform", "platform_account_id", name="one_account_per_profile"),
     Index("accounts_by_handle", "workspace_id", "handle", "account_id"),
     Index("accounts_to_renew", "renew_time", postgresql_where=text("state = 'CONNECTED'")),
-    Index("accounts_that_end", "refresh_expire_time", postgresql_where=text("state = 'CONNECTED'")),
+    Index("accounts_that_end", "ending_check_time", postgresql_where=text("state = 'CONNECTED'")),
 )
 
 connections = Table(
