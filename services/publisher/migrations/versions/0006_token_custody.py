@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
-revision = "0005_token_custody"
-down_revision = "0004_forecast"
+revision = "0006_token_custody"
+down_revision = "0005_vendor_calls"
 
 
 def upgrade() -> None:
