@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, PlainValidator, ValidationError, field_validator, model_validator
@@ -81,6 +82,16 @@ class PostOptions(RequestModel):
     def to_proto(self) -> pb.PostOptions:
         """For the scheduler."""
         return pb.PostOptions(tiktok=pb.TikTokOptions(**self.tiktok.model_dump()) if self.tiktok else None)
+
+    @cached_property
+    def tiktok_texts(self) -> dict[str, str]:
+        """TikTok's choices for the publisher, as text; made once, for the rows of an import share them."""
+        if self.tiktok is None:
+            return {}
+        return {
+            name: str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in self.tiktok.model_dump().items()
+        }
 
     @classmethod
     def of(cls, options: pb.PostOptions) -> PostOptions:
