@@ -34,6 +34,7 @@ def list_posts(
     series: Annotated[str, typer.Option(help="Only occurrences of this series.")] = "",
     ref: Annotated[str, typer.Option(help="Only with this ref.")] = "",
     state: Annotated[str, typer.Option(help="Only with a delivery in this state: SCHEDULED, PUBLISHED, FAILED…")] = "",
+    approval: Annotated[str, typer.Option(help="PENDING: only those that wait for approval.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
     as_json: options.AsJson = False,
 ) -> None:
@@ -49,6 +50,7 @@ def list_posts(
             series_id=series,
             ref=ref,
             state=state.upper(),
+            approval=approval.upper(),
             page_size=min(limit + 1, 200),
         )
         posts = [post for post, _ in zip(pages, range(limit + 1), strict=False)]

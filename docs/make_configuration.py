@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
-from kit.config import ServiceSettings
+from kit.config import ServiceSettings, VaultSettings
 from vendors.bulletin.config import BulletinConfig
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -123,6 +123,13 @@ OTHERS = [
         "cli/settings.py",
     ),
     Other(
+        "REELROUTE_SANDBOX_URL",
+        "what `make run` left, else `http://127.0.0.1:8090`",
+        "`reelroute replay`: the sandbox's address. Its control token, where it has one, is taken from"
+        " `REELROUTE_SANDBOX_CONTROL_TOKEN`.",
+        "cli/settings.py",
+    ),
+    Other(
         "REELROUTE_SECRETS_DIR",
         "`/run/secrets`",
         "Folder of secret files, for services and the gateway.",
@@ -168,8 +175,9 @@ def render() -> str:
     """The page."""
     parts = [_HEAD, "## Every service\n\nOf identity, content, scheduler, publisher and notification.\n"]
     parts.append(_table(ServiceSettings, "REELROUTE_"))
+    parts += ["## Services that keep secrets\n\nOf the publisher.\n", _table(VaultSettings, "REELROUTE_")]
     for kind in classes():
-        title = kind.__module__.split(".")[-2].replace("tiktok", "TikTok")
+        title = kind.__module__.split(".")[-2].replace("tiktok", "TikTok").replace("_shop", " Shop")
         where = " (read by the publisher)" if kind.__module__.startswith("vendors.") else ""
         where = ", the sandbox's own platform" + where if kind is BulletinConfig else where
         parts += [f"## {title[0].upper()}{title[1:]}{where}\n", _table(kind, str(kind.model_config["env_prefix"]))]

@@ -13,8 +13,11 @@ from services.content.api import ContentApi
 from services.content.blobs import BlobStore, DiskBlobStore
 from services.content.config import ContentConfig
 from services.content.probe import Prober
+from services.content.rehashing import rehash
 
 _SWEEP_EVERY_SECONDS = 600
+_REHASH_EVERY_SECONDS = 5
+_REHASH_AT_MOST = 4
 
 log = structlog.get_logger()
 
@@ -45,7 +48,12 @@ def run(config: ContentConfig) -> None:
                 "sweep abandoned uploads",
                 _SWEEP_EVERY_SECONDS,
                 lambda: sweep(blobs, datetime.now(UTC), config.media_sweep_after_seconds),
-            )
+            ),
+            service.Duty(
+                "make the hashes of older files",
+                _REHASH_EVERY_SECONDS,
+                lambda: rehash(database, blobs, prober, at_most=_REHASH_AT_MOST),
+            ),
         ],
     )
     database.close()

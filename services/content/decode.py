@@ -40,7 +40,6 @@ _VIDEO_DEMUXERS = {
 _PICTURE_FORMATS = {Container.GIF: "GIF", Container.JPEG: "JPEG", Container.PNG: "PNG", Container.WEBP: "WEBP"}
 # A header's length is rounded and its last frame's length guessed; audio may be cut a packet early. Less is no loss.
 _MISSING_END_SECONDS = Fraction(1)
-_SIDE_TO_HASH = 128
 _ANY_TIME_BASE = Fraction(1, 1_000_000)
 _EXIF_ORIENTATION, _EXIF_GPS = 0x0112, 0x8825
 # EXIF 2.32, orientation: clockwise turn that shows the picture upright (mirroring aside).
@@ -150,7 +149,8 @@ def _hash(picture: Image.Image) -> int | None:
 
 def _orientation(picture: Image.Image) -> int:
     try:
-        return int(picture.getexif().get(_EXIF_ORIENTATION, 1))
+        orientation = picture.getexif().get(_EXIF_ORIENTATION)
+        return orientation if isinstance(orientation, int) else 1
     except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):
         return 1  # EXIF that cannot be read turns nothing: viewers show such a picture as it is stored
 
@@ -332,9 +332,8 @@ def _promised_length(media: InputContainer) -> Fraction:
 
 def _hash_of_frame(frame: av.VideoFrame, turn: int) -> int | None:
     try:
-        # To an eighth at most: FFmpeg averages fast, and refuses to average over very many pixels.
-        width, height = (min(side, max(_SIDE_TO_HASH, side // 8)) for side in (frame.width, frame.height))
-        grey = frame.reformat(width, height, "gray", interpolation="AREA")
+        # In its full size: FFmpeg shrinks faster than Pillow, and shifts by parts of a pixel, which is 4 bits and more.
+        grey = frame.reformat(format="gray")
     except av.MemoryError:
         raise
     except av.FFmpegError:

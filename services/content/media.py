@@ -215,7 +215,7 @@ class MediaFacts:
     """False when the time for a full decode ran out and the rest was checked by its key frames and packets."""
     frame_hashes: tuple[int, ...] | None
     """Perceptual hashes, 64 bits each without a sign: one of a picture, up to eight of frames that are evenly spread
-    over a video. A picture or frame of one colour has none. None: kept before hashes were made, and not looked at yet.
+    over a video, in the order of time. A picture or frame of one colour has none. None: not made yet.
     """
 
 

@@ -14,22 +14,30 @@ SKETCH = 16
 _GROUP = 3
 # An address says nothing of what is written; a hashtag or mention is its words.
 _ADDRESS = re.compile(r"https?://\S+")
-# Letters and digits with their marks; of scripts that have no blanks each character; emoji one by one.
-_WORDS = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]"
-    "|[^\\W_]+"
-    "|[\u2190-\u2bff\U0001f000-\U0001faff]"
+_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+# Thai, Lao, Burmese, Khmer, Japanese and Chinese are written without blanks: each character is a word.
+_NO_BLANKS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff"
+# Accents and vowel signs, which belong to the letter before them; not those that only change how an emoji looks.
+_MARKS = "".join(
+    mark
+    for mark in map(chr, range(0x300, 0xFE00))
+    if unicodedata.category(mark).startswith("M") and not "\u20d0" <= mark <= "\u20ff"
 )
+_WORDS = re.compile(f"[{_NO_BLANKS}][{_MARKS}]*|[^\\W_{_NO_BLANKS}]+(?:[{_MARKS}]+[^\\W_{_NO_BLANKS}]*)*")
+# One by one, and without the colours of skin. Some numbers in circles count as letters.
+_EMOJI = re.compile("(?=\\W)[\u2190-\u2bff\U0001f000-\U0001f3fa\U0001f400-\U0001faff]")
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in their order, as they are compared."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
+    """The words of a text as they are compared, in their order, and then its emoji: one more disturbs no words."""
     text = text.casefold()
+    plain = text.isascii()
+    if not plain:
+        text = _UNSEEN.sub("", unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()))
     if "://" in text:
         text = _ADDRESS.sub(" ", text)
-    return _WORDS.findall(text)
+    found = _WORDS.findall(text)
+    return found if plain else found + _EMOJI.findall(text)
 
 
 def sketch(text: str) -> list[int]:

@@ -27,7 +27,9 @@ from sqlalchemy import (
     Uuid,
     func,
     select,
+    text,
     tuple_,
+    update,
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
@@ -67,7 +69,7 @@ media_assets = Table(
     Column("pixel_mode", Text, nullable=False),
     Column("has_gps", Boolean, nullable=False),
     Column("fully_decoded", Boolean, nullable=False),
-    # As JSON numbers: they are unsigned. None of what was kept before there were any.
+    # As JSON numbers: they are unsigned. NULL: not made yet, which is not the same as none.
     Column("frame_hashes", JSONB(none_as_null=True)),
     Column("create_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("kind IN ('VIDEO','IMAGE')", name="media_kind_is_known"),
@@ -83,8 +85,10 @@ media_assets = Table(
     UniqueConstraint("workspace_id", "sha256", name="one_asset_per_file"),
     Index("media_assets_by_time", "workspace_id", "create_time", "media_asset_id"),
     Index("media_assets_by_name", "workspace_id", "file_name"),
+    Index("media_assets_without_hashes", "media_asset_id", postgresql_where=text("frame_hashes IS NULL")),
 )
 
+_NEWEST = 100
 _FACTS = [field.name for field in fields(MediaFacts)]
 
 
@@ -144,6 +148,30 @@ def list_assets(tx: Connection, workspace_id: UUID, page: Page) -> list[MediaAss
         query = query.where(tuple_(*key) < tuple_(*page.after))
     query = query.order_by(*(column.desc() for column in key)).limit(page.size + 1)
     return [_asset(row) for row in tx.execute(query).mappings()]
+
+
+def assets_without_hashes(tx: Connection, limit: int) -> list[MediaAsset]:
+    """Some assets, of any workspace, whose frame hashes are not made yet: chance picks among the newest.
+
+    So replicas seldom pick the same, and one that fails again and again does not stand in the way of the others.
+    """
+    newest = (
+        select(media_assets)
+        .where(media_assets.c.frame_hashes.is_(None))
+        .order_by(media_assets.c.media_asset_id.desc())
+        .limit(_NEWEST)
+        .subquery()
+    )
+    query = select(newest).order_by(func.random()).limit(limit)
+    return [_asset(row) for row in tx.execute(query).mappings()]
+
+
+def set_frame_hashes(tx: Connection, workspace_id: UUID, media_asset_id: UUID, frame_hashes: Sequence[int]) -> None:
+    """Gives an asset its frame hashes, unless it has them already."""
+    mine = (media_assets.c.workspace_id == workspace_id) & (media_assets.c.media_asset_id == media_asset_id)
+    tx.execute(
+        update(media_assets).where(mine, media_assets.c.frame_hashes.is_(None)).values(frame_hashes=list(frame_hashes))
+    )
 
 
 def _asset(row: RowMapping) -> MediaAsset:

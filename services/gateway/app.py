@@ -39,6 +39,7 @@ from services.gateway.routes import (
     plans,
     posts,
     series,
+    vendor_calls,
     webhooks,
     workspaces,
 )
@@ -70,6 +71,7 @@ _TAGS = [
     {"name": "Media", "description": "The files that posts are made of."},
     {"name": "Accounts", "description": "Connected profiles on the platforms."},
     {"name": "Activity", "description": "What happened, and what people were told of it."},
+    {"name": "Vendor calls", "description": "What was asked of the platforms' APIs, and what they answered."},
     {"name": "Workspace", "description": "The brand that the key acts for, its people and keys."},
     {"name": "Operator", "description": "For whoever runs the installation."},
     {"name": "Health", "description": "For whatever watches the process. No key is needed."},
@@ -125,6 +127,7 @@ def build_app(config: GatewayConfig) -> FastAPI:
         webhooks.router,
         accounts.router,
         activities.router,
+        vendor_calls.router,
         workspaces.router,
         workspaces.operator_router,
         health.router,

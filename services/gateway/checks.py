@@ -169,7 +169,7 @@ class Checker:
             account_ids=plan.account_ids,
             caption=plan.caption,
             media=[self._facts[asset.media_asset_id] for asset in checked.media],
-            tiktok_options=_tiktok(plan.options),
+            tiktok_options=plan.options.tiktok_texts,
             schedule_time=to_timestamp(plan.schedule_time) if plan.schedule_time else None,
         )
 
@@ -245,12 +245,3 @@ def _facts(asset: content_pb2.MediaAsset) -> publisher_pb2.MediaFacts:
         duration_ms=duration_ms(asset) or 0,
         pixel_mode=asset.pixel_mode,
     )
-
-
-def _tiktok(options: PostOptions) -> dict[str, str]:
-    if options.tiktok is None:
-        return {}
-    return {
-        name: str(value).lower() if isinstance(value, bool) else str(value)
-        for name, value in options.tiktok.as_words().items()
-    }

@@ -1,8 +1,8 @@
 """A calendar on its way into the scheduler: read, resolved, checked, fingerprinted and saved, chunk after chunk.
 
-While a chunk is being saved the next one is made ready, so that no part waits for another. Nothing is kept between
-chunks but what the file's names mean: a file of any length takes the same room. An import that breaks off is made
-again: the scheduler knows the rows by their keys.
+While a chunk is being saved the next ones are made ready and sent, so that no part waits for another. Nothing else is
+kept but what the file's names mean: a file of any length takes the same room. An import that breaks off is made again:
+the scheduler knows the rows by their keys.
 """
 
 from __future__ import annotations
@@ -90,26 +90,22 @@ class Import:
     async def rows(self) -> AsyncIterator[dict[str, Any]]:
         """What became of each row, in the file's order, in the terms of ImportedRow. Raises ReelrouteError."""
         call = self.clients.bulk.ImportPosts(**self.clients.stream_terms())
-        ready: asyncio.Queue[list[Row] | None] = asyncio.Queue(maxsize=1)
-        making = asyncio.create_task(self._make_ready(ready))
+        sent: asyncio.Queue[list[Row] | None] = asyncio.Queue(maxsize=1)
+        sending = asyncio.create_task(self._send(call, sent))
         try:
-            header = bulk_pb2.ImportHeader(workspace_id=self.workspace_id, validate_only=self.options.validate_only)
-            await call.write(bulk_pb2.ImportPostsRequest(header=header))
-            while (chunk := await _next(ready, making)) is not None:
+            while (chunk := await _next(sent, sending)) is not None:
                 for shown in await self._saved(call, chunk):
                     yield shown
-            await call.done_writing()
         except grpc.aio.AioRpcError as error:
             raise refusal(error) from error
         finally:
-            making.cancel()
+            sending.cancel()
             call.cancel()
 
     async def _saved(self, call: Any, chunk: Sequence[Row]) -> list[dict[str, Any]]:
-        rows = [row.message for row in chunk if row.message is not None]
+        """What became of a chunk that was sent."""
         results: Iterator[bulk_pb2.ImportResult] = iter(())
-        if rows:
-            await call.write(bulk_pb2.ImportPostsRequest(chunk=bulk_pb2.ImportChunk(rows=rows)))
+        if any(row.message is not None for row in chunk):
             answer = await call.read()
             if answer is grpc.aio.EOF:
                 raise errors.Unavailable("The import was ended. Send the file again: what is saved stays as it is.")
@@ -119,7 +115,10 @@ class Import:
             self.counts[each["outcome"]] += 1
         return shown
 
-    async def _make_ready(self, ready: asyncio.Queue[list[Row] | None]) -> None:
+    async def _send(self, call: Any, sent: asyncio.Queue[list[Row] | None]) -> None:
+        """Makes chunks ready and sends them, two before the one that is being saved: no part waits for another."""
+        header = bulk_pb2.ImportHeader(workspace_id=self.workspace_id, validate_only=self.options.validate_only)
+        await call.write(bulk_pb2.ImportPostsRequest(header=header))
         entries = self.calendar.entries
         while chunk := await asyncio.to_thread(lambda: list(islice(entries, ROWS_PER_CHUNK))):
             await self._find_media(chunk)
@@ -133,8 +132,12 @@ class Import:
                 for draft in self.resolver.resolve(chunk)
             ]
             await self._check([row for row in rows if not row.problems])
-            await ready.put(rows)
-        await ready.put(None)
+            messages = [row.message for row in rows if row.message is not None]
+            if messages:
+                await call.write(bulk_pb2.ImportPostsRequest(chunk=bulk_pb2.ImportChunk(rows=messages)))
+            await sent.put(rows)
+        await call.done_writing()
+        await sent.put(None)
 
     async def _find_media(self, entries: Sequence[Entry]) -> None:
         """Looks up the names that the sender did not explain, by their last parts."""
@@ -242,14 +245,14 @@ async def begin(
     return Import(clients, workspace_id, options, calendar, resolver, Checker(clients, workspace_id))
 
 
-async def _next(ready: asyncio.Queue[list[Row] | None], making: asyncio.Task[None]) -> list[Row] | None:
-    """The next chunk; raises what made the making of it fail."""
-    waiting = asyncio.ensure_future(ready.get())
-    await asyncio.wait((waiting, making), return_when=asyncio.FIRST_COMPLETED)
-    if not waiting.done() and ready.empty():
+async def _next(sent: asyncio.Queue[list[Row] | None], sending: asyncio.Task[None]) -> list[Row] | None:
+    """The next chunk that was sent; raises what made the sending of it fail."""
+    waiting = asyncio.ensure_future(sent.get())
+    await asyncio.wait((waiting, sending), return_when=asyncio.FIRST_COMPLETED)
+    if not waiting.done() and sent.empty():
         waiting.cancel()
         try:
-            making.result()
+            sending.result()
         except NotACalendar as found:
             raise CalendarUnreadable.because(found) from None
     return await waiting

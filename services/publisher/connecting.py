@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import structlog
 
+from kit.custody import TokenPair
 from kit.errors import FailedPrecondition, ReelrouteError, Unavailable
 from kit.vendor_errors import VendorError, VendorRateLimited, VendorUnavailable, VendorUncertain
-from services.publisher.account_store import TokenPair
 from services.publisher.domain import AccountLimits
 from services.publisher.platforms import tiktok
 from services.publisher.platforms.tiktok_checks import PUBLISH_SCOPE, UPLOAD_SCOPE

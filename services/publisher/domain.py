@@ -22,7 +22,6 @@ attempt left a handle to give up.
 from __future__ import annotations
 
 import enum
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -101,8 +100,6 @@ class Next(enum.Enum):
 
 # The reason of FailureKind.ACCOUNT when the platform no longer accepts our authorisation.
 AUTHORIZATION_LOST = "AUTHORIZATION_LOST"
-# Reasons for which the account's hold was placed with the fact.
-HELD_ALREADY = (AUTHORIZATION_LOST, AccountState.DISCONNECTED.value)
 # What failed in these ways may be tried again; nothing was published.
 FOR_NOW = (
     *(FailureKind.TRANSIENT, FailureKind.RATE_LIMITED, FailureKind.ACCOUNT, FailureKind.PLATFORM),
@@ -224,7 +221,7 @@ class Account:
     """A connected profile. Tokens are kept apart from it.
 
     `access_expire_time` is the end of the present access token, which was given at `grant_time`; it is renewed by
-    itself until `authorization_expire_time`. `limits` are as they were read at `limits_time`.
+    itself, mostly at `renew_time`, until `authorization_expire_time`. `limits` are as they were read at `limits_time`.
     """
 
     account_id: UUID
@@ -241,6 +238,7 @@ class Account:
     update_time: datetime
     access_expire_time: datetime | None = None
     grant_time: datetime | None = None
+    renew_time: datetime | None = None
     limits: AccountLimits | None = None
     limits_time: datetime | None = None
 
@@ -435,11 +433,6 @@ def watch_wait(looks: int) -> timedelta | None:
     if looks >= len(_WATCH_WAITS_SECONDS):
         return None
     return timedelta(seconds=_WATCH_WAITS_SECONDS[looks])
-
-
-def watch_times(published: datetime) -> list[datetime]:
-    """When a post that was published at this time is looked at again."""
-    return [published + timedelta(seconds=seconds) for seconds in itertools.accumulate(_WATCH_WAITS_SECONDS)]
 
 
 def uncertain_message(cause: str, *, needs_person: bool) -> str:

@@ -6,7 +6,7 @@ An open incident counts for nothing: it mostly ends within the hour.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -62,15 +62,14 @@ class Upcoming:
 class Facts:
     """What is known now. `media` are the files that the library has, by id. `quotas` are those of the platforms that
     this installation has; `uses` when accounts posted within the last day, those of others too where the application
-    has a cap. `looks`: when an account's token will be used anyway, to ask about what is published. `lead`: so long
-    before its time a delivery is prepared. `serves_media`: platforms can fetch files from this installation.
+    has a cap. `lead`: so long before its time a delivery is prepared. `serves_media`: platforms can fetch files from
+    this installation.
     """
 
     accounts: Mapping[UUID, Account]
     media: Mapping[str, tuple[str, MediaFile]]
     quotas: Mapping[Platform, Quotas]
     uses: Mapping[Platform, Uses] = field(default_factory=dict)
-    looks: Mapping[UUID, Sequence[datetime]] = field(default_factory=dict)
     lead: timedelta = timedelta(0)
     serves_media: bool = False
 

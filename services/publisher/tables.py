@@ -25,17 +25,12 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from kit.db import time_column
 from kit.outbox import outbox_table
 from kit.shared_rate_limit import rate_buckets_table
+from kit.vault import data_keys_table
+from kit.vendor_calls import vendor_calls_table
 
 metadata = MetaData()
 
-
-data_keys = Table(
-    "data_keys",
-    metadata,
-    Column("workspace_id", Uuid, primary_key=True),
-    Column("wrapped_key", LargeBinary, nullable=False),
-    time_column("create_time", now=True),
-)
+data_keys = data_keys_table(metadata)
 
 accounts = Table(
     "accounts",
@@ -49,7 +44,7 @@ accounts = Table(
     Column("scopes", ARRAY(Text), nullable=False),
     Column("state", Text, nullable=False),
     Column("problem", Text, nullable=False, server_default=""),
-    # Sealed; see vault.py.
+    # Sealed; see kit/vault.py.
     Column("access_token", LargeBinary, nullable=False),
     Column("access_expire_time", DateTime(timezone=True), nullable=False),
     Column("refresh_token", LargeBinary, nullable=False),
@@ -61,11 +56,18 @@ accounts = Table(
     time_column("limits_time"),
     # Until then one process refreshes; the others wait for its result.
     time_column("refresh_lease_time"),
+    # When the access token is refreshed ahead of its end; NULL: not counted yet.
+    time_column("renew_time"),
+    # When it is looked next at what the end of the authorisation means, and what of it was told (endings.py).
+    time_column("ending_check_time"),
+    Column("endings_told", ARRAY(Integer), nullable=False, server_default="{}"),
     time_column("create_time", now=True),
     time_column("update_time", now=True),
     UniqueConstraint("workspace_id", "platform", "platform_account_id", name="one_account_per_profile"),
     Index("accounts_by_handle", "workspace_id", "handle", "account_id"),
     Index("accounts_by_profile", "platform", "platform_account_id"),
+    Index("accounts_to_renew", "renew_time", postgresql_where=text("state = 'CONNECTED'")),
+    Index("accounts_that_end", "ending_check_time", postgresql_where=text("state = 'CONNECTED'")),
 )
 
 connections = Table(
@@ -215,3 +217,5 @@ preflights = Table(
 outbox = outbox_table(metadata)
 
 rate_buckets = rate_buckets_table(metadata)
+
+vendor_calls = vendor_calls_table(metadata)

@@ -23,6 +23,7 @@ from prometheus_client import Gauge
 from reelroute.scheduler.v1 import scheduler_pb2_grpc
 
 from kit import context, rpc
+from kit.custody import Custody
 from kit.errors import DeadlineExceeded, Unavailable
 from services.publisher import domain
 from services.publisher.accounts import Accounts
@@ -36,7 +37,7 @@ from services.publisher.ledger import Ledger
 from services.publisher.library import Library
 from services.publisher.observing import Observer
 from services.publisher.platforms.base import Adapter
-from services.publisher.tokens import AccountTokens, Tokens, TokenVendor
+from services.publisher.tokens import AccountTokens, TokenVendor
 
 log = structlog.get_logger()
 Result = TypeVar("Result")
@@ -129,7 +130,8 @@ class Worker:
         if adapter is None or adapter.quotas.posts_per_minute or self._accounts is None:
             return
         try:
-            limits = await adapter.read_limits(account, {}, self._accounts.tokens_of(account))
+            with context.about(workspace_id=account.workspace_id, account_id=account.account_id):
+                limits = await adapter.read_limits(account, {}, self._accounts.tokens_of(account))
         except AttemptFailed as refusal:
             log.info("limits not read", account_id=str(account.account_id), reason=refusal.failure.reason)
             return
@@ -159,9 +161,28 @@ class Worker:
         if adapter is None or self._accounts is None:
             return
         try:
-            await adapter.probe(account, self._accounts.tokens_of(account))
+            with context.about(workspace_id=account.workspace_id, account_id=account.account_id):
+                await adapter.probe(account, self._accounts.tokens_of(account))
         except AttemptFailed as refusal:
             log.info("account confirmed to fail", account_id=str(account.account_id), reason=refusal.failure.reason)
+
+    def refresh_ahead(self, accounts: Sequence[Account]) -> None:
+        """Refreshes the access tokens that accounts have. What fails is logged; a lost authorisation is told. Raises as
+        `call`; what has begun is finished all the same.
+        """
+        self.call(self._refresh_ahead(accounts), _READ_SECONDS)
+
+    async def _refresh_ahead(self, accounts: Sequence[Account]) -> None:
+        await asyncio.gather(*(self._refresh_ahead_of(account) for account in accounts))
+
+    async def _refresh_ahead_of(self, account: Account) -> None:
+        if self._tokens_of is None:
+            return
+        try:
+            with context.about(workspace_id=account.workspace_id, account_id=account.account_id):
+                await self._tokens_of(account).refresh_ahead()
+        except AttemptFailed as refusal:
+            log.info("token not refreshed ahead", account_id=str(account.account_id), reason=refusal.failure.reason)
 
     def _begin(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
         if self._loop is None:
@@ -192,7 +213,7 @@ class Worker:
 
     async def _main(self) -> None:
         config, token = self._config, self._config.service_token.get_secret_value()
-        shared = Tokens()
+        custody = Custody()
         async with (
             self._platforms_context as platforms,
             rpc.aio_channel(config.scheduler_address) as to_scheduler,
@@ -202,7 +223,7 @@ class Worker:
 
             def tokens_of(account: Account) -> AccountTokens:
                 return AccountTokens(
-                    ledger.database, ledger.vault, account, platforms.vendors.get(account.platform), shared
+                    ledger.database, ledger.vault, account, platforms.vendors.get(account.platform), custody
                 )
 
             scheduler = SchedulerClient(config, scheduler_pb2_grpc.SchedulerServiceStub(to_scheduler), token)
@@ -221,9 +242,7 @@ class Worker:
             for helper in helpers:
                 helper.cancel()
             await asyncio.wait(helpers)
-            if shared.refreshes:
-                # An answer with new tokens must not get lost: the old ones no longer work.
-                await asyncio.wait(shared.refreshes)
+            await custody.finish()
             await ledger.writer.finish()
 
     async def _claim_again_and_again(self, scheduler: SchedulerClient, deliverer: Deliverer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -151,7 +152,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
 
     def ListPosts(self, request: pb.ListPostsRequest, context: grpc.ServicerContext) -> pb.ListPostsResponse:
         workspace_id = UUID(request.workspace_id)
-        wanted = messages.filter_from(request)
+        wanted = replace(messages.filter_from(request), approval=messages.approval_from(request.approval))
         if request.view == pb.POST_VIEW_SUMMARY:
             return self._list_summaries(request, wanted)
         page = Page.parse(request.page_size, request.page_token, (datetime, UUID))

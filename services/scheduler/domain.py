@@ -288,6 +288,7 @@ class PostFilter:
     state: DeliveryState | None = None
     post_ids: tuple[UUID, ...] = ()
     ref: str = ""
+    approval: Approval | None = None
 
 
 @dataclass(frozen=True, slots=True)

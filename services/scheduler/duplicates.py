@@ -159,19 +159,44 @@ class Wanted:
         return bool(self._files.alike(file.sha256, file.frame_hashes))
 
 
-class Duplicates:
-    """Posts of a workspace around some times, to compare others with. Grows with each post that is added."""
+class _Common:
+    """What of texts comes more than once among some posts. Of an import's captions mostly little does, and whatever
+    shares too little with all others need not be compared with any.
+    """
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, among: Iterable[Compared]) -> None:
+        texts: set[str] = set()
+        groups: set[int] = set()
+        self._texts: set[str] = set()
+        self._groups: set[int] = set()
+        for post in among:
+            self._groups.update(groups.intersection(post.shingles))
+            groups.update(post.shingles)
+            (self._texts if post.text in texts else texts).add(post.text)
+
+    def has(self, post: Compared) -> bool:
+        """Whether a caption may be like another one of them."""
+        shared = self._groups.intersection(post.shingles)
+        return (bool(shared) and len(shared) >= _shared(post.shingles)) or post.text in self._texts
+
+
+class Duplicates:
+    """Posts of a workspace around some times, to compare others with. Grows with each post that is added.
+
+    `among`: all that will ever be added or asked about, where that is known. Most of them are then not even looked at.
+    """
+
+    def __init__(self, rules: Rules, among: Iterable[Compared] | None = None) -> None:
         self._rules = rules
         self._for: dict[tuple[str, str], DuplicateRule] = {}
+        self._common = None if among is None else _Common(among)
         self._texts = _Texts()
         self._files = _Files()
 
     def add(self, post: Compared) -> None:
         """From now on others are compared with it."""
         place = (post.time, post.post_id)
-        if post.text:
+        if self._is_compared(post):
             self._texts.add(post.text, post.shingles, post.channel, place)
         for each in post.media:
             self._files.add(each.sha256, each.frame_hashes, post.channel, place)
@@ -185,8 +210,13 @@ class Duplicates:
 
     def captions(self, post: Compared) -> list[Conflict]:
         """Whether the caption is on another channel within the pair's window."""
-        found = self._nearest(self._texts.like(post.text, post.shingles), post) if post.text else None
+        if not self._is_compared(post):
+            return []
+        found = self._nearest(self._texts.like(post.text, post.shingles), post)
         return [_conflict(Rule.DUPLICATE_CAPTION, "caption", "Nearly the same caption", found)] if found else []
+
+    def _is_compared(self, post: Compared) -> bool:
+        return bool(post.text) and (self._common is None or self._common.has(post))
 
     def files(self, post: Compared) -> list[Conflict]:
         """Which files of a post are on another channel within the pair's window."""

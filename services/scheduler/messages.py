@@ -128,6 +128,13 @@ def filter_from(message: pb.ListPostsRequest | bulk_pb2.PostFilter) -> domain.Po
     )
 
 
+def approval_from(value: pb.Approval.ValueType) -> domain.Approval | None:
+    """An approval to filter by; None for UNSPECIFIED."""
+    return (
+        None if value == pb.APPROVAL_UNSPECIFIED else domain.Approval(pb.Approval.Name(value).removeprefix("APPROVAL_"))
+    )
+
+
 def lateness_from(message: pb.Lateness) -> domain.Lateness:
     """A rule; what it leaves open is the default's."""
     seconds = message.max_lateness.ToTimedelta().total_seconds() if message.HasField("max_lateness") else None

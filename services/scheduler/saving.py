@@ -212,7 +212,8 @@ class _Around:
         duplicates = None
         # Posts of one channel are not compared with each other.
         if self.to_compare or len(_channels(questions)) > 1:
-            duplicates = Duplicates(self.rules)
+            asked = [each.post for each in questions] + [each.old[1] for each in questions if each.old]
+            duplicates = Duplicates(self.rules, [*self.to_compare, *asked])
             for post in self.to_compare:
                 if post.post_id not in leaving:
                     duplicates.add(post)

@@ -47,6 +47,7 @@ from services.scheduler.domain import (
     Media,
     NewPost,
     Occurrence,
+    Options,
     Post,
     PostFilter,
     PostNotFound,
@@ -79,9 +80,9 @@ AS r(post_id, channel, caption, media, local_time, time_zone, fold, schedule_tim
 _INSERT_DELIVERIES = """
 INSERT INTO deliveries (workspace_id, state, delivery_id, post_id, account_id, platform, channel,
     schedule_time, due_time)
-SELECT %s, 'SCHEDULED', delivery_id, post_id, account_id, platform, channel, due_time, due_time
-FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::timestamptz[])
-AS r(delivery_id, post_id, account_id, platform, channel, due_time)
+SELECT %s, 'SCHEDULED', uuidv7(), post_id, account_id, platform, channel, due_time, due_time
+FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::timestamptz[])
+AS r(post_id, account_id, platform, channel, due_time)
 """
 
 
@@ -107,7 +108,7 @@ def insert_posts(tx: Connection, workspace_id: UUID, news: Sequence[NewPost]) ->
         )
         instant = draft.schedule.instant.isoformat()
         waiting += [
-            (str(new_id()), post_id, str(account_id), platform, draft.channel, instant)
+            (post_id, str(account_id), platform, draft.channel, instant)
             for account_id, platform in zip_longest(draft.account_ids, draft.platforms, fillvalue="")
         ]
     tx.exec_driver_sql(_INSERT_POSTS, (str(workspace_id), *_columns(rows)))
@@ -121,11 +122,16 @@ class _Values:
 
     def __init__(self) -> None:
         self._media: dict[tuple[Media, ...], str] = {}
+        # By their ids: posts by the thousand share the same object (messages.options_from).
+        self._options: dict[int, tuple[Options, str]] = {}
 
     def draft(self, draft: Draft) -> tuple[str | None, ...]:
         media = self._media.get(draft.media)
         if media is None:
             media = self._media[draft.media] = json.dumps(_media_values(draft.media))
+        options = self._options.get(id(draft.options))
+        if options is None:
+            options = self._options[id(draft.options)] = (draft.options, json.dumps(draft.options))
         return (
             draft.channel,
             draft.caption,
@@ -134,7 +140,7 @@ class _Values:
             draft.schedule.time_zone,
             str(draft.schedule.fold),
             draft.schedule.instant.isoformat(),
-            json.dumps(draft.options),
+            options[1],
             draft.ref,
             str(draft.lateness.max_seconds) if draft.lateness else None,
             draft.lateness.action.value if draft.lateness else None,
@@ -239,6 +245,8 @@ def matching(workspace_id: UUID, wanted: PostFilter) -> ColumnElement[bool]:
         found.append(posts.c.series_id == wanted.series_id)
     if wanted.ref:
         found.append(posts.c.ref == wanted.ref)
+    if wanted.approval:
+        found.append(posts.c.approval == wanted.approval.value)
     if wanted.post_ids:
         found.append(posts.c.post_id.in_(wanted.post_ids))
     if wanted.state:

@@ -65,6 +65,13 @@ posts = Table(
     time_column("update_time", now=True),
     CheckConstraint("(series_id IS NULL) = (occurrence_time IS NULL)", name="an_occurrence_has_a_series"),
     Index("posts_by_time", "workspace_id", "schedule_time", "post_id"),
+    Index(
+        "posts_to_approve",
+        "workspace_id",
+        "schedule_time",
+        "post_id",
+        postgresql_where=text("approval = 'PENDING'"),
+    ),
     Index("posts_by_ref", "workspace_id", "ref", postgresql_where=text("ref <> ''")),
     Index(
         "one_post_per_occurrence",

@@ -144,6 +144,7 @@ def test_a_video_is_kept_described_and_given_back(content: Content) -> None:
     assert asset.height > asset.width > 0
     assert asset.frame_rate_millis == 30_000
     assert abs(asset.duration.ToMilliseconds() - 6000) < 100
+    assert len(asset.frame_hashes) == 6
     assert asset.sha256 == hashlib.sha256(original).hexdigest()
     assert asset.size_bytes == len(original)
     assert download(content, asset) == original
@@ -157,6 +158,8 @@ def test_a_picture_has_no_time_and_its_format_is_its_codec(content: Content) -> 
     assert (asset.width, asset.height, asset.pixel_mode) == (1080, 1350, "RGB")
     assert not asset.HasField("duration")
     assert (asset.container, asset.audio_codec, asset.frame_rate_millis) == ("", "", 0)
+    assert len(asset.frame_hashes) == 1
+    assert content.upload(PICTURE).media_asset.frame_hashes == asset.frame_hashes
 
 
 def test_the_same_bytes_sent_by_many_at_once_are_one_asset(content: Content) -> None:

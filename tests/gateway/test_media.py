@@ -52,6 +52,12 @@ def test_an_upload_arrives_whole_in_small_pieces(api: httpx.Client, memory: Memo
     assert [each["media_asset_id"] for each in api.get("/v1/media").json()["media"]] == [asset["media_asset_id"]]
 
 
+def test_frame_hashes_keep_all_their_bits(api: httpx.Client, memory: Memory) -> None:
+    media_asset_id = memory.asset(frame_hashes=[2**64 - 1, 0xBEEF])
+    shown = api.get(f"/v1/media/{media_asset_id}").json()
+    assert shown["frame_hashes"] == ["ffffffffffffffff", "000000000000beef"]
+
+
 def test_an_upload_is_handed_on_while_it_arrives(api: httpx.Client, memory: Memory) -> None:
     piece = b"x" * 64 * 1024
     seen = []

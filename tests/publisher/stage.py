@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import threading
@@ -23,9 +24,13 @@ from reelroute.scheduler.v1 import scheduler_pb2, scheduler_pb2_grpc
 from sqlalchemy import text
 
 from kit import outbox, rpc, rpc_server
+from kit.custody import TokenPair
 from kit.db import ALL_WORKSPACES, Database
 from kit.errors import NotFound
+from kit.key_ring import KeyRing
 from kit.loop import Loop
+from kit.vault import Vault
+from kit.vendor_call import CallRecord
 from services.publisher import account_store
 from services.publisher.api import PublisherApi
 from services.publisher.config import PublisherConfig
@@ -35,7 +40,7 @@ from services.publisher.ledger import Ledger
 from services.publisher.platforms.base import Adapter
 from services.publisher.platforms.tiktok import TikTokAdapter
 from services.publisher.quotas import Quotas
-from services.publisher.vault import Vault
+from services.publisher.tables import data_keys
 from services.publisher.worker import Platforms, Worker
 from tests.publisher.factories import WORKSPACE
 from tests.publisher.fake_scheduler import FakeScheduler, Planned
@@ -46,7 +51,7 @@ from vendors.tiktok.config import TikTokConfig
 
 Found = TypeVar("Found")
 
-MASTER_KEY = bytes(range(32))
+MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
 CALLBACK = "http://127.0.0.1:5000/callback"
 CREATOR = "emberfold.air"
 SMALL, LARGE = 300_000, 70_000_000  # bytes: one chunk, and seven
@@ -61,6 +66,11 @@ def until(find: Callable[[], Found | None], seconds: float = 20, story: Callable
             return found
         assert time.monotonic() < limit, story()
         pause.wait(0.01)
+
+
+def a_vault(master_key: str = MASTER_KEY) -> Vault:
+    """The vault of another process."""
+    return Vault(KeyRing(master_key), data_keys)
 
 
 @contextlib.contextmanager
@@ -247,7 +257,7 @@ class Sandbox:
                 handle=creator,
                 display_name=creator,
                 scopes=("video.publish",),
-                tokens=account_store.TokenPair(
+                tokens=TokenPair(
                     grant["access_token"], now + timedelta(days=1), grant["refresh_token"], now + timedelta(days=365)
                 ),
             )
@@ -273,6 +283,8 @@ class Stage:
     account: Account = field(init=False)
     relay: Loop = field(init=False)
     client: TikTokClient = field(init=False)
+    # Of all workers to the platform.
+    calls: list[CallRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.start_relay()
@@ -287,7 +299,7 @@ class Stage:
         values: dict[str, Any] = (
             {
                 "database_url": SecretStr("postgresql://nobody"), "service_token": SecretStr(SERVICE_TOKEN),
-                "master_key": SecretStr("x"), "scheduler_address": self.scheduler_address,
+                "scheduler_address": self.scheduler_address,
                 "content_address": self.content_address, "holder": "test", "lease_seconds": 5, "lead_seconds": 1,
                 "claim_wait_seconds": 1, "observe_poll_seconds": 0.05,
             } | changes
@@ -302,7 +314,8 @@ class Stage:
         **changes: Any,
     ) -> Worker:
         """A running publisher worker; stopped at the end of the test."""
-        self.client = client = TikTokClient(self.sandbox.config(**(tiktok or {})))
+        config = self.sandbox.config(**(tiktok or {}))
+        self.client = client = TikTokClient(config, on_call=self.calls.append)
 
         @contextlib.asynccontextmanager
         async def platforms() -> AsyncIterator[Platforms]:
@@ -411,7 +424,7 @@ def staged(database: Database, sandbox: Sandbox) -> Iterator[Stage]:
         channels = outbox.open_channels({"scheduler": scheduler_address, "notification": feed_address}, SERVICE_TOKEN)
         for channel in channels.values():
             cleanup.callback(channel.close)
-        ledger = Ledger(database, Vault(MASTER_KEY), "test/1")
+        ledger = Ledger(database, a_vault(), "test/1")
         yield Stage(
             database,
             sandbox,

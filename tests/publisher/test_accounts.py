@@ -9,9 +9,9 @@ import pytest
 from reelroute.publisher.v1 import publisher_pb2 as pb
 from reelroute.publisher.v1 import publisher_pb2_grpc
 
+from kit.custody import TokenPair
 from kit.rpc_status import from_rpc_error
 from services.publisher import account_store
-from services.publisher.account_store import TokenPair
 from tests.publisher.factories import WORKSPACE
 from tests.publisher.stage import CALLBACK, CREATOR, Stage, until
 
@@ -70,7 +70,7 @@ def test_a_disconnected_account_keeps_nothing_and_its_posts_wait_until_it_is_con
     assert answer.json()["error"]["code"] == "access_token_invalid"
     until(lambda: True if [each.target for each in stage.scheduler.holds] == [account.account_id] else None)
     waiting = stage.wait_state(stage.schedule(), "HELD")
-    assert [report.failure.reason for report in waiting.reports] == ["DISCONNECTED"]
+    assert [report.failure.reason for report in waiting.reports] == ["AUTHORIZATION_LOST"]
     # Said again it changes nothing, and asks nobody.
     calls = stage.sandbox.calls("revoke")
     assert disconnect(stage, api).state == pb.ACCOUNT_STATE_DISCONNECTED

@@ -176,6 +176,21 @@ def test_an_approval_stays_once_something_of_the_post_was_let_go_or_all_of_it_is
         assert withdrawn.refusal.reason == "POST_NOT_EDITABLE"
 
 
+def test_what_waits_for_approval_can_be_listed(stage: Stage) -> None:
+    asks_for_approval(stage)
+    waiting, approved = stage.create(draft_of(caption=" 1")), stage.create(draft_of(caption=" 2"))
+    approve(stage, approved)
+    stage.create(draft_of(caption=" 3", channel="water"))
+
+    def listed(approval: pb.Approval.ValueType, view: pb.PostView.ValueType = pb.POST_VIEW_UNSPECIFIED) -> list[str]:
+        request = pb.ListPostsRequest(workspace_id=WORKSPACE, approval=approval, view=view)
+        return [each.post_id for each in stage.stub.ListPosts(request, timeout=10).posts]
+
+    assert listed(pb.APPROVAL_PENDING) == listed(pb.APPROVAL_PENDING, pb.POST_VIEW_SUMMARY) == [waiting.post_id]
+    assert listed(pb.APPROVAL_APPROVED) == [approved.post_id]
+    assert len(listed(pb.APPROVAL_UNSPECIFIED)) == 3
+
+
 def test_of_many_each_is_decided_for_itself_and_people_are_told(stage: Stage) -> None:
     asks_for_approval(stage)
     post, other = stage.create(draft_of(caption=" 1")), stage.create(draft_of(caption=" 2", channel="water"))

@@ -12,10 +12,14 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from reelroute.scheduler.v1 import plans_pb2 as plans
+from reelroute.scheduler.v1 import plans_pb2_grpc
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
+from kit.db import Database
 from kit.errors import FailedPrecondition, InvalidArgument, NotFound
-from tests.scheduler.stage import WORKSPACE, Stage, draft_of, refused
+from services.scheduler.plan_api import PlanApi
+from tests.scheduler.stage import POLICY, WORKSPACE, Stage, draft_of, refused
+from tests.services import served
 
 NEW_YORK = ZoneInfo("America/New_York")
 DAILY = list(range(1, 8))
@@ -31,14 +35,19 @@ def planned(stage: Stage, channel: str = "air", **fields: object) -> plans.Posti
     return stage.plans.SetPostingPlan(request, timeout=10).plan
 
 
-def queued(stage: Stage, caption: str = "", not_before: datetime | None = None) -> pb.Post:
+def queued(
+    stage: Stage,
+    caption: str = "",
+    not_before: datetime | None = None,
+    stub: plans_pb2_grpc.PlanServiceStub | None = None,
+) -> pb.Post:
     draft = draft_of(caption=caption or f" {uuid4()}")
     draft.ClearField("local_time")
     draft.ClearField("time_zone")
     request = plans.QueuePostRequest(workspace_id=WORKSPACE, request_id=str(uuid4()), post=draft)
     if not_before:
         request.not_before_time.FromDatetime(not_before)
-    return stage.plans.QueuePost(request, timeout=60).post
+    return (stub or stage.plans).QueuePost(request, timeout=60).post
 
 
 def listed(stage: Stage, **filters: object) -> list[plans.SlotTime]:
@@ -143,8 +152,13 @@ def test_two_hundred_callers_at_once_get_two_hundred_slots_and_no_rule_is_broken
     )
     # One that stands in the way of a slot, and counts for its day.
     stage.create(draft_of(local_time=tomorrow("14:00:00", 3), time_zone="America/New_York", caption=" first"))
-    with ThreadPoolExecutor(40) as pool:
-        posts = list(pool.map(lambda n: queued(stage, f" number {n}"), range(200)))
+    # Two replicas, each with its own connections.
+    other = Database(stage.database.url.render_as_string(hide_password=False), "scheduler")
+    serves = (plans_pb2_grpc.add_PlanServiceServicer_to_server, PlanApi(other, POLICY))
+    with served(serves) as channel, ThreadPoolExecutor(200) as pool:
+        stubs = [stage.plans, plans_pb2_grpc.PlanServiceStub(channel)]
+        posts = list(pool.map(lambda n: queued(stage, f" number {n}", stub=stubs[n % 2]), range(200)))
+    other.close()
     times = sorted(local(each) for each in posts)
     assert len(set(times)) == 200
     assert {each.time() for each in times} == {time(8), time(15), time(19)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -147,6 +148,16 @@ class PostOptions(RequestModel):
     def to_proto(self) -> pb.PostOptions:
         """For the scheduler."""
         return pb.PostOptions(tiktok=self.tiktok.to_proto() if self.tiktok else None)
+
+    @cached_property
+    def tiktok_texts(self) -> dict[str, str]:
+        """TikTok's choices for the publisher, as text; made once, for the rows of an import share them."""
+        if self.tiktok is None:
+            return {}
+        return {
+            name: str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in self.tiktok.as_words().items()
+        }
 
     @classmethod
     def of(cls, options: pb.PostOptions) -> PostOptions:

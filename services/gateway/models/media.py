@@ -31,6 +31,10 @@ class MediaAsset(AnswerModel):
     duration_ms: int | None = Field(description="Null for images.")
     pixel_mode: str
     has_location: bool = Field(description="The file tells where it was taken.")
+    frame_hashes: list[str] = Field(
+        description="What it looks like: perceptual hashes of the picture, or of up to 8 frames, 16 hexadecimal digits "
+        "each. What looks alike differs in few bits. Empty for one colour, or until they are made."
+    )
     create_time: datetime | None
 
     @classmethod
@@ -83,5 +87,7 @@ def _values(asset: pb.MediaAsset) -> dict[str, object]:
         "duration_ms": duration_ms(asset),
         "pixel_mode": asset.pixel_mode,
         "has_location": asset.has_location,
+        # As text: a JSON number loses bits in many readers.
+        "frame_hashes": [f"{each:016x}" for each in asset.frame_hashes],
         "create_time": instant_of(asset, "create_time"),
     }

@@ -148,6 +148,9 @@ async def list_posts(
     account_id: Annotated[UUID | None, Query(description="Only posts with a delivery for this account.")] = None,
     series_id: Annotated[UUID | None, Query(description="Only occurrences of this series.")] = None,
     ref: Annotated[Text, Query(max_length=100, description="Only posts with this ref.")] = "",
+    approval: Annotated[
+        Literal["PENDING", "APPROVED"] | None, Query(description="`PENDING`: only posts that wait for approval.")
+    ] = None,
     view: Annotated[
         Literal["FULL", "SUMMARY"],
         Query(
@@ -168,6 +171,7 @@ async def list_posts(
         account_id=str(account_id or ""),
         series_id=str(series_id or ""),
         ref=ref,
+        approval=pb.Approval.Value(f"APPROVAL_{approval or 'UNSPECIFIED'}"),
         view=pb.POST_VIEW_SUMMARY if view == "SUMMARY" else pb.POST_VIEW_UNSPECIFIED,
     )
     if from_time:

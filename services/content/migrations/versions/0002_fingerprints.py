@@ -9,8 +9,14 @@ down_revision = "0001_first"
 
 
 def upgrade() -> None:
-    # None of what was kept before: it is compared by its bytes alone.
+    # NULL: kept before there were any, or by the version before; a duty looks into these again.
     op.add_column("media_assets", sa.Column("frame_hashes", JSONB))
+    op.create_index(
+        "media_assets_without_hashes",
+        "media_assets",
+        ["media_asset_id"],
+        postgresql_where=sa.text("frame_hashes IS NULL"),
+    )
     op.create_index("media_assets_by_name", "media_assets", ["workspace_id", "file_name"])
 
 

@@ -37,6 +37,12 @@ def upgrade() -> None:
     op.create_check_constraint("an_occurrence_has_a_series", "posts", "(series_id IS NULL) = (occurrence_time IS NULL)")
     op.create_index("posts_by_ref", "posts", ["workspace_id", "ref"], postgresql_where=sa.text("ref <> ''"))
     op.create_index(
+        "posts_to_approve",
+        "posts",
+        ["workspace_id", "schedule_time", "post_id"],
+        postgresql_where=sa.text("approval = 'PENDING'"),
+    )
+    op.create_index(
         "one_post_per_occurrence",
         "posts",
         ["series_id", "occurrence_time"],

@@ -5,8 +5,8 @@ disconnected.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005_tiktok"
-down_revision = "0004_forecast"
+revision = "0007_tiktok"
+down_revision = "0006_token_custody"
 
 
 def upgrade() -> None:
