@@ -70,7 +70,6 @@ class TikTokShop:
         with self._state.store.transaction():
             for part in (people, products, order_seed, creators):
                 part.seed(self._state)
-        timers.settle(self._state)
 
     def outage(self) -> Outage:
         """Whether TikTok Shop is down."""

@@ -133,16 +133,16 @@ def _forget_connections(database: Database) -> None:
         account_store.forget_connections(tx)
 
 
+def _forget_webhooks(database: Database) -> None:
+    with database.transaction(ALL_WORKSPACES) as tx:
+        webhook_store.forget(tx)
+
+
 def show_keys(config: PublisherConfig, arguments: Sequence[str]) -> None:
     """What `python -m services.publisher keys` does: says how many data keys need which master key."""
     database = service.open_database(store.SCHEMA, config)
     sys.stdout.write(Vault(open_ring(config), data_keys).report(database) + "\n")
     database.close()
-
-
-def _forget_webhooks(database: Database) -> None:
-    with database.transaction(ALL_WORKSPACES) as tx:
-        webhook_store.forget(tx)
 
 
 if __name__ == "__main__":

@@ -186,7 +186,7 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
     def GetAccountNumbers(
         self, request: pb.GetAccountNumbersRequest, context: grpc.ServicerContext
     ) -> pb.GetAccountNumbersResponse:
-        account, tokens = self._readable(request.workspace_id, request.account_id, numbers.STATS_SCOPE)
+        _, tokens = self._readable(request.workspace_id, request.account_id, numbers.STATS_SCOPE)
         found = self._worker.call(numbers.of_account(self._client, tokens), _READ_SECONDS)
         return pb.GetAccountNumbersResponse(numbers=messages.account_numbers_to(found, datetime.now(UTC)))
 
@@ -253,8 +253,10 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
                 message = "The workspace has no account with this id. List the accounts, or connect one."
                 of_accounts.append(Problem(field, "ACCOUNT_NOT_FOUND", message))
                 continue
-            if account.state is not domain.AccountState.CONNECTED:
-                of_accounts.append(Problem(field, account.state.value, f"@{account.handle}: {account.problem}", False))
+            if account.state is domain.AccountState.AUTHORIZATION_LOST:
+                of_accounts.append(Problem(field, "AUTHORIZATION_LOST", f"@{account.handle}: {account.problem}", False))
+            elif account.state is domain.AccountState.DISCONNECTED:
+                of_accounts.append(Problem(field, "DISCONNECTED", f"@{account.handle}: {account.problem}", False))
             elif post.HasField("schedule_time"):
                 time = from_timestamp(post.schedule_time, "schedule_time")
                 end = last_token_end(account, now)

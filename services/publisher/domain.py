@@ -101,8 +101,6 @@ class Next(enum.Enum):
 
 # The reason of FailureKind.ACCOUNT when the platform no longer accepts our authorisation.
 AUTHORIZATION_LOST = "AUTHORIZATION_LOST"
-# Reasons for which the account's hold was placed with the fact.
-HELD_ALREADY = (AUTHORIZATION_LOST, AccountState.DISCONNECTED.value)
 # What failed in these ways may be tried again; nothing was published.
 FOR_NOW = (
     *(FailureKind.TRANSIENT, FailureKind.RATE_LIMITED, FailureKind.ACCOUNT, FailureKind.PLATFORM),

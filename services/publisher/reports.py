@@ -16,7 +16,7 @@ from kit.db import new_id
 from kit.outbox import Notice
 from kit.timestamps import to_timestamp
 from services.publisher.domain import (
-    HELD_ALREADY,
+    AUTHORIZATION_LOST,
     Failure,
     FailureKind,
     Platform,
@@ -98,7 +98,7 @@ def account_holds(failed: Sequence[tuple[Publication, Failure]]) -> list[Notice]
     found = {
         state.account_id: account_hold(state.workspace_id, state.account_id, failure.message)
         for state, failure in failed
-        if failure.kind is FailureKind.ACCOUNT and failure.reason not in HELD_ALREADY
+        if failure.kind is FailureKind.ACCOUNT and failure.reason != AUTHORIZATION_LOST
     }
     return list(found.values())
 

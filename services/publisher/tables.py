@@ -67,7 +67,7 @@ accounts = Table(
     Index("accounts_by_handle", "workspace_id", "handle", "account_id"),
     Index("accounts_by_profile", "platform", "platform_account_id"),
     Index("accounts_to_renew", "renew_time", postgresql_where=text("state = 'CONNECTED'")),
-    Index("accounts_that_end", "refresh_expire_time", postgresql_where=text("state = 'CONNECTED'")),
+    Index("accounts_that_end", "ending_check_time", postgresql_where=text("state = 'CONNECTED'")),
 )
 
 connections = Table(

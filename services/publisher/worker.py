@@ -138,24 +138,6 @@ class Worker:
         if limits is not None:
             await self._accounts.learned(account, limits)
 
-    def refresh_ahead(self, accounts: Sequence[Account]) -> None:
-        """Refreshes the access tokens that accounts have. What fails is logged; a lost authorisation is told. Raises as
-        `call`; what has begun is finished all the same.
-        """
-        self.call(self._refresh_ahead(accounts), _READ_SECONDS)
-
-    async def _refresh_ahead(self, accounts: Sequence[Account]) -> None:
-        await asyncio.gather(*(self._refresh_ahead_of(account) for account in accounts))
-
-    async def _refresh_ahead_of(self, account: Account) -> None:
-        if self._tokens_of is None:
-            return
-        try:
-            with context.about(workspace_id=account.workspace_id, account_id=account.account_id):
-                await self._tokens_of(account).refresh_ahead()
-        except AttemptFailed as refusal:
-            log.info("token not refreshed ahead", account_id=str(account.account_id), reason=refusal.failure.reason)
-
     def tokens_of(self, account: Account) -> AccountTokens:
         """An account's tokens, for a `call`. Raises Unavailable when the process is not running yet."""
         if self._tokens_of is None:
@@ -183,6 +165,24 @@ class Worker:
                 await adapter.probe(account, self._accounts.tokens_of(account))
         except AttemptFailed as refusal:
             log.info("account confirmed to fail", account_id=str(account.account_id), reason=refusal.failure.reason)
+
+    def refresh_ahead(self, accounts: Sequence[Account]) -> None:
+        """Refreshes the access tokens that accounts have. What fails is logged; a lost authorisation is told. Raises as
+        `call`; what has begun is finished all the same.
+        """
+        self.call(self._refresh_ahead(accounts), _READ_SECONDS)
+
+    async def _refresh_ahead(self, accounts: Sequence[Account]) -> None:
+        await asyncio.gather(*(self._refresh_ahead_of(account) for account in accounts))
+
+    async def _refresh_ahead_of(self, account: Account) -> None:
+        if self._tokens_of is None:
+            return
+        try:
+            with context.about(workspace_id=account.workspace_id, account_id=account.account_id):
+                await self._tokens_of(account).refresh_ahead()
+        except AttemptFailed as refusal:
+            log.info("token not refreshed ahead", account_id=str(account.account_id), reason=refusal.failure.reason)
 
     def _begin(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
         if self._loop is None:

@@ -373,19 +373,33 @@ class FakePublisher(Fake, publisher_pb2_grpc.PublisherServiceServicer):
             raise errors.InvalidArgument.of_field("state", "Start the connection again.")
         return publisher_pb2.FinishConnectionResponse(account=self.memory.accounts[self.memory.account()])
 
+    def DisconnectAccount(self, request: Any, context: Context) -> publisher_pb2.DisconnectAccountResponse:
+        self.saw(request, context)
+        account = self._account(request)
+        account.state = publisher_pb2.ACCOUNT_STATE_DISCONNECTED
+        return publisher_pb2.DisconnectAccountResponse(account=account)
+
+    def GetAccountNumbers(self, request: Any, context: Context) -> publisher_pb2.GetAccountNumbersResponse:
+        self.saw(request, context)
+        self._account(request)
+        return publisher_pb2.GetAccountNumbersResponse(numbers=publisher_pb2.AccountNumbers(followers=0, posts=3))
+
+    def ListPostNumbers(self, request: Any, context: Context) -> publisher_pb2.ListPostNumbersResponse:
+        self.saw(request, context)
+        self._account(request)
+        post = publisher_pb2.PostNumbers(platform_post_id="7400", views=9, likes=0)
+        return publisher_pb2.ListPostNumbersResponse(posts=[post], next_page_token="more")
+
+    def _account(self, request: Any) -> publisher_pb2.Account:
+        if request.account_id not in self.memory.accounts:
+            raise errors.NotFound("There is no such account.")
+        return self.memory.accounts[request.account_id]
+
     def GetAccount(self, request: Any, context: Context) -> publisher_pb2.GetAccountResponse:
         self.saw(request, context)
         if request.account_id not in self.memory.accounts:
             raise errors.NotFound("There is no such account.")
         return publisher_pb2.GetAccountResponse(account=self.memory.accounts[request.account_id])
-
-    def DisconnectAccount(self, request: Any, context: Context) -> publisher_pb2.DisconnectAccountResponse:
-        self.saw(request, context)
-        if request.account_id not in self.memory.accounts:
-            raise errors.NotFound("There is no such account.")
-        account = self.memory.accounts[request.account_id]
-        account.state, account.problem = publisher_pb2.ACCOUNT_STATE_DISCONNECTED, "Connect it again."
-        return publisher_pb2.DisconnectAccountResponse(account=account)
 
     def ListAccounts(self, request: Any, context: Context) -> publisher_pb2.ListAccountsResponse:
         self.saw(request, context)

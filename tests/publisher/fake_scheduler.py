@@ -69,7 +69,7 @@ class FakeScheduler(scheduler_pb2_grpc.SchedulerServiceServicer):
         self.asked: list[pb.ListUpcomingDeliveriesRequest] = []
         self.refused: list[pb.DeliveryReport] = []
         self.paused = False
-        self.holds: list[pb.Hold] = []
+        self.applying: list[pb.Hold] = []
         self.retry_seconds = 0.05
         self._lock = threading.RLock()
         self._closing = threading.Event()
@@ -173,7 +173,7 @@ class FakeScheduler(scheduler_pb2_grpc.SchedulerServiceServicer):
     def ListHolds(  # noqa: N802
         self, request: pb.ListHoldsRequest, context: grpc.ServicerContext
     ) -> pb.ListHoldsResponse:
-        return pb.ListHoldsResponse(holds=self.holds)
+        return pb.ListHoldsResponse(holds=self.applying)
 
     def RenewDeliveries(  # noqa: N802
         self, request: pb.RenewDeliveriesRequest, context: grpc.ServicerContext

@@ -182,5 +182,5 @@ async def test_whether_people_have_paused_what_is_out_is_asked(
     cause: pb.HoldCause.ValueType,
     expected: bool,
 ) -> None:
-    scheduler.holds = [pb.Hold(scope=scope, target=target, cause=cause)]
+    scheduler.applying = [pb.Hold(scope=scope, target=target, cause=cause)]
     assert await client.is_paused(PUBLICATION, an_account()) is expected

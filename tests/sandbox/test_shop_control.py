@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from sandbox.config import SandboxConfig
+from sandbox.tiktok_shop.settings import TikTokShopSettings
 from tests.sandbox.conftest import Served
 from tests.sandbox.shop import CALLBACK, ShopApp
 from tests.sandbox.test_shop_orders import BLACK_BOX, detail, new_order
@@ -76,9 +77,18 @@ def test_orders_that_make_no_sense_are_refused(
 def test_a_reset_brings_back_what_was_there_at_first(seller: ShopApp) -> None:
     before = {order["id"]: order["lines"] for order in seller.control("GET", "/orders")}
     new_order(seller)
+    seller.advance(400 * 86_400)
     seller.control("POST", "//reset")
-    after = {order["id"]: order["lines"] for order in seller.control("GET", "/orders")}
+    after = {order["id"]: order["create_time"] for order in seller.control("GET", "/orders")}
     assert set(after) == set(before)
+    assert max(after.values()) <= seller.control("GET", "//clock")["now"]
+
+
+def test_other_delays_than_the_usual_ones_do_not_keep_it_from_starting() -> None:
+    delays = dict.fromkeys(("collect_seconds", "transit_seconds", "complete_seconds", "hold_seconds"), 10**7)
+    for settings in (TikTokShopSettings(**delays), TikTokShopSettings(**dict.fromkeys(delays, 0))):
+        with Served(SandboxConfig(tiktok_shop=settings)) as url, httpx.Client(base_url=url) as client:
+            assert client.get("/control/tiktok_shop/orders").status_code == 200
 
 
 def test_a_restart_keeps_tokens_orders_timers_and_settings(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from services.gateway.calendars import captions
@@ -254,7 +255,7 @@ def _choices(cells: tuple[str, ...]) -> tuple[AmbiguousTime, TikTokChoices, tupl
         flags[name] = True if word in _YES else False if word in _NO else None
         if word and flags[name] is None:
             problems.append(Problem(name, "choice_unknown", f"{said[name][:40]}: write TRUE or FALSE."))
-    numbers: dict[str, int | None] = {}
+    numbers: dict[str, Any] = {}
     for name, what in (("cover_time_ms", "milliseconds, 1500"), ("photo_cover_index", "the cover's place, 0 to 34")):
         is_number = re.fullmatch(r"[0-9]{1,9}", said[name]) and (
             name == "cover_time_ms" or int(said[name]) <= _LAST_PHOTO

@@ -272,6 +272,25 @@ ACCOUNT: dict[str, Any] = {
     "create_time": CREATED,
     "update_time": CREATED,
 }
+ACCOUNT_NUMBERS: dict[str, Any] = {
+    "followers": 1204,
+    "following": 12,
+    "likes": 20931,
+    "posts": 88,
+    "read_time": CREATED,
+}
+POST_NUMBERS: dict[str, Any] = {
+    "platform_post_id": "7400000000000000002",
+    "url": "https://www.tiktok.com/@emberfold.water/video/7400000000000000002",
+    "caption": CAPTION,
+    "publish_time": DUE,
+    "views": 18230,
+    "likes": 911,
+    "comments": 34,
+    "shares": 12,
+    "post_id": POST_ID,
+    "delivery_id": DELIVERY_ID,
+}
 CONNECTION_START: dict[str, Any] = {"platform": "TIKTOK", "redirect_uri": "http://127.0.0.1:8765/callback"}
 CONNECTION: dict[str, Any] = {
     "consent_url": "https://www.tiktok.com/v2/auth/authorize/?client_key=aw1&state=b2c3d4",

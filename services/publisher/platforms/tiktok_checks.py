@@ -49,8 +49,14 @@ def notes(
     if domain.is_draft(options):
         if has_photos(media) or not caption:
             return []
-        text = "TikTok takes no caption with a video draft. Its owner writes it in the app, and chooses who sees it."
-        return [Problem("caption", "CAPTION_NOT_SENT", text, blocking=False)]
+        return [
+            Problem(
+                "caption",
+                "CAPTION_NOT_SENT",
+                "TikTok takes no caption with a video draft. Its owner writes it in the app, and chooses who sees it.",
+                blocking=False,
+            )
+        ]
     found = []
     for word, disabled in (
         ("comment", limits is not None and limits.comment_disabled),
@@ -58,8 +64,14 @@ def notes(
         ("stitch", limits is not None and limits.stitch_disabled),
     ):
         if disabled and options.get(f"allow_{word}"):
-            text = f"The creator's own settings do not allow {word}: it stays off whatever is chosen here."
-            found.append(Problem(f"options.tiktok.allow_{word}", "SWITCH_OFF_AT_CREATOR", text, blocking=False))
+            found.append(
+                Problem(
+                    f"options.tiktok.allow_{word}",
+                    "SWITCH_OFF_AT_CREATOR",
+                    f"The creator's own settings do not allow {word}: it stays off whatever is chosen here.",
+                    blocking=False,
+                )
+            )
     return found
 
 
@@ -76,19 +88,26 @@ def _scope(account: domain.Account, options: domain.Options) -> Iterator[Problem
 
 def _texts(caption: str, media: Sequence[MediaFile], options: domain.Options) -> Iterator[Problem]:
     if has_photos(media):
-        yield from _too_long("caption", "CAPTION_TOO_LONG", caption, DESCRIPTION_UNITS, "descriptions of photo posts")
-        title = str(options.get("photo_title") or "")
-        field = "options.tiktok.photo_title"
-        yield from _too_long(field, "PHOTO_TITLE_TOO_LONG", title, TITLE_UNITS, "titles of photo posts")
-    elif not domain.is_draft(options):
-        yield from _too_long("caption", "CAPTION_TOO_LONG", caption, VIDEO_UNITS, "captions")
+        title = _units(str(options.get("photo_title") or ""))
+        if title > TITLE_UNITS:
+            yield Problem(
+                "options.tiktok.photo_title",
+                "PHOTO_TITLE_TOO_LONG",
+                f"TikTok takes titles of up to {TITLE_UNITS} characters; this one has {title}. Shorten it.",
+            )
+    most = DESCRIPTION_UNITS if has_photos(media) else VIDEO_UNITS
+    # No caption goes with a video draft.
+    is_sent = has_photos(media) or not domain.is_draft(options)
+    if is_sent and (units := _units(caption)) > most:
+        yield Problem(
+            "caption",
+            "CAPTION_TOO_LONG",
+            f"TikTok takes captions of up to {most} characters; this one has {units}. Shorten it.",
+        )
 
 
-def _too_long(field: str, reason: str, text: str, most: int, what: str) -> Iterator[Problem]:
-    units = len(text.encode("utf-16-le")) // 2
-    if units > most:
-        told = f"TikTok takes {what} of up to {most} characters; this one has {units}. Shorten it."
-        yield Problem(field, reason, told)
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le")) // 2
 
 
 def _choices(options: domain.Options, limits: domain.AccountLimits | None) -> Iterator[Problem]:
@@ -121,7 +140,7 @@ def _media(
     media: Sequence[MediaFile], options: domain.Options, limits: domain.AccountLimits | None, *, serves_media: bool
 ) -> list[Problem]:
     if not media:
-        return [Problem("media", "VIDEO_MISSING", f"A TikTok post has one video, or up to {MOST_PHOTOS} photos. Add.")]
+        return [Problem("media", "VIDEO_MISSING", "A TikTok post has one video, or up to 35 photos. Add them.")]
     if has_photos(media):
         return list(_photos(media, options, serves_media=serves_media))
     if len(media) > 1:
@@ -151,8 +170,11 @@ def _photos(media: Sequence[MediaFile], options: domain.Options, *, serves_media
     if len(media) > MOST_PHOTOS:
         yield Problem("media", "TOO_MANY_PHOTOS", f"TikTok takes up to {MOST_PHOTOS} photos; these are {len(media)}.")
     if int(options.get("photo_cover_index") or 0) >= len(media):
-        text = f"The cover must be one of the {len(media)} photos: 0 to {len(media) - 1}."
-        yield Problem("options.tiktok.photo_cover_index", "PHOTO_COVER_UNKNOWN", text)
+        yield Problem(
+            "options.tiktok.photo_cover_index",
+            "PHOTO_COVER_UNKNOWN",
+            f"The cover must be one of the {len(media)} photos: 0 to {len(media) - 1}.",
+        )
     for index, file in enumerate(media):
         for problem in tiktok_media.problems(_to_post(file)):
             yield Problem(f"media[{index}]", problem.reason.upper(), problem.message)

@@ -1,13 +1,19 @@
-"""Drafts count for themselves in an account's day; webhooks are remembered, and find what they are about."""
+"""Drafts count for themselves in an account's day; webhooks are remembered, and find what they are about; accounts are
+disconnected.
+"""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005_tiktok"
+revision = "0007_tiktok"
 down_revision = "0006_token_custody"
 
 
 def upgrade() -> None:
+    op.drop_constraint("account_state_is_known", "accounts")
+    op.create_check_constraint(
+        "account_state_is_known", "accounts", "state IN ('CONNECTED','AUTHORIZATION_LOST','DISCONNECTED')"
+    )
     op.add_column("day_places", sa.Column("draft", sa.Boolean, nullable=False, server_default="false"))
     # Webhooks name a profile and a handle, and no workspace.
     op.create_index("accounts_by_profile", "accounts", ["platform", "platform_account_id"])
