@@ -125,6 +125,19 @@ def connect_tiktok(
     _connect("TIKTOK", port, browser=browser, as_json=as_json)
 
 
+@connect_app.command("tiktok-shop")
+def connect_tiktok_shop(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Listens here for the redirect.")] = 8765,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the browser.")] = True,
+    as_json: options.AsJson = False,
+) -> None:
+    """Connects a TikTok Shop creator, for posts with a product link. The creator consents in a browser on this machine.
+
+    The app in Partner Center must have http://127.0.0.1:PORT/callback as its redirect address.
+    """
+    _connect("TIKTOK_SHOP", port, browser=browser, as_json=as_json)
+
+
 # Not in the menus: the sandbox's own platform, for rehearsals.
 @connect_app.command("bulletin", hidden=True)
 def connect_bulletin(

@@ -70,7 +70,8 @@ class Listener:
         values = {name: given[0] for name, given in parse_qs(parts.query).items()}
         if not self.state or not hmac.compare_digest(values.get("state", "").encode(), self.state.encode()):
             return 400, "This does not belong to the connection that is waiting. Start again."
-        if values.get("code"):
+        # Beside an error TikTok Shop sends the code "null".
+        if values.get("code") and not values.get("error"):
             self.code = values["code"]
             return 200, "Thank you. Go back to the terminal; this window can be closed."
         self.refusal = values.get("error_description") or values.get("error") or "no code came"
@@ -83,7 +84,7 @@ class Listener:
         while not self.code and not self.refusal:
             left = end - time.monotonic()
             if left <= 0:
-                raise ClientError("Nobody gave consent in time.", "Start again: reelroute accounts connect tiktok")
+                raise ClientError("Nobody gave consent in time.", "Start again: reelroute accounts connect")
             self._server.timeout = left
             self._server.handle_request()
         if self.refusal:

@@ -30,7 +30,8 @@ def content(
     caption: str,
     channel: str,
     ref: str,
-    tiktok: Json,
+    tiktok: Json | None,
+    tiktok_shop: Json | None,
     lateness: Json | None,
     accept_conflicts: bool,
 ) -> Json:
@@ -40,7 +41,7 @@ def content(
         "account_ids": [options.account_id(api, each) for each in accounts],
         "caption": caption,
         "media_asset_ids": [asset_id(api, each) for each in media],
-        "options": {"tiktok": tiktok},
+        "options": {"tiktok": tiktok, "tiktok_shop": tiktok_shop},
         "ref": ref,
         "lateness": lateness,
         "accept_conflicts": accept_conflicts,

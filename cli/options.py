@@ -1,4 +1,4 @@
-"""What several commands share: the connection, and the choices that an author makes of a TikTok post."""
+"""What several commands share: the connection, and the choices that an author makes of a post."""
 
 from __future__ import annotations
 
@@ -70,6 +70,18 @@ MusicUsageConfirmed = Annotated[
 AutoAddMusic = Annotated[bool, typer.Option("--auto-add-music", help="TikTok adds music to the photos.")]
 PhotoCover = Annotated[int, typer.Option("--photo-cover", min=1, max=35, help="Which photo is the cover.")]
 PhotoTitle = Annotated[str, typer.Option("--photo-title", help="Above the caption of photos; up to 90 characters.")]
+
+Product = Annotated[
+    str,
+    typer.Option("--product", help="Of a TikTok Shop creator's post: the product it links to, by TikTok Shop's id."),
+]
+ProductTitle = Annotated[
+    str, typer.Option("--product-title", help="What that link says: fewer than 30 letters, digits and spaces.")
+]
+ProductCover = Annotated[
+    int, typer.Option("--product-cover-ms", min=0, help="That video's cover: the frame at so many milliseconds.")
+]
+ProductMusic = Annotated[str, typer.Option("--product-music", help="That post's music, by its id at TikTok Shop.")]
 
 
 MaxLateness = Annotated[
@@ -170,6 +182,25 @@ def tiktok(
         "allow_stitch": allow_stitch,
         "brand_organic": brand_organic,
         "branded_content": branded_content,
+        "is_ai_generated": ai_generated,
+    }
+
+
+def tiktok_shop(product: str, title: str, *, cover_ms: int, music: str, ai_generated: bool) -> Json | None:
+    """The choices of a TikTok Shop creator's post as REST takes them; None without a product. Raises
+    typer.BadParameter for a link without its parts.
+    """
+    if not product:
+        if title or cover_ms or music:
+            raise typer.BadParameter("Name the product that the post links to.", param_hint="--product")
+        return None
+    if not title:
+        raise typer.BadParameter("Say what the link to the product says.", param_hint="--product-title")
+    return {
+        "product_id": product,
+        "product_title": title,
+        "cover_time_ms": cover_ms,
+        "music_id": music,
         "is_ai_generated": ai_generated,
     }
 

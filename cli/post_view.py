@@ -59,6 +59,7 @@ def show(post: Json, handles: dict[str, str]) -> None:
             ("caption", post["caption"]),
             ("media", "\n".join(f"{each['media_asset_id']} {each['mime_type']}" for each in post["media"])),
             ("privacy", _privacy(post["options"].get("tiktok") or {})),
+            ("product", _product(post["options"].get("tiktok_shop") or {})),
             ("late", _lateness(post["lateness"])),
         ]
     )
@@ -85,6 +86,10 @@ def show(post: Json, handles: dict[str, str]) -> None:
 
 def _privacy(chosen: Json) -> str:
     return "a draft for its owner" if chosen.get("post_mode") == "MEDIA_UPLOAD" else chosen.get("privacy_level") or ""
+
+
+def _product(chosen: Json) -> str:
+    return f"{chosen['product_title']} ({chosen['product_id']})" if chosen else ""
 
 
 def doubts(saved: Json) -> None:
