@@ -16,6 +16,7 @@ from itertools import islice
 from typing import IO, Any
 
 import grpc
+from reelroute.publisher.v1 import publisher_pb2
 from reelroute.scheduler.v1 import bulk_pb2, scheduler_pb2
 
 from kit import errors
@@ -233,11 +234,13 @@ async def begin(
         calendar = await asyncio.to_thread(reading.read, file, read, now=now)
     except NotACalendar as found:
         raise CalendarUnreadable.because(found) from None
+    # A calendar has no columns for a product link: of two accounts with one handle the creator's is not meant.
+    known = sorted(
+        await lookups.accounts(clients, workspace_id),
+        key=lambda each: each.platform != publisher_pb2.PLATFORM_TIKTOK_SHOP,
+    )
     resolver = Resolver(
-        {
-            each.handle.removeprefix("@").casefold(): Account(each.account_id)
-            for each in await lookups.accounts(clients, workspace_id)
-        },
+        {each.handle.removeprefix("@").casefold(): Account(each.account_id) for each in known},
         options.media,
         None if options.skus is None else frozenset(options.skus),
         declared=[(channel, handle.casefold()) for handle, channel in options.channels_of_accounts.items()],

@@ -424,7 +424,7 @@ class FakePublisher(Fake, publisher_pb2_grpc.PublisherServiceServicer):
                 problems.append((f"media[{index}]", "FRAME_RATE", "At most 60 frames per second.", True))
         if len(post.caption) > 2_200:
             problems.append(("caption", "CAPTION_TOO_LONG", "At most 2,200 characters.", True))
-        if "privacy_level" not in post.tiktok_options:
+        if "privacy_level" not in post.tiktok_options and not post.tiktok_shop_options:
             problems.append(("options.tiktok.privacy_level", "CHOICE_MISSING", "Choose who may see it.", True))
         return publisher_pb2.PostCheckResult(
             problems=[

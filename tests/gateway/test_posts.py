@@ -107,6 +107,38 @@ def test_the_publisher_is_asked_with_the_facts_and_choices_as_text(api: httpx.Cl
     }
 
 
+def test_a_creator_s_choices_are_checked_kept_and_shown(api: httpx.Client, memory: Memory) -> None:
+    chosen = {"product_id": "1729587769570529799", "product_title": "River desk mat", "is_ai_generated": True}
+    answer = api.post("/v1/posts", json=draft(memory, options={"tiktok_shop": chosen}))
+    assert answer.status_code == 201, answer.text
+    (check,) = memory.request(publisher_pb2.CheckPostsRequest).posts
+    assert dict(check.tiktok_options) == {}
+    assert dict(check.tiktok_shop_options) == {
+        **chosen, "is_ai_generated": "true", "cover_time_ms": "0", "music_id": ""
+    }  # fmt: skip
+    shown = answer.json()["options"]
+    assert shown["tiktok"] is None
+    assert shown["tiktok_shop"] == {**chosen, "cover_time_ms": 0, "music_id": ""}
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"product_id": ""}, "product_id"),
+        ({"product_id": "17 29"}, "product_id"),
+        ({"product_title": None}, "product_title"),
+        ({"privacy_level": "SELF_ONLY"}, "privacy_level"),
+    ],
+)
+def test_a_product_link_has_its_parts_and_nothing_else(
+    api: httpx.Client, memory: Memory, change: dict[str, Any], field: str
+) -> None:
+    chosen = {"product_id": "1729587769570529799", "product_title": "River desk mat"} | change
+    answer = api.post("/v1/posts", json=draft(memory, options={"tiktok_shop": chosen}))
+    assert answer.status_code == 422
+    assert [each["field"] for each in answer.json()["field_violations"]] == [f"options.tiktok_shop.{field}"]
+
+
 def test_unknown_media_and_accounts_and_missing_choices_are_named_together(api: httpx.Client, memory: Memory) -> None:
     wanted = draft(memory, options={})
     # The second picture is the publisher's first.
