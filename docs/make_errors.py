@@ -97,7 +97,8 @@ so it is not asked, and the delivery waits until there is room.
 
 Besides the reasons below there are `ACCOUNT_NOT_FOUND`, those of [a draft's problems](#problems-of-a-draft), and
 `TIKTOK_` with one of TikTok's codes or, when TikTok gave none, with what happened to the call
-(`TIKTOK_CONNECT_FAILED`, `TIKTOK_TIMED_OUT`, `TIKTOK_UPLOAD_REFUSED`, …). `BULLETIN_…` comes from
+(`TIKTOK_CONNECT_FAILED`, `TIKTOK_TIMED_OUT`, `TIKTOK_UPLOAD_REFUSED`, …). `TIKTOK_SHOP_` goes with the number of one of
+[TikTok Shop's codes](#tiktok-shops-codes) in the same way. `BULLETIN_…` comes from
 [the sandbox's own platform](sandbox.md#bulletin).
 """
 

@@ -267,6 +267,18 @@ async def test_an_expired_token_is_replaced_once_and_the_video_is_posted_once(sc
     assert set(scene.tokens.refused) == {scene.tokens.tokens[0]}
 
 
+async def test_a_token_that_was_replaced_and_is_dead_as_well_is_refreshed(scene: Scene) -> None:
+    class Replaced(FakeTokens):
+        async def fresh(self, refused: str) -> str:
+            await super().fresh(refused)
+            return self.tokens[self.tokens.index(refused) + 1]
+
+    scene.tokens = Replaced(["known a moment ago", "stored", *scene.tokens.tokens])
+    await scene.post()
+    assert len(scene.posts()) == 1
+    assert scene.tokens.refused[:2] == ["known a moment ago", "stored"]
+
+
 async def test_a_creator_who_removed_the_app_is_lost_only_by_a_refresh(scene: Scene) -> None:
     scene.sandbox.control("POST", f"/tiktok_shop/creators/{CREATOR}/deauthorize")
     scene.tokens.lost = True

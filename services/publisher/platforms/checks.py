@@ -53,13 +53,23 @@ def product_link(account: domain.Account, choices: Mapping[domain.Platform, doma
         return []
     field = "options.tiktok_shop.product_id"
     if domain.is_draft(choices.get(domain.Platform.TIKTOK) or {}):
-        text = f"TikTok takes no product link with a draft. @{account.handle} adds it in the app before posting."
-        return [Problem(field, "PRODUCT_LINK_NOT_SENT", text, blocking=False)]
-    text = (
-        f"TikTok's Content Posting API has no product links, so @{account.handle} cannot post one. Choose a TikTok Shop"
-        " creator account; or post a draft (options.tiktok.post_mode MEDIA_UPLOAD) and add the link in the app."
-    )
-    return [Problem(field, "PRODUCT_LINK_NOT_POSSIBLE", text)]
+        return [
+            Problem(
+                field,
+                "PRODUCT_LINK_NOT_SENT",
+                f"TikTok takes no product link with a draft. @{account.handle} adds it in the app before posting.",
+                blocking=False,
+            )
+        ]
+    return [
+        Problem(
+            field,
+            "PRODUCT_LINK_NOT_POSSIBLE",
+            f"TikTok's Content Posting API has no product links, so @{account.handle} cannot post one. Choose a"
+            " TikTok Shop creator account; or post a draft (options.tiktok.post_mode MEDIA_UPLOAD) and add the link in"
+            " the app.",
+        )
+    ]
 
 
 def bulletin(caption: str, media: Sequence[MediaFile]) -> list[Problem]:

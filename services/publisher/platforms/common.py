@@ -44,20 +44,20 @@ async def with_token(
 ) -> Answered:
     """Makes a call that does nothing when it is refused; when the token is refused once, with a fresh one.
 
-    `confirms_loss`: also when the vendor says that only the owner can help. Whether that is so the refresh says, and
-    records it. Raises AttemptFailed for a VendorError; VendorUncertain comes through.
+    `confirms_loss`: also when the vendor says that only the owner can help, and twice: the first token may be known
+    from a moment ago, and the stored one dead as well. Whether the authorisation is lost the refresh says, and records
+    it. Raises AttemptFailed for a VendorError; VendorUncertain comes through.
     """
-    token = await tokens.access()
-    try:
-        return await call(token)
-    except VendorUncertain:
-        raise
-    except VendorError as error:
-        if not isinstance(error, VendorAccountProblem) or not (confirms_loss or error.remedy is AccountRemedy.REFRESH):
-            raise AttemptFailed(failure_of(error), error.log_id or "") from None
-    try:
-        return await call(await tokens.fresh(token))
-    except VendorUncertain:
-        raise
-    except VendorError as error:
-        raise AttemptFailed(failure_of(error), error.log_id or "") from None
+    token, fresh_left = await tokens.access(), 2 if confirms_loss else 1
+    while True:
+        try:
+            return await call(token)
+        except VendorUncertain:
+            raise
+        except VendorError as error:
+            wants_fresh = isinstance(error, VendorAccountProblem) and (
+                confirms_loss or error.remedy is AccountRemedy.REFRESH
+            )
+            if not wants_fresh or not fresh_left:
+                raise AttemptFailed(failure_of(error), error.log_id or "") from None
+        token, fresh_left = await tokens.fresh(token), fresh_left - 1

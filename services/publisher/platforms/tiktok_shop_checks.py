@@ -41,8 +41,14 @@ def notes(media: Sequence[MediaFile], options: domain.Options) -> list[Problem]:
     """What TikTok Shop leaves out of the post."""
     if not has_photos(media) or not int(options.get("cover_time_ms") or 0):
         return []
-    text = "A photo post's cover is its first photo: this choice is not sent."
-    return [Problem(f"{_FIELD}.cover_time_ms", "COVER_NOT_SENT", text, blocking=False)]
+    return [
+        Problem(
+            f"{_FIELD}.cover_time_ms",
+            "COVER_NOT_SENT",
+            "A photo post's cover is its first photo: this choice is not sent.",
+            blocking=False,
+        )
+    ]
 
 
 def _scope(account: domain.Account) -> Iterator[Problem]:
@@ -64,15 +70,21 @@ def _link(options: domain.Options) -> Iterator[Problem]:
         )
     field, title = f"{_FIELD}.product_title", str(options.get("product_title") or "").strip()
     if not title:
-        text = f"Write what the product link says: 1 to {LINK_UNITS} letters, digits and spaces."
-        yield Problem(field, "PRODUCT_TITLE_MISSING", text)
+        yield Problem(
+            field,
+            "PRODUCT_TITLE_MISSING",
+            f"Write what the product link says: 1 to {LINK_UNITS} letters, digits and spaces.",
+        )
         return
     yield from _too_long(field, "PRODUCT_TITLE_TOO_LONG", title, LINK_UNITS, "titles of product links")
     odd = "".join(dict.fromkeys(each for each in title if not _is_plain(each)))
     if odd:
         told = ", ".join(f"“{each}”" if each.isprintable() else f"U+{ord(each):04X}" for each in odd[:10])
-        text = f"TikTok Shop takes no punctuation and no emoji in the title of a product link. Leave out {told}."
-        yield Problem(field, "PRODUCT_TITLE_CHARACTERS", text)
+        yield Problem(
+            field,
+            "PRODUCT_TITLE_CHARACTERS",
+            f"TikTok Shop takes no punctuation and no emoji in the title of a product link. Leave out {told}.",
+        )
 
 
 def _is_plain(character: str) -> bool:
@@ -104,23 +116,27 @@ def _choices(media: Sequence[MediaFile], options: domain.Options) -> Iterator[Pr
         return
     cover, length = int(options.get("cover_time_ms") or 0), sum(file.duration_ms for file in media)
     if length and cover >= length:
-        text = f"The cover is a frame of the video, which has {length} ms. Choose an earlier one than {cover} ms."
-        yield Problem(f"{_FIELD}.cover_time_ms", "COVER_OUTSIDE", text)
+        yield Problem(
+            f"{_FIELD}.cover_time_ms",
+            "COVER_OUTSIDE",
+            f"The cover is a frame of the video, which has {length} ms. Choose an earlier one than {cover} ms.",
+        )
 
 
 def _media(media: Sequence[MediaFile]) -> Iterator[Problem]:
     if not media:
-        text = "A TikTok Shop creator's post has one video, or photos. Add a file."
-        yield Problem("media", "VIDEO_MISSING", text)
+        yield Problem("media", "VIDEO_MISSING", "A TikTok Shop creator's post has one video, or photos. Add a file.")
     elif not has_photos(media):
         if len(media) > 1:
-            text = "A TikTok Shop creator's post has one video. Make a post of each."
-            yield Problem("media", "TOO_MANY_VIDEOS", text)
+            yield Problem(
+                "media", "TOO_MANY_VIDEOS", "A TikTok Shop creator's post has one video. Make a post of each."
+            )
         else:
             yield from _file(0, media[0], _VIDEO_CONTAINERS, media[0].container, VIDEO_BYTES, "videos")
     elif not all(file.mime_type.startswith("image/") for file in media):
-        text = "A TikTok Shop creator's post has photos or a video, not both. Make a post of each."
-        yield Problem("media", "MEDIA_MIXED", text)
+        yield Problem(
+            "media", "MEDIA_MIXED", "A TikTok Shop creator's post has photos or a video, not both. Make a post of each."
+        )
     else:
         for index, file in enumerate(media):
             yield from _file(index, file, _PHOTO_FORMATS, file.codec, PHOTO_BYTES, "photos")
@@ -132,11 +148,15 @@ def _file(
     field = f"media[{index}]"
     if kind not in accepted:
         names = ", ".join(accepted.values())
-        text = f"TikTok Shop takes {what} as {names}, not {kind.upper()}. Convert it."
-        yield Problem(field, "FILE_FORMAT_CHECK_FAILED", text)
+        yield Problem(
+            field, "FILE_FORMAT_CHECK_FAILED", f"TikTok Shop takes {what} as {names}, not {kind.upper()}. Convert it."
+        )
     if file.size_bytes > most_bytes:
-        text = f"The file has {file.size_bytes} bytes; TikTok Shop takes {what} of up to {most_bytes}. Make it smaller."
-        yield Problem(field, "FILE_TOO_LARGE", text)
+        yield Problem(
+            field,
+            "FILE_TOO_LARGE",
+            f"The file has {file.size_bytes} bytes; TikTok Shop takes {what} of up to {most_bytes}. Make it smaller.",
+        )
     short, long = sorted((file.width, file.height))
     # A side of odd length is not refused for half a pixel.
     if (short + 1) * 16 < long * 9:
