@@ -41,6 +41,30 @@ def test_a_post_is_made_listed_shown_and_canceled(run: Run, memory: Memory, post
     assert memory.posts[0]["deliveries"][0]["state"] == "CANCELED"
 
 
+def test_a_creator_s_post_links_to_a_product_and_needs_no_choice_of_who_sees_it(
+    run: Run, memory: Memory, tmp_path: Path
+) -> None:
+    video = tmp_path / "one.mp4"
+    video.write_bytes(b"first video")
+    create = (*CREATE, "--at", "2037-01-04T18:00", "--media", str(video))
+    made = run(*create, "--product", "1729587769570529799", "--product-title", "River desk mat", "--ai-generated")
+    assert made.exit_code == 0
+    assert "River desk mat (1729587769570529799)" in made.out
+    assert memory.posts[0]["options"] == {
+        "tiktok": None,
+        "tiktok_shop": {
+            "product_id": "1729587769570529799",
+            "product_title": "River desk mat",
+            "cover_time_ms": 0,
+            "music_id": "",
+            "is_ai_generated": True,
+        },
+    }
+    assert run(*create, "--product", "1729587769570529799").exit_code == 2
+    assert run(*create, "--privacy", "SELF_ONLY", "--product-title", "River desk mat").exit_code == 2
+    assert len(memory.posts) == 1
+
+
 def test_lists_go_on_over_pages_up_to_the_limit(run: Run, memory: Memory) -> None:
     memory.connect("a", "b", "c", "d")
     assert len(run("accounts", "list", "--json").document["accounts"]) == 7
@@ -179,10 +203,12 @@ def test_only_the_redirect_with_the_right_state_is_believed() -> None:
     assert found == ["c*1"]
 
 
-def test_a_refused_consent_is_told_in_the_platforms_words() -> None:
+# TikTok Shop sends a code beside the error.
+@pytest.mark.parametrize("query", ["error=access_denied", "code=null&error=access_denied"])
+def test_a_refused_consent_is_told_in_the_platforms_words(query: str) -> None:
     with Listener(0) as listener:
         thread, found = waiting(listener)
-        status, page = ask(f"http://127.0.0.1:{listener.port}/callback?error=access_denied&state=s1")
+        status, page = ask(f"http://127.0.0.1:{listener.port}/callback?{query}&state=s1")
         thread.join()
     assert status == 400
     assert "access_denied" not in page
