@@ -28,10 +28,12 @@ from deploy.local.processes import free_port
 from deploy.local.stack import rpc_ready, service_url
 from kit import migrations
 from kit.db import ALL_WORKSPACES, Database, new_id
+from kit.key_ring import KeyRing
+from kit.vault import Vault
 from services.publisher import account_store
 from services.publisher.account_store import TokenPair
 from services.publisher.domain import Platform
-from services.publisher.vault import Vault
+from services.publisher.tables import data_keys
 
 WORKSPACES = 20
 ACCOUNTS = 200
@@ -166,12 +168,12 @@ def installation(publishers: int, answer_seconds: float, environment: Mapping[st
         urls = {service: service_url(postgres.admin_url, service, _PASSWORD) for service in _SERVICES}
         for service, url in urls.items():
             migrations.prepare(service, postgres.admin_url, url)
-        master_key = secrets.token_bytes(32)
+        master_key = base64.b64encode(secrets.token_bytes(32)).decode()
         _connect_accounts(urls["publisher"], master_key, platform)
         ports = {service: free_port() for service in _SERVICES}
         common = {
             "REELROUTE_SERVICE_TOKEN": secrets.token_urlsafe(32),
-            "REELROUTE_MASTER_KEY": base64.b64encode(master_key).decode(),
+            "REELROUTE_MASTER_KEY": master_key,
             "REELROUTE_BULLETIN_BASE_URL": platform.url,
             "REELROUTE_TIKTOK_CLIENT_KEY": "none",
             "REELROUTE_TIKTOK_CLIENT_SECRET": "none",
@@ -195,9 +197,9 @@ def installation(publishers: int, answer_seconds: float, environment: Mapping[st
         yield Installation(processes, postgres, platform, connection.cursor())
 
 
-def _connect_accounts(url: str, master_key: bytes, platform: Target) -> None:
+def _connect_accounts(url: str, master_key: str, platform: Target) -> None:
     workspaces = [new_id() for _ in range(WORKSPACES)]
-    database, vault = Database(url, "publisher"), Vault(master_key)
+    database, vault = Database(url, "publisher"), Vault(KeyRing(master_key), data_keys)
     try:
         with database.transaction(ALL_WORKSPACES) as tx:
             for number, (account, token) in enumerate(platform.accounts(ACCOUNTS).items()):

@@ -32,7 +32,8 @@ def make(folder: Path) -> list[str]:
             made.append(name)
 
     add("service_token", secrets.token_urlsafe(32))
-    # 32 bytes in base64: wraps the keys that seal the platforms' tokens. Without it they are lost.
+    # A key ring of one key, 32 bytes in base64: wraps the keys that seal the platforms' tokens. Without it they are
+    # lost.
     add("master_key", base64.b64encode(secrets.token_bytes(32)).decode())
     add("postgres_password", secrets.token_urlsafe(24))
     password = (folder / "postgres_password").read_text().strip()

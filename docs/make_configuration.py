@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
-from kit.config import ServiceSettings
+from kit.config import ServiceSettings, VaultSettings
 from vendors.bulletin.config import BulletinConfig
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -168,6 +168,7 @@ def render() -> str:
     """The page."""
     parts = [_HEAD, "## Every service\n\nOf identity, content, scheduler, publisher and notification.\n"]
     parts.append(_table(ServiceSettings, "REELROUTE_"))
+    parts += ["## Services that keep secrets\n\nOf the publisher.\n", _table(VaultSettings, "REELROUTE_")]
     for kind in classes():
         title = kind.__module__.split(".")[-2].replace("tiktok", "TikTok")
         where = " (read by the publisher)" if kind.__module__.startswith("vendors.") else ""

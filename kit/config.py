@@ -1,6 +1,6 @@
 """Configuration: one small class per service, read from the environment (prefix REELROUTE_) and from secret files.
 
-A secret may be given as a file of its variable's name (REELROUTE_MASTER_KEY) under /run/secrets or the folder named
+A secret may be given as a file of its variable's name (REELROUTE_SERVICE_TOKEN) under /run/secrets or the folder named
 by REELROUTE_SECRETS_DIR. Everything else has a default that works on one machine.
 """
 
@@ -58,6 +58,28 @@ class ServiceSettings(Settings):
     log_level: str = "INFO"
     # For throw-away data only: start on a server that forgets what it acknowledged.
     allow_unsafe_database: bool = False
+
+
+class VaultSettings(ServiceSettings):
+    """What a service reads that keeps secrets in its database (kit/vault.py)."""
+
+    # File of the master keys, one per line, the current one first: each 32 random bytes in base64, or a line that a
+    # KMS has wrapped. Read again when it changes. It goes before REELROUTE_MASTER_KEY.
+    key_ring_file: Path | None = None
+    # The same without a file, mostly a lone key; read at the start.
+    master_key: SecretStr | None = None
+    # How often the file is looked at, and data keys are wrapped anew under the current master key; seconds.
+    key_ring_seconds: float = Field(default=30, gt=0)
+    # Address of HashiCorp Vault or OpenBao, when lines of the key ring are wrapped there.
+    kms_url: str = ""
+    # Path of its transit secrets engine, a namespace included.
+    kms_mount: str = "transit"
+    # Name of the key there that wraps master keys.
+    kms_key: str = ""
+    # File of the token for it; read for each call.
+    kms_token_file: Path | None = None
+    # How long a call to it may take, seconds.
+    kms_seconds: float = Field(default=5, gt=0)
 
 
 def listen_default(service: str) -> str:

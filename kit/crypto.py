@@ -1,6 +1,6 @@
 """Secrets at rest: envelope encryption with AES-256-GCM.
 
-The master key wraps one data key per workspace; the data key seals values. The associated data says where a value
+A master key wraps one data key per workspace; the data key seals values. The associated data says where a value
 belongs, so that a sealed value moved to another row or workspace does not open.
 
 Layout of sealed bytes: one version byte (1), a 12-byte random nonce, then ciphertext and tag.
@@ -54,14 +54,14 @@ def new_key() -> bytes:
 
 
 def parse_key(text: str) -> bytes:
-    """A key from its base64 text (REELROUTE_MASTER_KEY). Raises KeyUnusable that says how to make one."""
+    """A key from its base64 text. Raises KeyUnusable that says how to make one."""
     try:
         key = base64.b64decode(text.strip(), validate=True)
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
         raise KeyUnusable(
-            "REELROUTE_MASTER_KEY must be 32 random bytes in base64. Make one: "
+            "A master key must be 32 random bytes in base64. Make one: "
             "python3 -c 'import base64, os; print(base64.b64encode(os.urandom(32)).decode())'"
         )
     return key

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from sqlalchemy.exc import OperationalError
 
-from kit import collector, crypto, migrations, rpc_server
+from kit import collector, crypto, migrations, rpc_server, vault
 from kit import log as log_setup
 from kit.config import ServiceSettings
 from kit.db import AddressUnusable, Database, UnsafeDatabase
@@ -210,6 +210,7 @@ def _said_plainly() -> Iterator[None]:
         migrations.SchemaOutdated,
         rpc_server.AddressTaken,
         crypto.KeyUnusable,
+        vault.MasterKeyMissing,
         log_setup.LevelUnknown,
     ) as error:
         sys.exit(str(error))

@@ -56,15 +56,30 @@ def local_secrets(data: Path) -> LocalSecrets:
         master_key=base64.b64encode(secrets.token_bytes(32)).decode(),
         database_passwords={name: secrets.token_urlsafe(24) for name in SERVICES},
     )
+    _keep(path, json.dumps(asdict(made)))
+    return made
+
+
+def _keep(path: Path, text: str) -> None:
+    """Writes a secret: whole or not at all, for its owner alone."""
     unfinished = path.with_suffix(".new")
     unfinished.unlink(missing_ok=True)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        json.dump(asdict(made), file)
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(path)
-    return made
+
+
+def key_ring_file(data: Path, master_key: str) -> Path:
+    """The file of the installation's master keys; at first it holds the one that was made with the secrets. From then
+    on it is its owner's to change.
+    """
+    path = data / "master-keys"
+    if not path.exists():
+        _keep(path, f"{master_key}\n")
+    return path
 
 
 def ports(data: Path) -> dict[str, int]:

@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from deploy.local.child import Child
 from deploy.local.postgres import EmbeddedPostgres
-from deploy.local.settings import ROOT, SERVICES, local_secrets, ports, postgres_folder
+from deploy.local.settings import ROOT, SERVICES, key_ring_file, local_secrets, ports, postgres_folder
 from deploy.local.supervisor import Supervisor
 from kit import migrations
 
@@ -73,7 +73,7 @@ def start(
     own: dict[str, dict[str, str]] = {name: {"REELROUTE_DATABASE_URL": urls[name]} for name in SERVICES}
     own["identity"]["REELROUTE_FIRST_KEY_FILE"] = str(data / "api-key")
     own["content"]["REELROUTE_MEDIA_FOLDER"] = str(data / "media")
-    own["publisher"]["REELROUTE_MASTER_KEY"] = secrets.master_key
+    own["publisher"]["REELROUTE_KEY_RING_FILE"] = str(key_ring_file(data, secrets.master_key))
     if uses_sandbox:
         own["publisher"] |= {
             "REELROUTE_TIKTOK_BASE_URL": sandbox_url,

@@ -1,18 +1,22 @@
-"""Starts the publisher: `python -m services.publisher`, and `… migrate` to prepare its schema."""
+"""Starts the publisher: `python -m services.publisher`, `… migrate` to prepare its schema, `… keys` to see which master
+keys are still needed.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Sequence
 
 from reelroute.publisher.v1 import publisher_pb2_grpc
 
-from kit import crypto, outbox, service
+from kit import outbox, service
 from kit.db import ALL_WORKSPACES, Database
 from kit.listen import Listener
 from kit.loop import Loop
 from kit.shared_rate_limit import SharedRateLimiter, forget_idle_buckets
+from kit.vault import Vault, open_ring
 from services.publisher import account_store, domain, store
 from services.publisher.api import PublisherApi
 from services.publisher.caps import Caps
@@ -23,7 +27,7 @@ from services.publisher.platforms.base import Adapter
 from services.publisher.platforms.bulletin import BulletinAdapter
 from services.publisher.platforms.tiktok import TikTokAdapter, quotas_of
 from services.publisher.preflight import Preflight
-from services.publisher.vault import Vault
+from services.publisher.tables import data_keys
 from services.publisher.worker import Platforms, Worker
 from vendors.bulletin.client import BulletinClient
 from vendors.bulletin.config import BulletinConfig
@@ -34,7 +38,8 @@ from vendors.tiktok.config import TikTokConfig
 def run(config: PublisherConfig) -> None:
     """Wires the service and serves until it is told to stop."""
     database = service.open_database(store.SCHEMA, config)
-    vault = Vault(crypto.parse_key(config.master_key.get_secret_value()))
+    vault = Vault(open_ring(config), data_keys)
+    vault.check(database)
     ledger = Ledger(database, vault, f"{config.holder}/{os.getpid()}")
     tiktok, bulletin_config = TikTokConfig(), BulletinConfig()
     client = TikTokClient(tiktok, limiter=SharedRateLimiter(database, "tiktok", tiktok.rates()))
@@ -71,6 +76,7 @@ def run(config: PublisherConfig) -> None:
         parts=[relay, listener, worker],
         duties=[
             service.Duty("preflight", config.preflight_seconds, preflight.run_once),
+            service.Duty("key rotation", config.key_ring_seconds, lambda: vault.rotate(database)),
             service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database)),
             service.Duty("forget places in accounts' days", 600, Caps(database).forget),
             service.Duty("forget idle rate buckets", 600, lambda: forget_idle_buckets(database)),
@@ -95,5 +101,12 @@ def _forget_connections(database: Database) -> None:
         account_store.forget_connections(tx)
 
 
+def show_keys(config: PublisherConfig, arguments: Sequence[str]) -> None:
+    """What `python -m services.publisher keys` does: says how many data keys need which master key."""
+    database = service.open_database(store.SCHEMA, config)
+    sys.stdout.write(Vault(open_ring(config), data_keys).report(database) + "\n")
+    database.close()
+
+
 if __name__ == "__main__":
-    service.main("publisher", PublisherConfig, run)
+    service.main("publisher", PublisherConfig, run, {"keys": show_keys})

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from kit.db import new_id
 from kit.paging import Page
+from kit.vault import Vault
 from services.publisher.domain import (
     Account,
     AccountLimits,
@@ -21,7 +22,6 @@ from services.publisher.domain import (
     Platform,
 )
 from services.publisher.tables import accounts, connections
-from services.publisher.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import socket
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
-from kit.config import PORTS, ServiceSettings, listen_default, metrics_default
+from kit.config import PORTS, VaultSettings, listen_default, metrics_default
 
 
-class PublisherConfig(ServiceSettings):
+class PublisherConfig(VaultSettings):
     """What the publisher reads; TikTok's part is vendors.tiktok.config."""
 
     listen: str = listen_default("publisher")
@@ -17,8 +17,6 @@ class PublisherConfig(ServiceSettings):
     scheduler_address: str = f"127.0.0.1:{PORTS['scheduler']}"
     content_address: str = f"127.0.0.1:{PORTS['content']}"
     notification_address: str = f"127.0.0.1:{PORTS['notification']}"
-    # 32 random bytes in base64; wraps the keys that seal tokens.
-    master_key: SecretStr
     # Shown in attempt logs, so that a person finds the process's log.
     holder: str = socket.gethostname()
     # How many deliveries one process works on at once, those that wait for their time included.

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from kit.db import ALL_WORKSPACES, Database, new_id
 from kit.errors import Unavailable
+from kit.vault import Vault
 from services.publisher import domain, store
 from services.publisher.domain import (
     FOR_NOW,
@@ -32,7 +33,6 @@ from services.publisher.domain import (
 )
 from services.publisher.platforms.base import Taken
 from services.publisher.store import Line
-from services.publisher.vault import Vault
 from services.publisher.writer import Write, Writer
 
 _BROKE = Failure(

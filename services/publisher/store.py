@@ -17,6 +17,7 @@ from uuid import UUID
 from sqlalchemy import Connection, RowMapping, func, insert, select, text
 
 from kit.outbox import Notice, enqueue
+from kit.vault import Vault
 from services.publisher.domain import (
     Claim,
     Epoch,
@@ -28,7 +29,6 @@ from services.publisher.domain import (
     Visibility,
 )
 from services.publisher.tables import attempt_entries, attempts, outbox, publications, publish_epochs
-from services.publisher.vault import Vault
 
 SCHEMA = "publisher"
 CHECKS_CHANNEL = "publisher_checks"

@@ -25,17 +25,11 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from kit.db import time_column
 from kit.outbox import outbox_table
 from kit.shared_rate_limit import rate_buckets_table
+from kit.vault import data_keys_table
 
 metadata = MetaData()
 
-
-data_keys = Table(
-    "data_keys",
-    metadata,
-    Column("workspace_id", Uuid, primary_key=True),
-    Column("wrapped_key", LargeBinary, nullable=False),
-    time_column("create_time", now=True),
-)
+data_keys = data_keys_table(metadata)
 
 accounts = Table(
     "accounts",
@@ -49,7 +43,7 @@ accounts = Table(
     Column("scopes", ARRAY(Text), nullable=False),
     Column("state", Text, nullable=False),
     Column("problem", Text, nullable=False, server_default=""),
-    # Sealed; see vault.py.
+    # Sealed; see kit/vault.py.
     Column("access_token", LargeBinary, nullable=False),
     Column("access_expire_time", DateTime(timezone=True), nullable=False),
     Column("refresh_token", LargeBinary, nullable=False),

@@ -22,6 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from kit.activity import activity
 from kit.db import Database
+from kit.vault import Vault
 from kit.vendor_errors import VendorAccountProblem, VendorError
 from services.publisher import account_store, reports, store
 from services.publisher.account_store import TokenPair
@@ -34,7 +35,6 @@ from services.publisher.domain import (
     Failure,
     FailureKind,
 )
-from services.publisher.vault import Vault
 from vendors.tiktok.models import TokenGrant
 
 log = structlog.get_logger()

@@ -26,10 +26,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from kit.db import ALL_WORKSPACES, Database
 from kit.listen import notify
+from kit.vault import Vault
 from services.publisher import reports, store
 from services.publisher.domain import AlreadyBegun, Claim, Epoch, Failure, Fenced, Publication, Restored, Step
 from services.publisher.store import Line
-from services.publisher.vault import Vault
 
 log = structlog.get_logger()
 

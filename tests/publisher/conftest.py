@@ -6,8 +6,7 @@ import pytest
 from kit.db import Database
 from sandbox.config import SandboxConfig
 from services.publisher.ledger import Ledger
-from services.publisher.vault import Vault
-from tests.publisher.stage import MASTER_KEY, Sandbox, Stage, staged
+from tests.publisher.stage import Sandbox, Stage, a_vault, staged
 from tests.sandbox.conftest import Served
 from tests.services import service_database
 
@@ -25,7 +24,7 @@ def database(database_server: str) -> Iterator[Database]:
 
 @pytest.fixture
 def ledger(database: Database) -> Ledger:
-    return Ledger(database, Vault(MASTER_KEY), "test/1")
+    return Ledger(database, a_vault(), "test/1")
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import threading
@@ -25,7 +26,9 @@ from sqlalchemy import text
 from kit import outbox, rpc, rpc_server
 from kit.db import ALL_WORKSPACES, Database
 from kit.errors import NotFound
+from kit.key_ring import KeyRing
 from kit.loop import Loop
+from kit.vault import Vault
 from services.publisher import account_store
 from services.publisher.api import PublisherApi
 from services.publisher.config import PublisherConfig
@@ -35,7 +38,7 @@ from services.publisher.ledger import Ledger
 from services.publisher.platforms.base import Adapter
 from services.publisher.platforms.tiktok import TikTokAdapter
 from services.publisher.quotas import Quotas
-from services.publisher.vault import Vault
+from services.publisher.tables import data_keys
 from services.publisher.worker import Platforms, Worker
 from tests.publisher.factories import WORKSPACE
 from tests.publisher.fake_scheduler import FakeScheduler, Planned
@@ -46,7 +49,7 @@ from vendors.tiktok.config import TikTokConfig
 
 Found = TypeVar("Found")
 
-MASTER_KEY = bytes(range(32))
+MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
 CALLBACK = "http://127.0.0.1:5000/callback"
 CREATOR = "emberfold.air"
 SMALL, LARGE = 300_000, 70_000_000  # bytes: one chunk, and seven
@@ -61,6 +64,11 @@ def until(find: Callable[[], Found | None], seconds: float = 20, story: Callable
             return found
         assert time.monotonic() < limit, story()
         pause.wait(0.01)
+
+
+def a_vault(master_key: str = MASTER_KEY) -> Vault:
+    """The vault of another process."""
+    return Vault(KeyRing(master_key), data_keys)
 
 
 @contextlib.contextmanager
@@ -287,7 +295,7 @@ class Stage:
         values: dict[str, Any] = (
             {
                 "database_url": SecretStr("postgresql://nobody"), "service_token": SecretStr(SERVICE_TOKEN),
-                "master_key": SecretStr("x"), "scheduler_address": self.scheduler_address,
+                "scheduler_address": self.scheduler_address,
                 "content_address": self.content_address, "holder": "test", "lease_seconds": 5, "lead_seconds": 1,
                 "claim_wait_seconds": 1, "observe_poll_seconds": 0.05,
             } | changes
@@ -411,7 +419,7 @@ def staged(database: Database, sandbox: Sandbox) -> Iterator[Stage]:
         channels = outbox.open_channels({"scheduler": scheduler_address, "notification": feed_address}, SERVICE_TOKEN)
         for channel in channels.values():
             cleanup.callback(channel.close)
-        ledger = Ledger(database, Vault(MASTER_KEY), "test/1")
+        ledger = Ledger(database, a_vault(), "test/1")
         yield Stage(
             database,
             sandbox,

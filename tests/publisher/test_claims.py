@@ -33,7 +33,7 @@ def scheduler() -> Iterator[FakeScheduler]:
 async def client_of(address: str) -> AsyncIterator[SchedulerClient]:
     config = PublisherConfig(
         database_url=SecretStr("postgresql://nobody"), service_token=SecretStr(SERVICE_TOKEN),
-        master_key=SecretStr("x"), lease_seconds=5, claim_wait_seconds=1, lead_seconds=30, holder="test",
+        lease_seconds=5, claim_wait_seconds=1, lead_seconds=30, holder="test",
     )  # fmt: skip
     async with rpc.aio_channel(address) as channel:
         yield SchedulerClient(config, scheduler_pb2_grpc.SchedulerServiceStub(channel), SERVICE_TOKEN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -17,7 +18,6 @@ from services.publisher import account_store, store, tables, use_store
 from services.publisher.account_store import PendingConnection
 from services.publisher.domain import Account, ConnectionStateUnknown, Platform, Step
 from services.publisher.ledger import Ledger
-from services.publisher.vault import Vault
 from tests.publisher.factories import (
     ACCESS,
     OTHER_WORKSPACE,
@@ -29,7 +29,7 @@ from tests.publisher.factories import (
     save_account,
 )
 from tests.publisher.rows import rows
-from tests.publisher.stage import MASTER_KEY
+from tests.publisher.stage import a_vault
 
 VERIFIER = "planted-verifier-" * 4
 
@@ -87,7 +87,7 @@ def test_s16_a_sealed_value_opens_at_no_other_place(ledger: Ledger) -> None:
 def test_another_master_key_opens_nothing(ledger: Ledger) -> None:
     account = save_account(ledger)
     with pytest.raises(SealBroken), ledger.database.transaction(WORKSPACE) as tx:
-        account_store.read_tokens(tx, Vault(bytes(reversed(MASTER_KEY))), account)
+        account_store.read_tokens(tx, a_vault(base64.b64encode(bytes(32)).decode()), account)
 
 
 def test_r23_connecting_again_keeps_the_id_and_a_stored_refresh_token(ledger: Ledger) -> None:

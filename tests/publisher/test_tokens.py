@@ -18,10 +18,9 @@ from services.publisher.account_store import TokenPair
 from services.publisher.domain import Account, AccountState, AttemptFailed, FailureKind
 from services.publisher.ledger import Ledger
 from services.publisher.tokens import AccountTokens, Tokens, TokenVendor, pair_of
-from services.publisher.vault import Vault
 from tests.publisher.factories import REFRESH, WORKSPACE, save_account
 from tests.publisher.rows import activities, holds, rows
-from tests.publisher.stage import CREATOR, MASTER_KEY, Sandbox
+from tests.publisher.stage import CREATOR, Sandbox, a_vault
 from vendors.tiktok.client import TikTokClient
 from vendors.tiktok.models import TokenGrant
 
@@ -79,7 +78,7 @@ def account(ledger: Ledger) -> Account:
 @pytest.fixture
 async def two_processes(ledger: Ledger, database: Database) -> AsyncIterator[list[Ledger]]:
     other = Database(database.url.render_as_string(hide_password=False), "publisher")
-    yield [ledger, Ledger(other, Vault(MASTER_KEY), "other/2")]
+    yield [ledger, Ledger(other, a_vault(), "other/2")]
     other.close()
 
 
