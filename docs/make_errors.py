@@ -18,9 +18,10 @@ import kit
 import services
 from kit import errors
 from kit.rpc_status import code_of
+from kit.vendor_codes import Kind, Rule
 from services.content.media import Refusal
 from services.gateway.errors import status_of
-from vendors.tiktok.errors import API_CODES, FAIL_REASONS, OAUTH_CODES, Kind, Rule
+from vendors.tiktok.errors import API_CODES, FAIL_REASONS, OAUTH_CODES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "errors.md"

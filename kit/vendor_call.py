@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote_plus, urlsplit
 
 from kit.rate_limit import BucketName
 from kit.vendor_errors import (
@@ -118,13 +118,16 @@ class VendorCall:
     answer_is_secret: bool = False
     # The URL was given by the vendor's own answer, holds a credential, and may name another host.
     to_foreign_host: bool = False
+    # Makes the address of one try from `url` and the exact bytes of the body (none for a streamed one). Asked anew at
+    # each try: signatures hold the time. It may only add to the query.
+    sign: Callable[[str, bytes], str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.repeatable and (self.commits or self.stream is not None):
             raise ValueError("a call that commits or streams its body cannot be repeated")
         if self.to_foreign_host:
-            if self.bearer is not None:
-                raise ValueError("a user's token goes to the vendor's own address only")
+            if self.bearer is not None or self.sign is not None:
+                raise ValueError("a user's token and our signature go to the vendor's own address only")
         elif not self.url.startswith("/") or self.url.startswith("//"):
             raise ValueError("the url of a call is a path below the base URL")
 
@@ -134,7 +137,9 @@ class VendorCall:
         if self.to_foreign_host:
             query = urlsplit(self.url).query
             hidden += [self.url, query, *(value for _, value in parse_qsl(query))]
-        return [*hidden, *self.secrets]
+        hidden += self.secrets
+        # As they look in an address, too.
+        return hidden + [escaped for secret in hidden if (escaped := quote_plus(secret)) != secret]
 
     def shown_path(self) -> str:
         """The path without its query; an address given by the vendor shows its host only."""

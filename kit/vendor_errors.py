@@ -7,6 +7,7 @@
 | VendorQuotaReached | park the work for hours: a daily cap, not a rate |
 | VendorAccountProblem | refresh the token once, or ask the owner to connect again (``remedy``) |
 | VendorRejected | tell a person; never repeat by itself |
+| VendorNotFound | tell a person: a VendorRejected for a thing that is not, or no longer, there |
 | VendorUncertain | only a read may follow; repeat when it proves that nothing happened |
 
 ``message`` and ``advice`` are our words and may be shown. ``vendor_message`` is the vendor's text: data, to be quoted
@@ -103,8 +104,16 @@ class VendorRejected(VendorError):
 
 
 @dataclass(eq=False)
+class VendorNotFound(VendorRejected):
+    """The vendor does not know the thing that the call is about; or it is another owner's, which looks the same."""
+
+
+@dataclass(eq=False)
 class VendorUncertain(VendorError):
-    """A committing call got no usable answer: it may have taken effect. Never repeat it without a read."""
+    """It may have taken effect: no usable answer came, or the vendor says that it was done before. Read, then decide.
+
+    Never repeat it without a read.
+    """
 
 
 def clean_text(text: str) -> str:

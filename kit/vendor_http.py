@@ -15,10 +15,10 @@ import random
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
 
 import structlog
@@ -35,7 +35,10 @@ from kit.vendor_call import (
     recorded_request,
 )
 from kit.vendor_errors import VendorError, VendorRateLimited, VendorUnavailable, VendorUncertain
+from kit.vendor_json import UnreadableAnswer
 from kit.vendor_transport import SendFailed, SendProgress, VendorTransport, WatchedBody
+
+T = TypeVar("T")
 
 CALL_SECONDS = Histogram(
     "reelroute_vendor_call_seconds",
@@ -128,6 +131,29 @@ class VendorHttp:
             if wait is None:
                 raise result
             await self._sleep(wait)
+
+    async def read(self, call: VendorCall, read: Callable[[Any], T], *, timeout_seconds: float) -> T:
+        """Make one call and answer what ``read`` makes of the JSON that came.
+
+        Where it raises a ValueError the answer counts as none: in doubt for a call that commits. Raises as ``call``.
+        """
+        found: list[T] = []
+
+        def inspect(answer: VendorAnswer) -> Inspection:
+            seen = call.inspect(answer)
+            if seen.error is not None:
+                return seen
+            try:
+                found.append(read(answer.json()))
+            except ValueError as unreadable:
+                lack = f" It lacks {unreadable}." if isinstance(unreadable, UnreadableAnswer) else ""
+                text = f"The vendor's answer could not be read.{lack}"
+                error = VendorUnavailable(text, sent=True, code="unreadable_answer", status=answer.status)
+                return replace(seen, error=error)
+            return seen
+
+        await self.call(replace(call, inspect=inspect), timeout_seconds=timeout_seconds)
+        return found[-1]
 
     async def _take_token(self, call: VendorCall, deadline: float) -> None:
         left = deadline - self._clock()
@@ -245,8 +271,10 @@ class VendorHttp:
     async def _send(
         self, call: VendorCall, body: WatchedBody | None, progress: SendProgress
     ) -> VendorAnswer | VendorError:
-        url = call.url if call.to_foreign_host else self._base_url + call.url
         content = _content(call) if body is None else body
+        url = call.url if call.sign is None else call.sign(call.url, content if isinstance(content, bytes) else b"")
+        if not call.to_foreign_host:
+            url = self._base_url + url
         reply = await self._transport.send(call.method, url, self._headers(call), content, progress)
         if reply.content is None:
             return self._too_large(reply.status)

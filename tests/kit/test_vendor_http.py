@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import structlog
@@ -24,6 +25,7 @@ from kit.vendor_errors import (
     VendorUncertain,
 )
 from kit.vendor_http import VendorHttp, VendorHttpSettings
+from kit.vendor_json import UnreadableAnswer
 from tests.vendors.fake_vendor import (
     FakeVendor,
     JumpingClock,
@@ -402,11 +404,12 @@ async def test_a_broken_recorder_does_not_hide_the_answer(vendor: FakeVendor) ->
         {"url": "https://elsewhere.example/", "bearer": TOKEN},
         {"url": "//elsewhere.example/", "bearer": TOKEN},
         {"url": "https://elsewhere.example/", "bearer": TOKEN, "to_foreign_host": True},
+        {"url": "https://elsewhere.example/", "sign": lambda url, _body: url, "to_foreign_host": True},
         {"commits": True},
     ],
 )
 async def test_calls_that_could_leak_or_double_cannot_be_written_down(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"token goes|path below|cannot be repeated"):
+    with pytest.raises(ValueError, match=r"own address only|path below|cannot be repeated"):
         read(**wrong)
 
 
@@ -455,3 +458,48 @@ def test_a_date_without_the_vendors_clock_is_read_against_ours() -> None:
     past = VendorAnswer(429, {"retry-after": "Sat, 21 Nov 2026 11:00:00 GMT"}, b"", now)
     assert past.retry_after_seconds == 0
     assert VendorAnswer(429, {"retry-after": "soon"}, b"", now).retry_after_seconds is None
+
+
+async def test_each_try_is_signed_anew_over_the_exact_bytes_that_are_sent(vendor: FakeVendor, caller: Caller) -> None:
+    signed: list[bytes] = []
+
+    def sign(url: str, body: bytes) -> str:
+        signed.append(body)
+        return f"{url}?sign={len(signed)}"
+
+    vendor.then(BROKEN, answers({"fine": 1}))
+    await caller.call(method="POST", url="/things", json={"name": "Größe", "n": 1}, sign=sign)
+    assert [seen.raw_path for seen in vendor.seen] == ["/things?sign=1", "/things?sign=2"]
+    assert [seen.body for seen in vendor.seen] == signed
+    assert signed[0] == '{"name":"Größe","n":1}'.encode()
+    assert {record.path for record in caller.records} == {"/things"}
+
+
+async def test_a_streamed_body_is_signed_without_its_bytes(vendor: FakeVendor, caller: Caller) -> None:
+    vendor.then(answers({}))
+    stream = StreamBody(pieces(b"abc"), 3, "multipart/form-data; boundary=x")
+    await caller.call(method="POST", stream=stream, repeatable=False, sign=lambda url, body: f"{url}?n={len(body)}")
+    assert vendor.seen[0].raw_path == "/things?n=0"
+
+
+async def test_a_secret_in_the_query_is_hidden_as_it_looks_there_too(vendor: FakeVendor, caller: Caller) -> None:
+    secret = "canary/+ secret&0"
+    vendor.otherwise = echoes(400)
+    with structlog.testing.capture_logs() as logs:
+        refusal = await caller.refusal(url=f"/token?{urlencode({'app_secret': secret})}", secrets=(secret,))
+    text = f"{refusal!r} {refusal} {caller.records} {logs}"
+    assert "canary" not in text
+    assert caller.records[0].path == "/token"
+
+
+async def test_an_answer_that_cannot_be_read_counts_as_none(vendor: FakeVendor, caller: Caller) -> None:
+    def lacks(_body: Any) -> None:
+        raise UnreadableAnswer("package_id")
+
+    vendor.otherwise = answers({})
+    async with caller.http() as http:
+        with pytest.raises(VendorUnavailable, match="lacks package_id"):
+            await http.read(read(), lacks, timeout_seconds=10)
+        with pytest.raises(VendorUncertain):
+            await http.read(VendorCall(**commit(url="/things")), lacks, timeout_seconds=10)
+    assert len(vendor.seen) == 4

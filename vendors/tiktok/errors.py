@@ -7,49 +7,16 @@ content-posting-api-media-transfer-guide}. A code that is not in the table is ju
 Some caps arrive with HTTP 200, so the code is read first and the status only when the code says nothing.
 """
 
-import random
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import structlog
 
-from kit.vendor_call import DEFAULT_RATE_WAIT_SECONDS, Inspection, VendorAnswer, error_by_status
-from kit.vendor_errors import (
-    AccountRemedy,
-    VendorAccountProblem,
-    VendorError,
-    VendorQuotaReached,
-    VendorRateLimited,
-    VendorRejected,
-    VendorUnavailable,
-    clean_text,
-)
+from kit.vendor_call import Inspection, VendorAnswer, error_by_status
+from kit.vendor_codes import Kind, Rule, error_of_rule
+from kit.vendor_errors import VendorError, VendorRejected, VendorUnavailable, clean_text
 
-_DAY_SECONDS = 86_400.0
-_RATE_JITTER_SECONDS = 6.0
 _log = structlog.get_logger("reelroute.vendor")
-
-
-class Kind(StrEnum):
-    """What a code asks of us. A transient one becomes VendorUncertain by itself when the call commits."""
-
-    TRANSIENT = "transient"
-    RATE_LIMITED = "rate_limited"
-    QUOTA = "quota"
-    REFRESH = "refresh"
-    RECONNECT = "reconnect"
-    REJECTED = "rejected"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A code's kind, its meaning in our words, and what a person or the caller does next."""
-
-    kind: Kind
-    message: str
-    advice: str
 
 
 class UploadGone(VendorRejected):
@@ -162,41 +129,6 @@ def fail_reason_error(reason: str | None, *, publish_id: str = "") -> VendorErro
         rule = Rule(Kind.REJECTED, "TikTok refused the post for a reason that is not documented.", _SHOW)
     error = error_of_rule(rule, code=clean_text(reason or "unknown"))
     error.vendor, error.operation = "tiktok", "publish"
-    return error
-
-
-def error_of_rule(
-    rule: Rule,
-    *,
-    code: str,
-    status: int | None = None,
-    log_id: str | None = None,
-    vendor_message: str = "",
-    retry_after_seconds: float | None = None,
-) -> VendorError:
-    """The error of a code. Without Retry-After a rate limit waits 60 to 66 s, a daily cap 24 h."""
-    error: VendorError
-    match rule.kind:
-        case Kind.TRANSIENT:
-            error = VendorUnavailable(rule.message, sent=True, retry_after_seconds=retry_after_seconds)
-        case Kind.RATE_LIMITED:
-            # No Retry-After is documented. The jitter keeps those who wait from coming back together.
-            wait = DEFAULT_RATE_WAIT_SECONDS + random.random() * _RATE_JITTER_SECONDS  # noqa: S311 - guards nothing
-            error = VendorRateLimited(
-                rule.message, retry_after_seconds=wait if retry_after_seconds is None else retry_after_seconds
-            )
-        case Kind.QUOTA:
-            error = VendorQuotaReached(
-                rule.message, retry_after_seconds=_DAY_SECONDS if retry_after_seconds is None else retry_after_seconds
-            )
-        case Kind.REFRESH:
-            error = VendorAccountProblem(rule.message, remedy=AccountRemedy.REFRESH)
-        case Kind.RECONNECT:
-            error = VendorAccountProblem(rule.message, remedy=AccountRemedy.RECONNECT)
-        case Kind.REJECTED:
-            error = VendorRejected(rule.message)
-    error.code, error.status, error.log_id = code, status, log_id
-    error.vendor_message, error.advice = vendor_message, rule.advice
     return error
 
 
