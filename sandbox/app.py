@@ -25,6 +25,9 @@ from sandbox.tiktok.answers import OAuthRefusal, Refusal
 from sandbox.tiktok.platform import TikTok
 from sandbox.tiktok.state import SCHEMA as TIKTOK_SCHEMA
 from sandbox.tiktok.state import TikTokState, note
+from sandbox.tiktok_shop.platform import TikTokShop
+from sandbox.tiktok_shop.state import SCHEMA as TIKTOK_SHOP_SCHEMA
+from sandbox.tiktok_shop.state import ShopState
 from sandbox.vendor import Vendor
 from sandbox.webhooks import Webhooks
 from sandbox.wire import Wire
@@ -44,7 +47,7 @@ class Sandbox:
 
 def build(config: SandboxConfig) -> Sandbox:
     """Open the state and wire all parts. Raises store.StateFileUnusable."""
-    store = Store(config.state_file, [TIKTOK_SCHEMA, BULLETIN_SCHEMA])
+    store = Store(config.state_file, [TIKTOK_SCHEMA, TIKTOK_SHOP_SCHEMA, BULLETIN_SCHEMA])
     clock, faults, calls = Clock(store), Faults(store), CallLog()
     webhooks = Webhooks(store, clock, faults)
     tiktok = TikTok(
@@ -58,8 +61,20 @@ def build(config: SandboxConfig) -> Sandbox:
             public_url=config.public_url,
         )
     )
+    tiktok_shop = TikTokShop(
+        ShopState(
+            store=store,
+            clock=clock,
+            webhooks=webhooks,
+            app_key=config.tiktok_shop_app_key,
+            app_secret=config.tiktok_shop_app_secret.get_secret_value(),
+            service_id=config.tiktok_shop_service_id,
+            defaults=config.tiktok_shop,
+            public_url=config.public_url,
+        )
+    )
     bulletin = Bulletin(BulletinState(store, clock, config.bulletin, config.public_url))
-    vendors: list[Vendor] = [tiktok, bulletin]
+    vendors: list[Vendor] = [tiktok, tiktok_shop, bulletin]
     controls = control.Controls(store, clock, faults, calls, vendors)
 
     @asynccontextmanager

@@ -7,6 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sandbox.bulletin.settings import BulletinSettings
 from sandbox.tiktok.settings import TikTokSettings
+from sandbox.tiktok_shop.settings import TikTokShopSettings
 
 _SECRETS_DIR = Path("/run/secrets")
 
@@ -48,8 +49,20 @@ class SandboxConfig(BaseSettings):
     tiktok_client_secret: SecretStr = SecretStr("sandbox-client-secret")
     """Secret of that app: checked at the token endpoint, and the key of webhook signatures."""
 
+    tiktok_shop_app_key: str = "sandbox-app-key"
+    """The one TikTok Shop app that the sandbox knows."""
+
+    tiktok_shop_app_secret: SecretStr = SecretStr("sandbox-app-secret")
+    """Secret of that app: checked at the token calls, and the key of both kinds of signatures."""
+
+    tiktok_shop_service_id: str = "sandbox-service-id"
+    """What the consent link names instead of the app key."""
+
     tiktok: TikTokSettings = TikTokSettings()
     """Delays, limits and switches of the TikTok stand-in at first start and after a reset."""
+
+    tiktok_shop: TikTokShopSettings = TikTokShopSettings()
+    """Delays, limits and switches of the TikTok Shop stand-in at first start and after a reset."""
 
     bulletin: BulletinSettings = BulletinSettings()
     """Delays, limits and switches of Bulletin at first start and after a reset."""

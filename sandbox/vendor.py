@@ -17,8 +17,8 @@ class Vendor(Protocol):
     """Prefix of endpoint names, tables and control paths: `tiktok`."""
 
     endpoints: Mapping[tuple[str, str], str]
-    """Method and path of each call to its name without prefix: `("POST", "/v2/post/publish/video/init/")`. A path may
-    end in `/*`, for any one word.
+    """Method and path of each call to its name without prefix: `("POST", "/v2/post/publish/video/init/")`. A `*` stands
+    for any one word between slashes.
     """
 
     has_webhooks: bool

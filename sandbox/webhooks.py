@@ -1,14 +1,16 @@
 """Sends the platforms' webhooks: at least once, with growing pauses, as the platforms do.
 
 An event becomes a row in the transaction of the fact that it tells, so a killed sandbox still sends it. The body is
-made once; the signature anew for each try. Pauses follow the sandbox's clock: 1, 2, 4 … seconds up to one hour, for
-72 hours in all (TikTok, "Webhooks overview": exponential backoff up to 72 hours; the pauses are ours).
+made once; the signature anew for each try. Pauses follow the sandbox's clock. Each vendor has its own; those here are
+TikTok's: 1, 2, 4 … seconds up to one hour, for 72 hours in all ("Webhooks overview": exponential backoff up to 72
+hours; the pauses are ours).
 """
 
 import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -24,11 +26,26 @@ _ANSWER_TIMEOUT_SECONDS = 5.0
 log = logging.getLogger("sandbox.webhooks")
 
 Sign = Callable[[bytes], Mapping[str, str]]
+NextPause = Callable[[int, float], float | None]
 
 
 def pause_seconds(attempts: int) -> float:
     """Pause after that many failed tries (1 or more): 1, 2, 4, … 2048, then 3600 seconds."""
     return float(min(2 ** min(attempts - 1, 30), LONGEST_PAUSE_SECONDS))
+
+
+def doubling(attempts: int, age_seconds: float) -> float | None:
+    """Pause after that many failed tries of an event of that age; None: give it up."""
+    return None if age_seconds >= GIVE_UP_SECONDS else pause_seconds(attempts)
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """How a vendor signs and repeats."""
+
+    sign: Sign
+    next_pause: NextPause
+    answer_seconds: float
 
 
 class Webhooks:
@@ -38,13 +55,19 @@ class Webhooks:
         self._store = store
         self._clock = clock
         self._faults = faults
-        self._signers: dict[str, Sign] = {}
+        self._senders: dict[str, Sender] = {}
         self._wake = asyncio.Event()
         clock.on_change(self._wake.set)
 
-    def sign_with(self, vendor: str, sign: Sign) -> None:
-        """Register how a vendor signs: a function from the raw body to the headers."""
-        self._signers[vendor] = sign
+    def sign_with(
+        self,
+        vendor: str,
+        sign: Sign,
+        next_pause: NextPause = doubling,
+        answer_seconds: float = _ANSWER_TIMEOUT_SECONDS,
+    ) -> None:
+        """Register how a vendor signs, from the raw body to the headers, how it repeats, and how long it waits."""
+        self._senders[vendor] = Sender(sign, next_pause, answer_seconds)
 
     def put(self, vendor: str, event: str, url: str, body: bytes, at: float) -> None:
         """Queue an event, inside the caller's transaction. Faults for `<vendor>.webhook` drop or double it here."""
@@ -89,21 +112,21 @@ class Webhooks:
 
     async def _send(self, client: httpx.AsyncClient, row: sqlite3.Row) -> None:
         body = bytes(row["body"])
-        headers = {"Content-Type": "application/json", **self._signers[row["vendor"]](body)}
+        sender = self._senders[row["vendor"]]
+        headers = {"Content-Type": "application/json", **sender.sign(body)}
         try:
-            async with client.stream("POST", row["url"], content=body, headers=headers) as response:
+            async with client.stream(
+                "POST", row["url"], content=body, headers=headers, timeout=sender.answer_seconds
+            ) as response:
                 answer, taken = str(response.status_code), response.status_code == 200
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             answer, taken = type(error).__name__, False
             log.debug("webhook %s to its callback failed: %s", row["id"], answer)
         now = self._clock.now()
         attempts = row["attempts"] + 1
-        if taken:
-            outcome, next_time = "delivered", None
-        elif now - row["create_time"] >= GIVE_UP_SECONDS:
-            outcome, next_time = "given_up", None
-        else:
-            outcome, next_time = "waiting", now + pause_seconds(attempts)
+        pause = None if taken else sender.next_pause(attempts, now - row["create_time"])
+        next_time = None if pause is None else now + pause
+        outcome = "delivered" if taken else "given_up" if next_time is None else "waiting"
         self._store.run(
             "UPDATE webhook SET attempts = ?, outcome = ?, next_time = ?, end_time = ?, last_answer = ? WHERE id = ?",
             *(attempts, outcome, next_time, None if next_time is not None else now, answer, row["id"]),

@@ -48,13 +48,27 @@ class Wire:
         self._faults = faults
         self._calls = calls
         self._clock = clock
-        self._endpoints: dict[tuple[str, str], tuple[Vendor, str]] = {
-            key: (vendor, name) for vendor in vendors for key, name in vendor.endpoints.items()
-        }
+        self._endpoints: dict[tuple[str, str], tuple[Vendor, str]] = {}
+        self._patterns: dict[tuple[str, int], list[tuple[list[str], tuple[Vendor, str]]]] = {}
+        every = [(key, (vendor, name)) for vendor in vendors for key, name in vendor.endpoints.items()]
+        # Those with fewer `*` go first: a literal word is more than any word.
+        for (method, path), found in sorted(every, key=lambda one: one[0][1].count("*")):
+            if "*" in path:
+                words = path.split("/")
+                self._patterns.setdefault((method, len(words)), []).append((words, found))
+            else:
+                self._endpoints[method, path] = found
         self._own = {vendor.name: vendor.api() for vendor in vendors}
 
     def _find(self, method: str, path: str) -> tuple[Vendor, str] | None:
-        return self._endpoints.get((method, path)) or self._endpoints.get((method, f"{path.rpartition('/')[0]}/*"))
+        found = self._endpoints.get((method, path))
+        if found is not None:
+            return found
+        words = path.split("/")
+        for pattern, found in self._patterns.get((method, len(words)), ()):
+            if all(wanted in ("*", word) for wanted, word in zip(pattern, words, strict=True)):
+                return found
+        return None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI call."""

@@ -16,6 +16,8 @@ import uvicorn
 
 from sandbox.__main__ import server
 from sandbox.config import SandboxConfig
+from tests.sandbox.shop import CALLBACK as SHOP_CALLBACK
+from tests.sandbox.shop import ShopApp
 
 # The example of the platform's reference for its hexadecimal PKCE.
 VERIFIER = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ0123456789-._~"
@@ -188,3 +190,23 @@ def query_of(location: str) -> dict[str, list[str]]:
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+@pytest.fixture
+def shop(address: str) -> Iterator[ShopApp]:
+    """An app of TikTok Shop without tokens, on a sandbox whose clock stands still."""
+    with httpx.Client(base_url=address, timeout=10, trust_env=False) as client:
+        app = ShopApp(client)
+        app.control("POST", "//reset")
+        app.control("POST", "//clock/freeze")
+        # The clock stands still, so a second never ends.
+        app.settings(redirect_url=SHOP_CALLBACK, calls_per_second=0)
+        yield app
+
+
+@pytest.fixture
+def seller(shop: ShopApp) -> ShopApp:
+    """The same with the tokens of both sellers."""
+    shop.connect("emberfold")
+    shop.connect("emberfold-trading")
+    return shop

@@ -1,0 +1,117 @@
+"""Control API of the TikTok Shop stand-in: consents, tokens, settings, webhooks, and what happens in the shops."""
+
+from dataclasses import asdict
+from typing import Any, Literal
+
+from fastapi import APIRouter, HTTPException
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sandbox.problems import first_problem
+from sandbox.tiktok_shop import authorisation, consent, people
+from sandbox.tiktok_shop.settings import TikTokShopSettings
+from sandbox.tiktok_shop.state import NAME, ShopState
+
+
+class Order(BaseModel):
+    """A body of the control API: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ConsentOrder(Order):
+    """What a person would do on a consent page."""
+
+    authorize_url: str = Field(description="The whole address that the app would open in a browser.", max_length=4000)
+    subject: str = Field(description="The seller or creator who answers.")
+    scopes: list[str] | None = Field(default=None, description="What a creator grants; absent: all that is asked for.")
+
+
+class TokenOrder(Order):
+    """Which tokens end now."""
+
+    refresh_too: bool = False
+
+
+def change_settings(state: ShopState, changes: dict[str, Any]) -> dict[str, Any]:
+    """Override settings. Raises ValueError that names the field."""
+    unknown = set(changes) - set(TikTokShopSettings.model_fields)
+    if unknown:
+        raise ValueError(f"{sorted(unknown)[0]} is not a setting.")
+    try:
+        return state.change_settings(changes).model_dump(mode="json")
+    except ValidationError as error:
+        raise ValueError(first_problem(error)) from error
+
+
+def describe_sellers(state: ShopState) -> list[dict[str, Any]]:
+    """Sellers with their shops and whether they are connected."""
+    return [
+        {
+            **dict(row),
+            "connected": people.connected(state, "seller", row["name"]),
+            "shops": [asdict(one) for one in people.shops(state, row["name"])],
+        }
+        for row in people.sellers(state)
+    ]
+
+
+def known(state: ShopState, kind: str, subject: str) -> None:
+    """Raises HTTPException 404 for a seller or creator that does not exist."""
+    try:
+        people.subject_open_id(state, kind, subject)
+    except KeyError as error:
+        raise HTTPException(404, f"There is no {kind} {subject}.") from error
+
+
+def routes(state: ShopState) -> APIRouter:
+    """Operations under `/control/tiktok_shop`."""
+    router = APIRouter(prefix=f"/control/{NAME}", tags=[NAME])
+
+    @router.get("/settings", summary="Delays, limits and switches now in force")
+    async def get_settings() -> TikTokShopSettings:
+        return state.settings
+
+    @router.patch("/settings", summary="Change settings: redirect address, delays, quotas, scopes, outage, webhooks")
+    async def patch_settings(changes: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return change_settings(state, changes)
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from error
+
+    @router.post("/consents", status_code=201, summary="Allow an authorize address without a browser")
+    async def post_consent(order: ConsentOrder) -> dict[str, str]:
+        try:
+            address = consent.allow_address(state, order.authorize_url, order.subject, order.scopes)
+        except consent.PageProblem as problem:
+            raise HTTPException(422, str(problem)) from problem
+        except KeyError as error:
+            raise HTTPException(404, f"There is nobody called {order.subject}.") from error
+        return {"redirect_url": address}
+
+    @router.get("/sellers", summary="Sellers with their shops")
+    async def get_sellers() -> list[dict[str, Any]]:
+        return describe_sellers(state)
+
+    def add(kind: Literal["seller", "creator"], path: str) -> None:
+        @router.post(f"/{path}/{{subject}}/deauthorize", summary=f"The {kind} removes the app", name=f"withdraw_{kind}")
+        async def withdraw(subject: str) -> dict[str, int]:
+            known(state, kind, subject)
+            return {"authorisations_ended": authorisation.withdraw(state, kind, subject)}
+
+        @router.post(
+            f"/{path}/{{subject}}/expire-tokens", summary=f"End the {kind}'s tokens now", name=f"expire_{kind}"
+        )
+        async def expire(subject: str, order: TokenOrder) -> dict[str, int]:
+            known(state, kind, subject)
+            return {"access_tokens_ended": people.expire_tokens(state, kind, subject, order.refresh_too)}
+
+    add("seller", "sellers")
+    add("creator", "creators")
+
+    @router.get("/webhooks", summary="Events and what became of them, newest first")
+    async def get_webhooks(
+        outcome: Literal["", "waiting", "delivered", "dropped", "given_up"] = "",
+    ) -> list[dict[str, Any]]:
+        return [event for event in state.webhooks.entries(NAME) if outcome in ("", event["outcome"])]
+
+    return router

@@ -1,0 +1,104 @@
+"""Puts the parts of the TikTok Shop stand-in together behind `vendor.Vendor`."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp
+
+from sandbox.html import proxy_page
+from sandbox.tiktok_shop import consent, control, event_api, events, people, shops, timers, tokens
+from sandbox.tiktok_shop.answers import INTERNAL, TOO_MANY, Refusal
+from sandbox.tiktok_shop.gate import Gate, refused
+from sandbox.tiktok_shop.state import NAME, TABLES, ShopState
+from sandbox.vendor import Outage
+
+OPERATIONS = [*shops.OPERATIONS, *event_api.OPERATIONS]
+# What the shared parts of the sandbox call their refusals.
+_CODES = {"internal_error": INTERNAL, "rate_limit_exceeded": TOO_MANY}
+
+
+class TikTokShop:
+    """One TikTok Shop for the whole sandbox."""
+
+    name = NAME
+    has_webhooks = True
+    endpoints: Mapping[tuple[str, str], str] = {
+        ("GET", consent.SELLER_PATH): "consent_page",
+        ("POST", consent.SELLER_PATH): "consent",
+        ("GET", consent.CREATOR_PATH): "creator_consent_page",
+        ("POST", consent.CREATOR_PATH): "creator_consent",
+        ("GET", tokens.GET_PATH): "token_get",
+        ("GET", tokens.REFRESH_PATH): "token_refresh",
+        **{operation.endpoint: operation.name for operation in OPERATIONS},
+    }
+
+    def __init__(self, state: ShopState) -> None:
+        self._state = state
+        events.sign_with(state)
+        self._seed()
+
+    def _seed(self) -> None:
+        with self._state.store.transaction():
+            people.seed(self._state)
+
+    def outage(self) -> Outage:
+        """Whether TikTok Shop is down."""
+        return self._state.settings.outage
+
+    def refusal(self, endpoint: str, status: int, code: str, message: str) -> Response:
+        """An error in the envelope; without a code, a page of a proxy. Words that are no code are internal errors."""
+        if not code:
+            return HTMLResponse(proxy_page(status or 502), status_code=status or 502)
+        number = int(code) if code.isdigit() else _CODES.get(code, INTERNAL)
+        return refused(self._state.settings, Refusal(number, message), status)
+
+    def api(self) -> ASGIApp | None:
+        """None: `routes` answers."""
+        return None
+
+    def routes(self) -> APIRouter:
+        """TikTok Shop's own API."""
+        router = APIRouter()
+        for part in (consent.routes(self._state), tokens.routes(self._state), Gate(self._state, OPERATIONS).routes()):
+            router.include_router(part)
+        return router
+
+    def control_routes(self) -> APIRouter:
+        """Operations under `/control/tiktok_shop`."""
+        return control.routes(self._state)
+
+    def panel(self) -> str:
+        """TikTok Shop's part of the control page."""
+        return ""
+
+    def perform(self, operation: str, fields: Mapping[str, str]) -> None:
+        """Carry out a form of the panel."""
+        raise KeyError(operation)
+
+    def summary(self) -> dict[str, Any]:
+        """What there is."""
+        timers.settle(self._state)
+        return {"outage": self.outage(), "shops": [one.name for one in people.shops(self._state)]}
+
+    def reset(self) -> None:
+        """Forget everything; what was seeded comes back. The shared tables are cleared by the caller."""
+        self._state.store.clear(TABLES)
+        self._state.forget_changes()
+        self._seed()
+
+    async def run(self) -> None:
+        """Do what is due until cancelled."""
+        wake = self._state.wake
+        while True:
+            wake.clear()
+            following = timers.settle(self._state)
+            pause = None
+            if following is not None and not self._state.clock.frozen:
+                pause = max(following - self._state.clock.now(), 0.0)
+            try:
+                await asyncio.wait_for(wake.wait(), pause)
+            except TimeoutError:
+                continue
