@@ -26,6 +26,7 @@ from services.gateway.route import Gateway
 from services.gateway.routes import (
     accounts,
     activities,
+    agents,
     changes,
     channels,
     deliveries,
@@ -67,6 +68,7 @@ _TAGS = [
     {"name": "Outages", "description": "Times in which posts could not go out, ours and the platforms'."},
     {"name": "Media", "description": "The files that posts are made of."},
     {"name": "Accounts", "description": "Connected profiles on the platforms."},
+    {"name": "Agents", "description": "Helpers that know one field: what they can do, and having it done."},
     {"name": "Activity", "description": "What happened, and what people were told of it."},
     {"name": "Workspace", "description": "The brand that the key acts for, its people and keys."},
     {"name": "Operator", "description": "For whoever runs the installation."},
@@ -121,6 +123,7 @@ def build_app(config: GatewayConfig) -> FastAPI:
         media.router,
         accounts.router,
         activities.router,
+        agents.router,
         workspaces.router,
         workspaces.operator_router,
         health.router,

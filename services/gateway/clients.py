@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import grpc
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from reelroute.content.v1 import content_pb2_grpc
+from reelroute.content.v1 import agents_pb2_grpc, content_pb2_grpc
 from reelroute.identity.v1 import identity_pb2_grpc
 from reelroute.notification.v1 import notification_pb2_grpc
 from reelroute.publisher.v1 import publisher_pb2_grpc
@@ -42,6 +42,7 @@ class Clients:
         }
         self.identity = identity_pb2_grpc.IdentityServiceStub(self._channels["identity"])
         self.content = content_pb2_grpc.ContentServiceStub(self._channels["content"])
+        self.agents = agents_pb2_grpc.AgentServiceStub(self._channels["content"])
         self.scheduler = scheduler_pb2_grpc.SchedulerServiceStub(self._channels["scheduler"])
         self.plans = plans_pb2_grpc.PlanServiceStub(self._channels["scheduler"])
         self.series = series_pb2_grpc.SeriesServiceStub(self._channels["scheduler"])

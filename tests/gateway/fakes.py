@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import grpc
 from google.protobuf.message import Message
-from reelroute.content.v1 import content_pb2, content_pb2_grpc
+from reelroute.content.v1 import agents_pb2, agents_pb2_grpc, content_pb2, content_pb2_grpc
 from reelroute.identity.v1 import identity_pb2, identity_pb2_grpc
 from reelroute.notification.v1 import notification_pb2, notification_pb2_grpc
 from reelroute.publisher.v1 import publisher_pb2, publisher_pb2_grpc
@@ -38,6 +38,10 @@ Context = grpc.ServicerContext
 
 class RequestIdReused(errors.AlreadyExists):
     """As kit.idempotency says it, which needs a database."""
+
+
+class ArgumentInvalid(errors.InvalidArgument):
+    """As content says it."""
 
 
 class PostNotEditable(errors.FailedPrecondition):
@@ -627,6 +631,22 @@ class FakeScheduler(Fake, scheduler_pb2_grpc.SchedulerServiceServicer):
         if request.outage_id not in self.memory.outages:
             raise OutageNotFound("There was no outage with that id.")
         return scheduler_pb2.ListOutageDeliveriesResponse(deliveries=self.memory.outages[request.outage_id])
+
+
+class FakeAgents(Fake, agents_pb2_grpc.AgentServiceServicer):
+    """One agent whose only skill repeats what it is told."""
+
+    def ListAgents(self, request: Any, context: Context) -> agents_pb2.ListAgentsResponse:
+        self.saw(request, context)
+        skill = agents_pb2.Skill(name="repeat", description="Repeats.")
+        skill.arguments_schema.update({"type": "object", "required": ["words"]})
+        return agents_pb2.ListAgentsResponse(agents=[agents_pb2.Agent(name="parrot", skills=[skill])])
+
+    def UseSkill(self, request: Any, context: Context) -> agents_pb2.UseSkillResponse:
+        self.saw(request, context)
+        if "words" not in request.arguments:
+            raise ArgumentInvalid.of_field("arguments.words", "Field required")
+        return agents_pb2.UseSkillResponse(result=request.arguments)
 
 
 class FakeNotification(Fake, notification_pb2_grpc.NotificationServiceServicer):

@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from reelroute.content.v1 import content_pb2_grpc
+from reelroute.content.v1 import agents_pb2_grpc, content_pb2_grpc
 from reelroute.identity.v1 import identity_pb2_grpc
 from reelroute.notification.v1 import notification_pb2_grpc
 from reelroute.publisher.v1 import publisher_pb2_grpc
@@ -18,6 +18,7 @@ from tests.gateway import planning_fakes
 from tests.gateway.fakes import (
     SERVICE_TOKEN,
     Fake,
+    FakeAgents,
     FakeContent,
     FakeIdentity,
     FakeNotification,
@@ -44,11 +45,12 @@ class Hub:
         ]
         # In the same process.
         others: dict[str, list[tuple[Callable[[Any, grpc.Server], None], Fake]]] = {
+            "content": [(agents_pb2_grpc.add_AgentServiceServicer_to_server, FakeAgents(self))],
             "scheduler": [
                 (plans_pb2_grpc.add_PlanServiceServicer_to_server, planning_fakes.FakePlans(self)),
                 (series_pb2_grpc.add_SeriesServiceServicer_to_server, planning_fakes.FakeSeries(self)),
                 (bulk_pb2_grpc.add_BulkServiceServicer_to_server, planning_fakes.FakeBulk(self)),  # type: ignore[abstract]
-            ]
+            ],
         }
         for name, add, fake in services:
             server = rpc_server.build_server(SERVICE_TOKEN, threads=4)

@@ -164,7 +164,7 @@ class TikTokShopAgent:
     def _fetch_analytics(self, workspace_id: UUID, told: FetchAnalytics) -> Result:
         span = pb.Span(start_date=told.start_date.isoformat(), end_date=told.end_date.isoformat())
         whose: dict[str, Any] = {"workspace_id": str(workspace_id), "shop_id": str(told.shop_id), "span": span}
-        page = {"page_size": told.page_size, "page_token": told.page_token}
+        page: dict[str, Any] = {"page_size": told.page_size, "page_token": told.page_token}
         match told.of:
             case "SHOP":
                 return _json(self._shop.GetShopNumbers, pb.GetShopNumbersRequest(**whose, by_day=told.by_day))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import grpc
@@ -92,7 +93,7 @@ class FakePlans(plans_pb2_grpc.PlanServiceServicer):
 
 @pytest.fixture
 def fulfillment() -> FakeFulfillment:
-    return FakeFulfillment()
+    return FakeFulfillment()  # type: ignore[abstract]
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def stub(fulfillment: FakeFulfillment) -> Iterator[agents_pb2_grpc.AgentServiceS
 
     others = (
         (fulfillment_pb2_grpc.add_FulfillmentServiceServicer_to_server, fulfillment),
-        (plans_pb2_grpc.add_PlanServiceServicer_to_server, FakePlans()),
+        (plans_pb2_grpc.add_PlanServiceServicer_to_server, FakePlans()),  # type: ignore[abstract]
     )
     with served(*others) as channel:
         agent = TikTokShopAgent(channel, channel, files, now=lambda: NOW)
@@ -111,7 +112,7 @@ def stub(fulfillment: FakeFulfillment) -> Iterator[agents_pb2_grpc.AgentServiceS
             yield agents_pb2_grpc.AgentServiceStub(own)
 
 
-def use(stub: agents_pb2_grpc.AgentServiceStub, skill: str, agent: str = "tiktok_shop", **arguments: object) -> dict:  # type: ignore[type-arg]
+def use(stub: agents_pb2_grpc.AgentServiceStub, skill: str, agent: str = "tiktok_shop", **arguments: Any) -> Any:
     told = struct_pb2.Struct()
     told.update({"shop_id": SHOP} | arguments)
     request = pb.UseSkillRequest(workspace_id=WORKSPACE, agent=agent, skill=skill, arguments=told)
@@ -205,7 +206,7 @@ def test_what_the_agent_is_refused_its_caller_is_refused(
     ],
 )
 def test_an_argument_that_does_not_fit_is_named(
-    stub: agents_pb2_grpc.AgentServiceStub, arguments: dict[str, object], field: str
+    stub: agents_pb2_grpc.AgentServiceStub, arguments: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(InvalidArgument) as refused:
         use(stub, "propose_posts", **arguments)
