@@ -52,9 +52,7 @@ authorizations = Table(
     time_column("told_expire_time"),
     time_column("create_time", now=True),
     time_column("update_time", now=True),
-    CheckConstraint(
-        "state IN ('CONNECTED','AUTHORIZATION_LOST','DISCONNECTED')", name="authorization_state_is_known"
-    ),
+    CheckConstraint("state IN ('CONNECTED','AUTHORIZATION_LOST','DISCONNECTED')", name="authorization_state_is_known"),
     CheckConstraint("(state = 'CONNECTED') = (problem = '')", name="only_a_connected_one_has_no_problem"),
     CheckConstraint(
         "(state = 'DISCONNECTED') = (access_token IS NULL) AND (access_token IS NULL) = (refresh_token IS NULL)"
