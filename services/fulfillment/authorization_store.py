@@ -60,9 +60,13 @@ def save_connection(
     return authorization_id
 
 
-def read_authorization(tx: Connection, workspace_id: UUID, authorization_id: UUID) -> Authorization:
-    """A consent of the workspace that is known to be there."""
+def read_authorization(
+    tx: Connection, workspace_id: UUID, authorization_id: UUID, *, for_update: bool = False
+) -> Authorization:
+    """A consent of the workspace that is known to be there; `for_update`: nobody else changes it meanwhile."""
     mine = (authorizations.c.workspace_id == workspace_id, authorizations.c.authorization_id == authorization_id)
+    if for_update:
+        tx.execute(select(authorizations.c.authorization_id).where(*mine).with_for_update())
     return _authorization(tx.execute(_authorizations().where(*mine)).mappings().one())
 
 
@@ -97,6 +101,17 @@ def to_tell_of_end(tx: Connection, notice_seconds: float, limit: int) -> list[Au
     ).scalars()
     query = _authorizations().where(authorizations.c.authorization_id.in_(list(told)))
     return [_authorization(row) for row in tx.execute(query).mappings()]
+
+
+def set_end_told(tx: Connection, authorization: Authorization) -> bool:
+    """Counts the end of a consent as told; False when it was. Without an end it never was."""
+    told, end = authorizations.c.told_expire_time, authorizations.c.refresh_expire_time
+    changed = tx.execute(
+        update(authorizations)
+        .where(*_is(authorization), or_(end.is_(None), told.is_distinct_from(end)))
+        .values(told_expire_time=end)
+    )
+    return bool(changed.rowcount)
 
 
 def read_tokens(tx: Connection, vault: Vault, authorization: Authorization) -> TokenPair | None:
