@@ -17,7 +17,7 @@ from uuid import UUID
 import structlog
 
 from kit import context
-from kit.custody import AuthorizationLost, Custody, RefreshFailed
+from kit.custody import AuthorizationLost, Custody, RefreshBusy, RefreshFailed
 from kit.db import Database
 from kit.errors import DeadlineExceeded, ReelrouteError
 from kit.vault import Vault
@@ -230,8 +230,13 @@ async def _as_refusals(work: Awaitable[Answer]) -> Answer:
         return await work
     except AuthorizationLost as lost:
         raise ShopAuthorizationLost(lost.problem, (), {"log_id": lost.vendor_log_id}) from None
+    except RefreshBusy:
+        raise ShopUnavailable(
+            "Another process is refreshing the shop's token and has not finished. Try again."
+        ) from None
     except RefreshFailed as failed:
-        raise ShopUnavailable(failed.message, (), {"log_id": failed.vendor_log_id}) from None
+        text = f"The shop's token could not be refreshed now: {failed.message} The shop stays connected."
+        raise ShopUnavailable(text, (), {"log_id": failed.vendor_log_id}) from None
 
 
 def _ending() -> ShopUnavailable:
