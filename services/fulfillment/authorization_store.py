@@ -14,8 +14,8 @@ from kit.custody import Lease, TokenPair
 from kit.db import new_id
 from kit.vault import Vault
 from services.fulfillment import shop_store
-from services.fulfillment.domain import REFRESH_AHEAD, Authorization, OpenedShop, ShopState
-from services.fulfillment.store import in_seconds
+from services.fulfillment.domain import Authorization, OpenedShop, ShopState, renew_time
+from services.fulfillment.store import database_time, in_seconds
 from services.fulfillment.tables import authorizations, shops
 
 _CONNECTED = authorizations.c.state == ShopState.CONNECTED.value
@@ -254,9 +254,7 @@ def _sealed(
             tx, workspace_id, _token_place("refresh_token", seller_open_id), tokens.refresh_token
         ),
         "refresh_expire_time": tokens.refresh_expire_time,
-        # No sooner than in the middle of its life: a short one would else be renewed all the time.
-        "renew_time": tokens.access_expire_time
-        - func.least(REFRESH_AHEAD, (tokens.access_expire_time - func.now()) * 0.5),
+        "renew_time": renew_time(tokens.access_expire_time, database_time(tx)),
     }
 
 

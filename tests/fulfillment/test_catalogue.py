@@ -93,8 +93,8 @@ def test_a_product_that_is_gone_is_found_by_reading_everything_and_asking_for_it
     stage.catalogue.run_once()
     stage.rows(
         "INSERT INTO products (product_id, workspace_id, shop_id, platform_product_id, title, status, skus,"
-        " search_text, read_time, is_detail_due) SELECT gen_random_uuid(), workspace_id, shop_id, '1729000000000000001',"
-        " 'Gone', 'ACTIVATE', '[]', 'gone', now() - interval '1 day', false FROM shops"
+        " search_text, read_time, is_detail_due) SELECT gen_random_uuid(), workspace_id, shop_id,"
+        " '1729000000000000001', 'Gone', 'ACTIVATE', '[]', 'gone', now() - interval '1 day', false FROM shops"
     )
     assert [product.title for product in listed(stage, text="gone")] == ["Gone"]
     sync(stage, shop)

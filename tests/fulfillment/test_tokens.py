@@ -146,9 +146,8 @@ def test_tokens_are_renewed_ahead_of_their_end_by_one_replica(stage: Stage, othe
     for replica in replicas:
         replica.run_once()
     assert stage.shop.calls("token_refresh") == 0
-    (row,) = stage.rows(
-        "SELECT renew_time - now() BETWEEN '4 days 23 hours' AND '5 days' AS is_ahead FROM authorizations"
-    )
+    ahead = "renew_time - now() BETWEEN '4 days 23 hours' AND '5 days'"
+    (row,) = stage.rows(f"SELECT {ahead} AS is_ahead FROM authorizations")
     assert row["is_ahead"]
     stage.rows("UPDATE authorizations SET renew_time = now() - interval '1 second'")
     for replica in replicas:
