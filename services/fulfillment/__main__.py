@@ -52,7 +52,19 @@ def run(config: FulfillmentConfig) -> None:
 
     webhooks = Loop("webhooks", hints.run_once, interval_seconds=5)
     relay = Loop("outbox relay", outbox.Relay(database, channels).run_once, interval_seconds=5, drain_seconds=5)
-    listener = Listener(database.url, {f"{store.SCHEMA}_outbox": relay.wake, store.EVENTS_CHANNEL: webhooks.wake})
+
+    def read_catalogues() -> None:
+        for reader in readers:
+            reader.wake()
+
+    listener = Listener(
+        database.url,
+        {
+            f"{store.SCHEMA}_outbox": relay.wake,
+            store.EVENTS_CHANNEL: webhooks.wake,
+            store.CATALOGUES_CHANNEL: read_catalogues,
+        },
+    )
     service.serve(
         store.SCHEMA,
         config,
