@@ -38,6 +38,7 @@ from services.gateway.routes import (
     plans,
     posts,
     series,
+    vendor_calls,
     workspaces,
 )
 
@@ -68,6 +69,7 @@ _TAGS = [
     {"name": "Media", "description": "The files that posts are made of."},
     {"name": "Accounts", "description": "Connected profiles on the platforms."},
     {"name": "Activity", "description": "What happened, and what people were told of it."},
+    {"name": "Vendor calls", "description": "What was asked of the platforms' APIs, and what they answered."},
     {"name": "Workspace", "description": "The brand that the key acts for, its people and keys."},
     {"name": "Operator", "description": "For whoever runs the installation."},
     {"name": "Health", "description": "For whatever watches the process. No key is needed."},
@@ -121,6 +123,7 @@ def build_app(config: GatewayConfig) -> FastAPI:
         media.router,
         accounts.router,
         activities.router,
+        vendor_calls.router,
         workspaces.router,
         workspaces.operator_router,
         health.router,
