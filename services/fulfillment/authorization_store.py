@@ -34,8 +34,8 @@ def save_connection(
     tokens: TokenPair,
     opened: Sequence[OpenedShop],
 ) -> UUID:
-    """Stores a consent and the shops that it opens, and wakes who reads catalogues. Shops that the workspace has already
-    keep their ids. Returns the authorisation's id. Raises ShopBelongsToAnother.
+    """Stores a consent and the shops that it opens, and wakes who reads catalogues. Shops that the workspace has
+    already keep their ids. Returns the authorisation's id. Raises ShopBelongsToAnother.
     """
     values = {
         "seller_name": seller_name,

@@ -130,4 +130,4 @@ def test_a_shop_that_was_lost_is_named_with_what_to_do() -> None:
     told = facts(type="shop.authorization_lost", attributes={"shop": "Emberfold US\n", "platform": "tiktok_shop"})
     draft = message_of(told)
     assert draft.title == "Connect Emberfold US to TikTok Shop again"
-    assert message_of(facts(type="shop.authorization_lost")).title == "Connect one of your shops to the platform again"
+    assert message_of(facts(type="shop.authorization_lost")).title == "Connect one of your shops to TikTok again"
