@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import typer
 
-from cli import accounts, agents, display, holds, keys, media, options, outages, plans, posts, rules, series
+from cli import (
+    accounts,
+    agents,
+    calls,
+    display,
+    holds,
+    keys,
+    media,
+    options,
+    outages,
+    plans,
+    posts,
+    replay,
+    rules,
+    series,
+)
 from cli.client import ClientError
 from cli.display import failures
 
@@ -24,6 +39,8 @@ app.add_typer(accounts.app, name="accounts")
 app.add_typer(agents.app, name="agents")
 app.add_typer(rules.app, name="channels")
 app.add_typer(keys.app, name="keys")
+app.add_typer(calls.app, name="calls")
+app.command("replay")(replay.replay)
 app.command("pause")(holds.pause)
 app.command("resume")(holds.resume)
 app.command("holds")(holds.list_holds)

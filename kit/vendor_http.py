@@ -24,6 +24,7 @@ from urllib.parse import urlencode
 import structlog
 from prometheus_client import Histogram
 
+from kit import context
 from kit.rate_limit import Limiter, Rate, RateLimiter, RateLimitFull, RetryBudget
 from kit.vendor_call import (
     CallRecord,
@@ -35,7 +36,7 @@ from kit.vendor_call import (
     recorded_request,
 )
 from kit.vendor_errors import VendorError, VendorRateLimited, VendorUnavailable, VendorUncertain
-from kit.vendor_json import UnreadableAnswer
+from kit.vendor_json import UnreadableAnswer, storable
 from kit.vendor_transport import SendFailed, SendProgress, VendorTransport, WatchedBody
 
 T = TypeVar("T")
@@ -144,7 +145,7 @@ class VendorHttp:
             if seen.error is not None:
                 return seen
             try:
-                found.append(read(answer.json()))
+                found.append(read(storable(answer.json())))
             except ValueError as unreadable:
                 lack = f" It lacks {unreadable}." if isinstance(unreadable, UnreadableAnswer) else ""
                 text = f"The vendor's answer could not be read.{lack}"
@@ -217,6 +218,7 @@ class VendorHttp:
         finally:
             self._record(
                 CallRecord(
+                    subjects=context.subjects(),
                     vendor=self.settings.vendor,
                     operation=call.operation,
                     method=call.method,
@@ -338,5 +340,5 @@ def _content(call: VendorCall) -> bytes | None:
 
 
 def _outcome(error: VendorError) -> str:
-    name = type(error).__name__.removeprefix("Vendor")
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    kind = next(each for each in type(error).__mro__ if VendorError in each.__bases__)
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__.removeprefix("Vendor")).lower()

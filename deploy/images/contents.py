@@ -57,6 +57,7 @@ IMAGES = {
         _service("scheduler"),
         _service("publisher", "tiktok", "bulletin"),
         _service("notification"),
+        _service("fulfillment", "tiktok_shop"),
         _service("gateway", asked=f"http://127.0.0.1:{PORT}/healthz"),
         Image(
             service="sandbox",
@@ -65,8 +66,8 @@ IMAGES = {
             asked=f"http://127.0.0.1:{PORT}/control/state",
             folders=("sandbox",),
             files=(),
-            # It has no kit, which needs the others.
-            common=(),
+            # It has no kit, which needs the others; shops have time zones.
+            common=("tzdata",),
             with_contracts=False,
         ),
     )

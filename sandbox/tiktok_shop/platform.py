@@ -9,13 +9,39 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp
 
 from sandbox.html import proxy_page
-from sandbox.tiktok_shop import consent, control, event_api, events, people, shops, timers, tokens
+from sandbox.tiktok_shop import (
+    aftersale_api,
+    analytics_api,
+    consent,
+    control,
+    creator_api,
+    creator_reads,
+    creators,
+    event_api,
+    events,
+    label_api,
+    logistics_api,
+    order_api,
+    order_seed,
+    package_api,
+    panel,
+    people,
+    product_api,
+    products,
+    shops,
+    timers,
+    tokens,
+)
 from sandbox.tiktok_shop.answers import INTERNAL, TOO_MANY, Refusal
 from sandbox.tiktok_shop.gate import Gate, refused
 from sandbox.tiktok_shop.state import NAME, TABLES, ShopState
 from sandbox.vendor import Outage
 
-OPERATIONS = [*shops.OPERATIONS, *event_api.OPERATIONS]
+_PARTS = (
+    *(shops, event_api, order_api, product_api, logistics_api, package_api, label_api, aftersale_api),
+    *(analytics_api, creator_api, creator_reads),
+)
+OPERATIONS = [operation for part in _PARTS for operation in part.OPERATIONS]
 # What the shared parts of the sandbox call their refusals.
 _CODES = {"internal_error": INTERNAL, "rate_limit_exceeded": TOO_MANY}
 
@@ -42,7 +68,8 @@ class TikTokShop:
 
     def _seed(self) -> None:
         with self._state.store.transaction():
-            people.seed(self._state)
+            for part in (people, products, order_seed, creators):
+                part.seed(self._state)
 
     def outage(self) -> Outage:
         """Whether TikTok Shop is down."""
@@ -62,8 +89,9 @@ class TikTokShop:
     def routes(self) -> APIRouter:
         """TikTok Shop's own API."""
         router = APIRouter()
-        for part in (consent.routes(self._state), tokens.routes(self._state), Gate(self._state, OPERATIONS).routes()):
-            router.include_router(part)
+        for part in (consent.routes, tokens.routes, label_api.document_routes):
+            router.include_router(part(self._state))
+        router.include_router(Gate(self._state, OPERATIONS).routes())
         return router
 
     def control_routes(self) -> APIRouter:
@@ -72,16 +100,18 @@ class TikTokShop:
 
     def panel(self) -> str:
         """TikTok Shop's part of the control page."""
-        return ""
+        return panel.render(self._state)
 
     def perform(self, operation: str, fields: Mapping[str, str]) -> None:
         """Carry out a form of the panel."""
-        raise KeyError(operation)
+        timers.settle(self._state)
+        panel.perform(self._state, operation, fields)
 
     def summary(self) -> dict[str, Any]:
-        """What there is."""
+        """Counts of orders by status."""
         timers.settle(self._state)
-        return {"outage": self.outage(), "shops": [one.name for one in people.shops(self._state)]}
+        counts = self._state.store.all("SELECT status, count(*) AS n FROM shop_order GROUP BY status ORDER BY status")
+        return {"outage": self.outage(), "orders": {row["status"]: row["n"] for row in counts}}
 
     def reset(self) -> None:
         """Forget everything; what was seeded comes back. The shared tables are cleared by the caller."""

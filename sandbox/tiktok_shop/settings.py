@@ -18,7 +18,7 @@ SELLER_SCOPES = (
     "seller.product.write",
     "data.shop_analytics.public.read",
 )
-CREATOR_SCOPES = ("creator.video.write", "creator.showcase.read", "creator.affiliate.info")
+CREATOR_SCOPES = ("creator.video.write", "creator.showcase.read")
 
 Seconds = Annotated[float, Field(ge=0, le=10 * 365 * 86_400)]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
@@ -84,6 +84,8 @@ class TikTokShopSettings(BaseModel):
     orders_per_tracking_number: Count = 20
     """So many orders may share a tracking number."""
 
+    zero_stock: bool = False
+    """Stock may be set to 0. The documented range begins at 1."""
     audit_seconds: Seconds = 5.0
     """From the activation of a product to the end of its audit."""
     post_seconds: Seconds = 5.0

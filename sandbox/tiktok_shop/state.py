@@ -5,7 +5,7 @@ import hashlib
 import json
 import secrets
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,8 @@ NAME = "tiktok_shop"
 
 TABLES = (
     *("shop_shop", "shop_seller", "shop_creator", "shop_code", "shop_access", "shop_grant", "shop_timer"),
-    *("shop_webhook",),
+    *("shop_webhook", "shop_product", "shop_sku", "shop_stock", "shop_verdict", "shop_order", "shop_package"),
+    *("shop_aftersale", "shop_showcase", "shop_file", "shop_precheck", "shop_post"),
 )
 
 # Tokens and codes are kept as hashes, as in a real service. A `subject` is a seller's or a creator's name.
@@ -49,6 +50,53 @@ CREATE INDEX IF NOT EXISTS shop_timer_at ON shop_timer (at, id);
 CREATE TABLE IF NOT EXISTS shop_webhook (
     shop_id TEXT NOT NULL, event_type TEXT NOT NULL, address TEXT NOT NULL, create_time INTEGER NOT NULL,
     update_time INTEGER NOT NULL, PRIMARY KEY (shop_id, event_type));
+CREATE TABLE IF NOT EXISTS shop_product (
+    id TEXT PRIMARY KEY, shop_id TEXT NOT NULL, title TEXT NOT NULL, status TEXT NOT NULL,
+    reason TEXT NOT NULL DEFAULT '', dangerous INTEGER NOT NULL, lock_code INTEGER NOT NULL DEFAULT 0,
+    create_time INTEGER NOT NULL, update_time INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS shop_product_time ON shop_product (shop_id, create_time, id);
+CREATE TABLE IF NOT EXISTS shop_sku (
+    id TEXT PRIMARY KEY, product_id TEXT NOT NULL, shop_id TEXT NOT NULL, position INTEGER NOT NULL,
+    variant TEXT NOT NULL, seller_sku TEXT NOT NULL, price TEXT NOT NULL, bundle TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS shop_sku_product ON shop_sku (product_id, position);
+CREATE INDEX IF NOT EXISTS shop_sku_seller_sku ON shop_sku (shop_id, seller_sku);
+CREATE TABLE IF NOT EXISTS shop_stock (
+    sku_id TEXT NOT NULL, warehouse_id TEXT NOT NULL, available INTEGER NOT NULL, committed INTEGER NOT NULL,
+    PRIMARY KEY (sku_id, warehouse_id));
+CREATE TABLE IF NOT EXISTS shop_verdict (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, reason TEXT NOT NULL, subject TEXT NOT NULL,
+    remaining INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS shop_order (
+    id TEXT PRIMARY KEY, shop_id TEXT NOT NULL, status TEXT NOT NULL, user_id TEXT NOT NULL,
+    shipping_type TEXT NOT NULL, warehouse_id TEXT NOT NULL, cancel_requested INTEGER NOT NULL,
+    create_time INTEGER NOT NULL, update_time INTEGER NOT NULL, doc TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS shop_order_created ON shop_order (shop_id, create_time, id);
+CREATE INDEX IF NOT EXISTS shop_order_updated ON shop_order (shop_id, update_time, id);
+CREATE TABLE IF NOT EXISTS shop_package (
+    id TEXT PRIMARY KEY, shop_id TEXT NOT NULL, status TEXT NOT NULL, tracking_number TEXT NOT NULL,
+    create_time INTEGER NOT NULL, update_time INTEGER NOT NULL, doc TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS shop_package_created ON shop_package (shop_id, create_time, id);
+CREATE INDEX IF NOT EXISTS shop_package_updated ON shop_package (shop_id, update_time, id);
+CREATE TABLE IF NOT EXISTS shop_aftersale (
+    id TEXT PRIMARY KEY, shop_id TEXT NOT NULL, order_id TEXT NOT NULL, kind TEXT NOT NULL, type TEXT NOT NULL,
+    status TEXT NOT NULL, user_id TEXT NOT NULL, create_time INTEGER NOT NULL, update_time INTEGER NOT NULL,
+    doc TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS shop_aftersale_order ON shop_aftersale (order_id);
+CREATE INDEX IF NOT EXISTS shop_aftersale_created ON shop_aftersale (shop_id, kind, create_time, id);
+CREATE TABLE IF NOT EXISTS shop_showcase (
+    username TEXT NOT NULL, product_id TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (username, product_id));
+CREATE TABLE IF NOT EXISTS shop_file (
+    id TEXT PRIMARY KEY, username TEXT NOT NULL, kind TEXT NOT NULL, size INTEGER NOT NULL, md5 TEXT NOT NULL,
+    create_time INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS shop_precheck (
+    id TEXT PRIMARY KEY, username TEXT NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
+    create_time INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS shop_post (
+    id TEXT PRIMARY KEY, username TEXT NOT NULL, kind TEXT NOT NULL, title TEXT NOT NULL, products TEXT NOT NULL,
+    details TEXT NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', create_time INTEGER NOT NULL,
+    post_time INTEGER);
+CREATE INDEX IF NOT EXISTS shop_post_creator ON shop_post (username, create_time);
+CREATE INDEX IF NOT EXISTS shop_package_tracking ON shop_package (tracking_number) WHERE tracking_number != '';
 """
 
 
@@ -74,6 +122,20 @@ def note(request: Request) -> CallNote:
     return call
 
 
+@dataclass(frozen=True, slots=True)
+class PublicVideo:
+    """A video that TikTok shows, with its lifetime counts. `time` is Unix seconds."""
+
+    id: str
+    username: str
+    title: str
+    time: float
+    views: int
+    likes: int
+    comments: int
+    shares: int
+
+
 @dataclass
 class ShopState:
     """Shared by all routes of one sandbox; lives on its event loop."""
@@ -86,6 +148,8 @@ class ShopState:
     service_id: str
     defaults: TikTokShopSettings
     public_url: str | None
+    public_videos: Callable[[], list[PublicVideo]]
+    """What the sandbox's TikTok shows of its creators."""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a timer was added or the clock moved."""
     windows: dict[tuple[str, str], deque[float]] = field(default_factory=dict)

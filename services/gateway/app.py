@@ -39,6 +39,7 @@ from services.gateway.routes import (
     plans,
     posts,
     series,
+    vendor_calls,
     workspaces,
 )
 
@@ -70,6 +71,7 @@ _TAGS = [
     {"name": "Accounts", "description": "Connected profiles on the platforms."},
     {"name": "Agents", "description": "Helpers that know one field: what they can do, and having it done."},
     {"name": "Activity", "description": "What happened, and what people were told of it."},
+    {"name": "Vendor calls", "description": "What was asked of the platforms' APIs, and what they answered."},
     {"name": "Workspace", "description": "The brand that the key acts for, its people and keys."},
     {"name": "Operator", "description": "For whoever runs the installation."},
     {"name": "Health", "description": "For whatever watches the process. No key is needed."},
@@ -124,6 +126,7 @@ def build_app(config: GatewayConfig) -> FastAPI:
         accounts.router,
         activities.router,
         agents.router,
+        vendor_calls.router,
         workspaces.router,
         workspaces.operator_router,
         health.router,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, null, or_, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, literal_column, null, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from kit.custody import Lease, TokenPair
 from kit.db import new_id
 from kit.paging import Page
 from kit.vault import Vault
+from services.publisher import endings
 from services.publisher.domain import (
     Account,
     AccountLimits,
@@ -22,18 +24,6 @@ from services.publisher.domain import (
     Platform,
 )
 from services.publisher.tables import accounts, connections
-
-
-@dataclass(frozen=True, slots=True)
-class TokenPair:
-    """The tokens of an account, opened."""
-
-    access_token: str = field(repr=False)
-    access_expire_time: datetime
-    refresh_token: str = field(repr=False)
-    refresh_expire_time: datetime | None
-    # The refresh token as it lies in its row: it differs when somebody has stored another since.
-    stored_refresh: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +103,8 @@ def save_account(
         "state": AccountState.CONNECTED.value,
         "problem": "",
         "refresh_lease_time": None,
+        "endings_told": sorted(endings.reached(tokens.refresh_expire_time, datetime.now(UTC))),
+        "ending_check_time": endings.first_look(tokens.refresh_expire_time),
         **_sealed(tx, vault, workspace_id, account_id, tokens),
         **_limits(limits),
     }
@@ -128,7 +120,7 @@ def save_account(
         .mappings()
         .one()
     )
-    return _account(row)
+    return account_of(row)
 
 
 def read_account(tx: Connection, workspace_id: UUID, account_id: UUID) -> Account:
@@ -142,7 +134,7 @@ def read_account(tx: Connection, workspace_id: UUID, account_id: UUID) -> Accoun
         raise AccountNotFound(
             "There is no account with this id in the workspace.", metadata={"account_id": str(account_id)}
         )
-    return _account(row)
+    return account_of(row)
 
 
 def read_accounts(tx: Connection, workspace_id: UUID, account_ids: set[UUID]) -> dict[UUID, Account]:
@@ -150,7 +142,7 @@ def read_accounts(tx: Connection, workspace_id: UUID, account_ids: set[UUID]) ->
     rows = tx.execute(
         select(accounts).where(accounts.c.workspace_id == workspace_id, accounts.c.account_id.in_(account_ids))
     ).mappings()
-    return {row["account_id"]: _account(row) for row in rows}
+    return {row["account_id"]: account_of(row) for row in rows}
 
 
 def list_accounts(tx: Connection, workspace_id: UUID, page: Page) -> list[Account]:
@@ -159,7 +151,7 @@ def list_accounts(tx: Connection, workspace_id: UUID, page: Page) -> list[Accoun
     if page.after:
         query = query.where(tuple_(accounts.c.handle, accounts.c.account_id) > tuple_(*page.after))
     rows = tx.execute(query.order_by(accounts.c.handle, accounts.c.account_id).limit(page.size + 1)).mappings()
-    return [_account(row) for row in rows]
+    return [account_of(row) for row in rows]
 
 
 def read_tokens(tx: Connection, vault: Vault, account: Account) -> TokenPair:
@@ -181,11 +173,9 @@ def read_tokens(tx: Connection, vault: Vault, account: Account) -> TokenPair:
     )
 
 
-def take_refresh(tx: Connection, account: Account, lease_seconds: float) -> datetime | None:
-    """Lets this caller refresh the account's tokens, and no other for a while; returns the lease's end, None when
-    another has it.
-    """
-    end: datetime | None = tx.execute(
+def take_refresh(tx: Connection, account: Account, lease_seconds: float) -> Lease | None:
+    """Lets this caller refresh the account's tokens, and no other for a while; None when another has the lease."""
+    row = tx.execute(
         update(accounts)
         .where(
             accounts.c.workspace_id == account.workspace_id,
@@ -193,9 +183,12 @@ def take_refresh(tx: Connection, account: Account, lease_seconds: float) -> date
             or_(accounts.c.refresh_lease_time.is_(None), accounts.c.refresh_lease_time <= func.now()),
         )
         .values(refresh_lease_time=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, lease_seconds))
-        .returning(accounts.c.refresh_lease_time)
-    ).scalar()
-    return end
+        .returning(
+            accounts.c.refresh_lease_time.label("lease_end"),
+            literal_column("old.refresh_lease_time IS NOT NULL").label("after_crash"),
+        )
+    ).first()
+    return Lease(row.lease_end, row.after_crash) if row else None
 
 
 def save_tokens(
@@ -206,15 +199,25 @@ def save_tokens(
     Returns the account's state before. None, and nothing is changed, when it was connected anew since `used` was read.
     """
     mine = (accounts.c.workspace_id == account.workspace_id, accounts.c.account_id == account.account_id)
-    before: str | None = tx.execute(
-        select(accounts.c.state).where(*mine, accounts.c.refresh_token == used.stored_refresh).with_for_update()
-    ).scalar()
+    before = tx.execute(
+        select(accounts.c.state, accounts.c.refresh_expire_time, accounts.c.endings_told)
+        .where(*mine, accounts.c.refresh_token == used.stored_refresh)
+        .with_for_update()
+    ).first()
     if before is None:
         return None
+    ending: dict[str, object] = {}
+    if not endings.is_same(before.refresh_expire_time, tokens.refresh_expire_time):
+        # Renewals prolong it by themselves: what is planned behind its present end is in no danger.
+        ending = {
+            "endings_told": sorted(endings.reached(tokens.refresh_expire_time, datetime.now(UTC)) | {endings.POSTS}),
+            "ending_check_time": endings.first_look(tokens.refresh_expire_time),
+        }
     tx.execute(
         update(accounts)
         .where(*mine)
         .values(
+            **ending,
             **_sealed(tx, vault, account.workspace_id, account.account_id, tokens),
             state=AccountState.CONNECTED.value,
             problem="",
@@ -222,7 +225,7 @@ def save_tokens(
             update_time=func.now(),
         )
     )
-    return AccountState(before)
+    return AccountState(before.state)
 
 
 def save_limits(tx: Connection, account: Account, limits: AccountLimits) -> None:
@@ -240,14 +243,14 @@ def _limits(limits: AccountLimits | None) -> dict[str, object]:
     return {"limits": asdict(limits), "limits_time": func.now()}
 
 
-def release_refresh(tx: Connection, account: Account, lease_end: datetime) -> None:
+def release_refresh(tx: Connection, account: Account, lease: Lease) -> None:
     """Lets another try to refresh at once, after a failure; does nothing when the lease is another's by now."""
     tx.execute(
         update(accounts)
         .where(
             accounts.c.workspace_id == account.workspace_id,
             accounts.c.account_id == account.account_id,
-            accounts.c.refresh_lease_time == lease_end,
+            accounts.c.refresh_lease_time == lease.end,
         )
         .values(refresh_lease_time=None)
     )
@@ -280,6 +283,7 @@ def _sealed(tx: Connection, vault: Vault, workspace_id: UUID, account_id: UUID, 
         "refresh_token": vault.seal(tx, workspace_id, _place("refresh_token", account_id), tokens.refresh_token),
         "refresh_expire_time": tokens.refresh_expire_time,
         "grant_time": func.now(),
+        "renew_time": None,
     }
 
 
@@ -287,7 +291,8 @@ def _place(column: str, account_id: UUID) -> str:
     return f"accounts.{column}|{account_id}"
 
 
-def _account(row: RowMapping) -> Account:
+def account_of(row: RowMapping) -> Account:
+    """The account of a row."""
     return Account(
         account_id=row["account_id"],
         workspace_id=row["workspace_id"],
@@ -303,6 +308,7 @@ def _account(row: RowMapping) -> Account:
         update_time=row["update_time"],
         access_expire_time=row["access_expire_time"],
         grant_time=row["grant_time"],
+        renew_time=row["renew_time"],
         limits=_limits_of(row["limits"]),
         limits_time=row["limits_time"],
     )

@@ -26,6 +26,7 @@ from kit.db import time_column
 from kit.outbox import outbox_table
 from kit.shared_rate_limit import rate_buckets_table
 from kit.vault import data_keys_table
+from kit.vendor_calls import vendor_calls_table
 
 metadata = MetaData()
 
@@ -55,10 +56,17 @@ accounts = Table(
     time_column("limits_time"),
     # Until then one process refreshes; the others wait for its result.
     time_column("refresh_lease_time"),
+    # When the access token is refreshed ahead of its end; NULL: not counted yet.
+    time_column("renew_time"),
+    # When it is looked next at what the end of the authorisation means, and what of it was told (endings.py).
+    time_column("ending_check_time"),
+    Column("endings_told", ARRAY(Integer), nullable=False, server_default="{}"),
     time_column("create_time", now=True),
     time_column("update_time", now=True),
     UniqueConstraint("workspace_id", "platform", "platform_account_id", name="one_account_per_profile"),
     Index("accounts_by_handle", "workspace_id", "handle", "account_id"),
+    Index("accounts_to_renew", "renew_time", postgresql_where=text("state = 'CONNECTED'")),
+    Index("accounts_that_end", "ending_check_time", postgresql_where=text("state = 'CONNECTED'")),
 )
 
 connections = Table(
@@ -198,3 +206,5 @@ preflights = Table(
 outbox = outbox_table(metadata)
 
 rate_buckets = rate_buckets_table(metadata)
+
+vendor_calls = vendor_calls_table(metadata)

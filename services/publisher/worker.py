@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from prometheus_client import Gauge
 from reelroute.scheduler.v1 import scheduler_pb2_grpc
 
 from kit import context, rpc
+from kit.custody import Custody
 from kit.errors import DeadlineExceeded, Unavailable
 from services.publisher import domain
 from services.publisher.accounts import Accounts
@@ -36,7 +37,7 @@ from services.publisher.ledger import Ledger
 from services.publisher.library import Library
 from services.publisher.observing import Observer
 from services.publisher.platforms.base import Adapter
-from services.publisher.tokens import AccountTokens, Tokens, TokenVendor
+from services.publisher.tokens import AccountTokens, TokenVendor
 
 log = structlog.get_logger()
 Result = TypeVar("Result")
@@ -70,6 +71,7 @@ class Worker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()
         self._accounts: Accounts | None = None
+        self._tokens_of: Callable[[Account], AccountTokens] | None = None
         self._adapters: Mapping[domain.Platform, Adapter] = {}
         self._stopping = asyncio.Event()
         self._observe = asyncio.Event()
@@ -128,12 +130,31 @@ class Worker:
         if adapter is None or adapter.quotas.posts_per_minute or self._accounts is None:
             return
         try:
-            limits = await adapter.read_limits(account, self._accounts.tokens_of(account))
+            with context.about(workspace_id=account.workspace_id, account_id=account.account_id):
+                limits = await adapter.read_limits(account, self._accounts.tokens_of(account))
         except AttemptFailed as refusal:
             log.info("limits not read", account_id=str(account.account_id), reason=refusal.failure.reason)
             return
         if limits is not None:
             await self._accounts.learned(account, limits)
+
+    def refresh_ahead(self, accounts: Sequence[Account]) -> None:
+        """Refreshes the access tokens that accounts have. What fails is logged; a lost authorisation is told. Raises as
+        `call`; what has begun is finished all the same.
+        """
+        self.call(self._refresh_ahead(accounts), _READ_SECONDS)
+
+    async def _refresh_ahead(self, accounts: Sequence[Account]) -> None:
+        await asyncio.gather(*(self._refresh_ahead_of(account) for account in accounts))
+
+    async def _refresh_ahead_of(self, account: Account) -> None:
+        if self._tokens_of is None:
+            return
+        try:
+            with context.about(workspace_id=account.workspace_id, account_id=account.account_id):
+                await self._tokens_of(account).refresh_ahead()
+        except AttemptFailed as refusal:
+            log.info("token not refreshed ahead", account_id=str(account.account_id), reason=refusal.failure.reason)
 
     def _begin(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
         if self._loop is None:
@@ -164,7 +185,7 @@ class Worker:
 
     async def _main(self) -> None:
         config, token = self._config, self._config.service_token.get_secret_value()
-        shared = Tokens()
+        custody = Custody()
         async with (
             self._platforms_context as platforms,
             rpc.aio_channel(config.scheduler_address) as to_scheduler,
@@ -174,12 +195,12 @@ class Worker:
 
             def tokens_of(account: Account) -> AccountTokens:
                 return AccountTokens(
-                    ledger.database, ledger.vault, account, platforms.vendors.get(account.platform), shared
+                    ledger.database, ledger.vault, account, platforms.vendors.get(account.platform), custody
                 )
 
             scheduler = SchedulerClient(config, scheduler_pb2_grpc.SchedulerServiceStub(to_scheduler), token)
             accounts = self._accounts = Accounts(ledger.database, tokens_of)
-            self._adapters = adapters
+            self._adapters, self._tokens_of = adapters, tokens_of
             incidents = Incidents(ledger.database, adapters, tokens_of)
             caps = Caps(ledger.database)
             deliverer = Deliverer(ledger, Library(to_content, token), adapters, scheduler, accounts, caps, incidents)
@@ -193,9 +214,7 @@ class Worker:
             for helper in helpers:
                 helper.cancel()
             await asyncio.wait(helpers)
-            if shared.refreshes:
-                # An answer with new tokens must not get lost: the old ones no longer work.
-                await asyncio.wait(shared.refreshes)
+            await custody.finish()
             await ledger.writer.finish()
 
     async def _claim_again_and_again(self, scheduler: SchedulerClient, deliverer: Deliverer) -> None:

@@ -14,10 +14,21 @@ from pydantic import BaseModel
 from reelroute.identity.v1 import identity_pb2
 from reelroute.publisher.v1 import publisher_pb2
 from reelroute.scheduler.v1 import plans_pb2, scheduler_pb2, series_pb2
+from reelroute.vendorcalls.v1 import vendorcalls_pb2
 from schemathesis.checks import CHECKS
 
 from services.gateway.app import build_app
-from services.gateway.models import accounts, channels, deliveries, drafts, holds, plans, series, workspaces
+from services.gateway.models import (
+    accounts,
+    channels,
+    deliveries,
+    drafts,
+    holds,
+    plans,
+    series,
+    vendor_calls,
+    workspaces,
+)
 from services.gateway.models.fields import AnswerModel, RequestModel, models_of, words_of
 from services.gateway.models.problems import Problem
 from services.gateway.routes import health
@@ -66,6 +77,9 @@ def test_words_of_requests_are_those_of_the_protos() -> None:
     assert list(get_args(plans.WeekdayWord)) == words_of(plans_pb2.Weekday, "WEEKDAY_")
     assert list(get_args(plans.ActionWord)) == words_of(plans_pb2.DuplicateAction, "DUPLICATE_ACTION_")
     assert list(get_args(series.GapWord)) == words_of(series_pb2.GapRule, "GAP_RULE_")
+    assert list(get_args(vendor_calls.OutcomeWord)) == words_of(
+        vendorcalls_pb2.VendorCallOutcome, "VENDOR_CALL_OUTCOME_"
+    )
     assert list(get_args(series.StateWord)) == words_of(series_pb2.SeriesState, "SERIES_STATE_")
 
 

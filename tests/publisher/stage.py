@@ -24,11 +24,13 @@ from reelroute.scheduler.v1 import scheduler_pb2, scheduler_pb2_grpc
 from sqlalchemy import text
 
 from kit import outbox, rpc, rpc_server
+from kit.custody import TokenPair
 from kit.db import ALL_WORKSPACES, Database
 from kit.errors import NotFound
 from kit.key_ring import KeyRing
 from kit.loop import Loop
 from kit.vault import Vault
+from kit.vendor_call import CallRecord
 from services.publisher import account_store
 from services.publisher.api import PublisherApi
 from services.publisher.config import PublisherConfig
@@ -255,7 +257,7 @@ class Sandbox:
                 handle=creator,
                 display_name=creator,
                 scopes=("video.publish",),
-                tokens=account_store.TokenPair(
+                tokens=TokenPair(
                     grant["access_token"], now + timedelta(days=1), grant["refresh_token"], now + timedelta(days=365)
                 ),
             )
@@ -281,6 +283,8 @@ class Stage:
     account: Account = field(init=False)
     relay: Loop = field(init=False)
     client: TikTokClient = field(init=False)
+    # Of all workers to the platform.
+    calls: list[CallRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.start_relay()
@@ -310,7 +314,8 @@ class Stage:
         **changes: Any,
     ) -> Worker:
         """A running publisher worker; stopped at the end of the test."""
-        self.client = client = TikTokClient(self.sandbox.config(**(tiktok or {})))
+        config = self.sandbox.config(**(tiktok or {}))
+        self.client = client = TikTokClient(config, on_call=self.calls.append)
 
         @contextlib.asynccontextmanager
         async def platforms() -> AsyncIterator[Platforms]:
