@@ -37,7 +37,11 @@ from services.gateway.routes import (
     outages,
     plans,
     posts,
+    products,
     series,
+    shop_numbers,
+    shops,
+    webhooks,
     workspaces,
 )
 
@@ -67,6 +71,7 @@ _TAGS = [
     {"name": "Outages", "description": "Times in which posts could not go out, ours and the platforms'."},
     {"name": "Media", "description": "The files that posts are made of."},
     {"name": "Accounts", "description": "Connected profiles on the platforms."},
+    {"name": "Shops", "description": "Connected TikTok Shop sellers: their products, orders and numbers."},
     {"name": "Activity", "description": "What happened, and what people were told of it."},
     {"name": "Workspace", "description": "The brand that the key acts for, its people and keys."},
     {"name": "Operator", "description": "For whoever runs the installation."},
@@ -120,9 +125,13 @@ def build_app(config: GatewayConfig) -> FastAPI:
         outages.router,
         media.router,
         accounts.router,
+        shops.router,
+        products.router,
+        shop_numbers.router,
         activities.router,
         workspaces.router,
         workspaces.operator_router,
+        webhooks.router,
         health.router,
         _reference_router(app),
     ):

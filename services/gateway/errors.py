@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from kit import context, errors
+from kit.vendor_webhook import WebhookUnreadable
 
 log = structlog.get_logger()
 
@@ -97,6 +98,7 @@ _HTTP: list[tuple[type[errors.ReelrouteError], int]] = [
     (JsonTooDeep, 400),
     (MultipartBroken, 400),
     (RequestBroken, 400),
+    (WebhookUnreadable, 400),
     (MethodNotAllowed, 405),
     (BodyTooSlow, 408),
     (HeadTooSlow, 408),
@@ -121,7 +123,7 @@ _HTTP_BY_REASON = {"MEDIA_TOO_LARGE": 413}
 
 TITLES = {
     400: "The request cannot be read",
-    401: "No valid API key",
+    401: "Not authenticated",
     403: "The API key may not do this",
     404: "Not found",
     405: "Method not allowed",
@@ -153,7 +155,7 @@ _REST_WORDS = {
     "shift.time": "shift.time_seconds",
 }
 # What stands around a thing in a request of the protos, and is the body itself in REST.
-_AROUND = re.compile(r"^(?:post|plan|rule|series)\.|(?<=^edit\.)post\.")
+_AROUND = re.compile(r"^(?:post|plan|rule|series|span)\.|(?<=^edit\.)post\.")
 _MEDIA = re.compile(r"(post\.|edit\.)?media(\[\d+\])?(\.|$)")
 
 
@@ -204,7 +206,7 @@ def problem_response(error: errors.ReelrouteError) -> JSONResponse:
         headers["Retry-After"] = str(body["retry_after"])
     if isinstance(error, ApiKeyInvalid):
         headers["WWW-Authenticate"] = 'Bearer realm="reelroute", error="invalid_token"'
-    elif body["status"] == 401:
+    elif isinstance(error, ApiKeyMissing):
         headers["WWW-Authenticate"] = 'Bearer realm="reelroute"'
     elif isinstance(error, ScopeMissing):
         headers["WWW-Authenticate"] = (

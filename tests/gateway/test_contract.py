@@ -11,13 +11,14 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from openapi_spec_validator import validate
 from pydantic import BaseModel
+from reelroute.fulfillment.v1 import fulfillment_pb2
 from reelroute.identity.v1 import identity_pb2
 from reelroute.publisher.v1 import publisher_pb2
 from reelroute.scheduler.v1 import plans_pb2, scheduler_pb2, series_pb2
 from schemathesis.checks import CHECKS
 
 from services.gateway.app import build_app
-from services.gateway.models import accounts, channels, deliveries, drafts, holds, plans, series, workspaces
+from services.gateway.models import accounts, channels, deliveries, drafts, holds, plans, series, shops, workspaces
 from services.gateway.models.fields import AnswerModel, RequestModel, models_of, words_of
 from services.gateway.models.problems import Problem
 from services.gateway.routes import health
@@ -66,6 +67,7 @@ def test_words_of_requests_are_those_of_the_protos() -> None:
     assert list(get_args(plans.WeekdayWord)) == words_of(plans_pb2.Weekday, "WEEKDAY_")
     assert list(get_args(plans.ActionWord)) == words_of(plans_pb2.DuplicateAction, "DUPLICATE_ACTION_")
     assert list(get_args(series.GapWord)) == words_of(series_pb2.GapRule, "GAP_RULE_")
+    assert list(get_args(shops.SellerRegionWord)) == words_of(fulfillment_pb2.SellerRegion, "SELLER_REGION_")
     assert list(get_args(series.StateWord)) == words_of(series_pb2.SeriesState, "SERIES_STATE_")
 
 
@@ -109,10 +111,11 @@ def test_health_is_not_behind_a_key() -> None:
 
 @pytest.fixture(scope="module")
 def everything(hub: Hub) -> str:
-    """A key that may do everything, on services with one post, video and account."""
+    """A key that may do everything, on services with one video, account, shop and product."""
     hub.memory = Memory()
     hub.memory.asset()
     hub.memory.account()
+    hub.memory.product(hub.memory.shop())
     return hub.memory.key()
 
 

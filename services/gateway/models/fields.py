@@ -91,6 +91,13 @@ def matching(pattern: str, sentence: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+# A day in a request.
+Date = Annotated[
+    Text, Field(json_schema_extra={"pattern": f"^{_DATE}$"}), matching(_DATE, "Give the day as 2027-11-25.")
+]
+
+
 def _instant(value: Any) -> datetime:
     if isinstance(value, datetime):
         return value

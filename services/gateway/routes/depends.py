@@ -50,6 +50,13 @@ PageSize = Annotated[
 PageToken = Annotated[
     Text, Query(max_length=512, description="`next_page_token` of the page before; empty for the first.")
 ]
+# Of lists that are read from a vendor, whose own tokens are inside of ours.
+VendorPageSize = Annotated[
+    int, Query(ge=0, le=2**31 - 1, description="At most so many; 0 means 20, more than 100 means 100.")
+]
+VendorPageToken = Annotated[
+    Text, Query(max_length=2048, description="`next_page_token` of the page before; empty for the first.")
+]
 OtherTimeZone = Annotated[Text, Query(max_length=64, description="A second zone to show the times in.")]
 PostIdFilter = Annotated[UUID | None, Query(description="Only about this post.")]
 
