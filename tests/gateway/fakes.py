@@ -108,6 +108,8 @@ class Memory:
     answered: dict[str, tuple[bytes, Message]] = field(default_factory=dict)
     # Every request in order, with its metadata.
     calls: list[tuple[Message, dict[str, Any]]] = field(default_factory=list)
+    # How long each caller would wait, by the name of its request.
+    seconds_left: dict[str, float] = field(default_factory=dict)
     # Raised by the next call of that name, once.
     failures: dict[str, Exception] = field(default_factory=dict)
     uploaded: bytearray = field(default_factory=bytearray)
@@ -235,6 +237,7 @@ class Fake:
     def saw(self, request: Message, context: Context) -> None:
         """Keeps the request; fails when a test asked for it."""
         self.memory.calls.append((request, dict(context.invocation_metadata())))
+        self.memory.seconds_left[type(request).__name__] = context.time_remaining()
         failure = self.memory.failures.pop(type(request).__name__.removesuffix("Request"), None)
         if failure:
             raise failure
