@@ -27,11 +27,11 @@ from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.processes import free_port
 from deploy.local.stack import rpc_ready, service_url
 from kit import migrations
+from kit.custody import TokenPair
 from kit.db import ALL_WORKSPACES, Database, new_id
 from kit.key_ring import KeyRing
 from kit.vault import Vault
 from services.publisher import account_store
-from services.publisher.account_store import TokenPair
 from services.publisher.domain import Platform
 from services.publisher.tables import data_keys
 

@@ -9,13 +9,26 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp
 
 from sandbox.html import proxy_page
-from sandbox.tiktok_shop import consent, control, event_api, events, people, shops, timers, tokens
+from sandbox.tiktok_shop import (
+    consent,
+    control,
+    event_api,
+    events,
+    order_api,
+    order_seed,
+    people,
+    product_api,
+    products,
+    shops,
+    timers,
+    tokens,
+)
 from sandbox.tiktok_shop.answers import INTERNAL, TOO_MANY, Refusal
 from sandbox.tiktok_shop.gate import Gate, refused
 from sandbox.tiktok_shop.state import NAME, TABLES, ShopState
 from sandbox.vendor import Outage
 
-OPERATIONS = [*shops.OPERATIONS, *event_api.OPERATIONS]
+OPERATIONS = [*shops.OPERATIONS, *event_api.OPERATIONS, *order_api.OPERATIONS, *product_api.OPERATIONS]
 # What the shared parts of the sandbox call their refusals.
 _CODES = {"internal_error": INTERNAL, "rate_limit_exceeded": TOO_MANY}
 
@@ -42,7 +55,9 @@ class TikTokShop:
 
     def _seed(self) -> None:
         with self._state.store.transaction():
-            people.seed(self._state)
+            for part in (people, products, order_seed):
+                part.seed(self._state)
+        timers.settle(self._state)
 
     def outage(self) -> Outage:
         """Whether TikTok Shop is down."""

@@ -21,7 +21,8 @@ NAME = "tiktok_shop"
 
 TABLES = (
     *("shop_shop", "shop_seller", "shop_creator", "shop_code", "shop_access", "shop_grant", "shop_timer"),
-    *("shop_webhook",),
+    *("shop_webhook", "shop_product", "shop_sku", "shop_stock", "shop_verdict", "shop_order", "shop_package"),
+    *("shop_aftersale",),
 )
 
 # Tokens and codes are kept as hashes, as in a real service. A `subject` is a seller's or a creator's name.
@@ -49,6 +50,40 @@ CREATE INDEX IF NOT EXISTS shop_timer_at ON shop_timer (at, id);
 CREATE TABLE IF NOT EXISTS shop_webhook (
     shop_id TEXT NOT NULL, event_type TEXT NOT NULL, address TEXT NOT NULL, create_time INTEGER NOT NULL,
     update_time INTEGER NOT NULL, PRIMARY KEY (shop_id, event_type));
+CREATE TABLE IF NOT EXISTS shop_product (
+    id TEXT PRIMARY KEY, shop_id TEXT NOT NULL, title TEXT NOT NULL, status TEXT NOT NULL,
+    reason TEXT NOT NULL DEFAULT '', dangerous INTEGER NOT NULL, lock_code INTEGER NOT NULL DEFAULT 0,
+    create_time INTEGER NOT NULL, update_time INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS shop_product_time ON shop_product (shop_id, create_time, id);
+CREATE TABLE IF NOT EXISTS shop_sku (
+    id TEXT PRIMARY KEY, product_id TEXT NOT NULL, shop_id TEXT NOT NULL, position INTEGER NOT NULL,
+    variant TEXT NOT NULL, seller_sku TEXT NOT NULL, price TEXT NOT NULL, bundle TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS shop_sku_product ON shop_sku (product_id, position);
+CREATE INDEX IF NOT EXISTS shop_sku_seller_sku ON shop_sku (shop_id, seller_sku);
+CREATE TABLE IF NOT EXISTS shop_stock (
+    sku_id TEXT NOT NULL, warehouse_id TEXT NOT NULL, available INTEGER NOT NULL, committed INTEGER NOT NULL,
+    PRIMARY KEY (sku_id, warehouse_id));
+CREATE TABLE IF NOT EXISTS shop_verdict (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, reason TEXT NOT NULL, subject TEXT NOT NULL,
+    remaining INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS shop_order (
+    id TEXT PRIMARY KEY, shop_id TEXT NOT NULL, status TEXT NOT NULL, user_id TEXT NOT NULL,
+    shipping_type TEXT NOT NULL, warehouse_id TEXT NOT NULL, cancel_requested INTEGER NOT NULL,
+    create_time INTEGER NOT NULL, update_time INTEGER NOT NULL, doc TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS shop_order_created ON shop_order (shop_id, create_time, id);
+CREATE INDEX IF NOT EXISTS shop_order_updated ON shop_order (shop_id, update_time, id);
+CREATE TABLE IF NOT EXISTS shop_package (
+    id TEXT PRIMARY KEY, shop_id TEXT NOT NULL, status TEXT NOT NULL, tracking_number TEXT NOT NULL,
+    create_time INTEGER NOT NULL, update_time INTEGER NOT NULL, doc TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS shop_package_created ON shop_package (shop_id, create_time, id);
+CREATE INDEX IF NOT EXISTS shop_package_updated ON shop_package (shop_id, update_time, id);
+CREATE TABLE IF NOT EXISTS shop_aftersale (
+    id TEXT PRIMARY KEY, shop_id TEXT NOT NULL, order_id TEXT NOT NULL, kind TEXT NOT NULL, type TEXT NOT NULL,
+    status TEXT NOT NULL, user_id TEXT NOT NULL, create_time INTEGER NOT NULL, update_time INTEGER NOT NULL,
+    doc TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS shop_aftersale_order ON shop_aftersale (order_id);
+CREATE INDEX IF NOT EXISTS shop_aftersale_created ON shop_aftersale (shop_id, kind, create_time, id);
+CREATE INDEX IF NOT EXISTS shop_package_tracking ON shop_package (tracking_number) WHERE tracking_number != '';
 """
 
 

@@ -6,12 +6,20 @@ whether somebody polls, a loop wakes up, or the clock jumps a week ahead.
 
 from collections.abc import Callable
 
-from sandbox.tiktok_shop import authorisation
+from sandbox.tiktok_shop import aftersales, authorisation, orders, products, shipping
 from sandbox.tiktok_shop.state import ShopState
 
 # Each takes the timer's subject and the time at which it was due, and leaves alone what has moved on meanwhile.
 _DUE: dict[str, Callable[[ShopState, str, float], None]] = {
     "expiry_notice": authorisation.notice_expiry,
+    "hold_ends": orders.end_hold,
+    "platform_ships": shipping.ship_for_platform,
+    "package_collected": shipping.collect,
+    "package_delivered": shipping.deliver,
+    "order_closes": orders.close,
+    "answer_due": aftersales.deadline,
+    "refunded": aftersales.refund,
+    "audit": products.end_audit,
 }
 
 

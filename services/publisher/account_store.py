@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, null, or_, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, literal_column, null, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from kit.custody import Lease, TokenPair
 from kit.db import new_id
 from kit.paging import Page
 from kit.vault import Vault
@@ -22,18 +23,6 @@ from services.publisher.domain import (
     Platform,
 )
 from services.publisher.tables import accounts, connections
-
-
-@dataclass(frozen=True, slots=True)
-class TokenPair:
-    """The tokens of an account, opened."""
-
-    access_token: str = field(repr=False)
-    access_expire_time: datetime
-    refresh_token: str = field(repr=False)
-    refresh_expire_time: datetime | None
-    # The refresh token as it lies in its row: it differs when somebody has stored another since.
-    stored_refresh: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +170,9 @@ def read_tokens(tx: Connection, vault: Vault, account: Account) -> TokenPair:
     )
 
 
-def take_refresh(tx: Connection, account: Account, lease_seconds: float) -> datetime | None:
-    """Lets this caller refresh the account's tokens, and no other for a while; returns the lease's end, None when
-    another has it.
-    """
-    end: datetime | None = tx.execute(
+def take_refresh(tx: Connection, account: Account, lease_seconds: float) -> Lease | None:
+    """Lets this caller refresh the account's tokens, and no other for a while; None when another has the lease."""
+    row = tx.execute(
         update(accounts)
         .where(
             accounts.c.workspace_id == account.workspace_id,
@@ -193,9 +180,12 @@ def take_refresh(tx: Connection, account: Account, lease_seconds: float) -> date
             or_(accounts.c.refresh_lease_time.is_(None), accounts.c.refresh_lease_time <= func.now()),
         )
         .values(refresh_lease_time=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, lease_seconds))
-        .returning(accounts.c.refresh_lease_time)
-    ).scalar()
-    return end
+        .returning(
+            accounts.c.refresh_lease_time.label("lease_end"),
+            literal_column("old.refresh_lease_time IS NOT NULL").label("after_crash"),
+        )
+    ).first()
+    return Lease(row.lease_end, row.after_crash) if row else None
 
 
 def save_tokens(
@@ -240,14 +230,14 @@ def _limits(limits: AccountLimits | None) -> dict[str, object]:
     return {"limits": asdict(limits), "limits_time": func.now()}
 
 
-def release_refresh(tx: Connection, account: Account, lease_end: datetime) -> None:
+def release_refresh(tx: Connection, account: Account, lease: Lease) -> None:
     """Lets another try to refresh at once, after a failure; does nothing when the lease is another's by now."""
     tx.execute(
         update(accounts)
         .where(
             accounts.c.workspace_id == account.workspace_id,
             accounts.c.account_id == account.account_id,
-            accounts.c.refresh_lease_time == lease_end,
+            accounts.c.refresh_lease_time == lease.end,
         )
         .values(refresh_lease_time=None)
     )

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from kit.custody import TokenPair
 from kit.errors import FailedPrecondition, ReelrouteError, Unavailable
 from kit.vendor_errors import VendorError, VendorRateLimited, VendorUnavailable, VendorUncertain
-from services.publisher.account_store import TokenPair
 from services.publisher.domain import AccountLimits
 from services.publisher.platforms import tiktok
 from services.publisher.tokens import pair_of

@@ -1,31 +1,18 @@
-"""Access tokens: good for some minutes, refreshed before they end, by one process at a time.
-
-The process that takes the refresh lease of an account asks the platform and stores the new pair before anybody uses
-it; the others wait for its row to change. Refresh tokens rotate, so two refreshes at once would lose one, and an answer
-that is not stored loses the account: a refresh goes on when the work that asked for it is canceled, and is stored as
-soon as the database takes it. A fault on the platform's side, or in our app's own credentials, is not a lost
-authorisation: only the platform's definite no to this account is.
-"""
+"""The tokens of accounts, in the custody of kit.custody: where they lie, who is told, and what a failure means here."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
-from uuid import UUID
-
-import structlog
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from kit.activity import activity
+from kit.custody import AuthorizationLost, Custody, Lease, RefreshFailed, TokenPair, Tokens
 from kit.db import Database
 from kit.vault import Vault
-from kit.vendor_errors import VendorAccountProblem, VendorError
 from services.publisher import account_store, reports, store
-from services.publisher.account_store import TokenPair
 from services.publisher.domain import (
     ACCESS_MARGIN,
     AUTHORIZATION_LOST,
@@ -37,36 +24,12 @@ from services.publisher.domain import (
 )
 from vendors.tiktok.models import TokenGrant
 
-log = structlog.get_logger()
-
-# Longer than a refresh takes with its retries (30 s by vendors.tiktok.config) and the storing of its answer.
-_LEASE_SECONDS = 45.0
-# Longer than the lease, so that whoever waits outlives a process that died while it refreshed.
-_PATIENCE_SECONDS = 60.0
-_POLL_SECONDS = 0.25
-# While the database is away an answer is kept in memory and offered again after each of these waits: a minute in all.
-_SAVE_WAITS_SECONDS = (0.1, 0.2, 0.5, *(1.0,) * 59)
-
 
 class TokenVendor(Protocol):
     """What refreshes tokens: a vendor's client."""
 
     async def refresh(self, refresh_token: str) -> TokenGrant:
         """A new pair. Raises VendorError."""
-
-
-@dataclass(slots=True)
-class Tokens:
-    """What the tokens of all accounts share in a process: refreshes under way, which must be finished before it ends,
-    and tokens that were read a moment ago.
-    """
-
-    refreshes: set[asyncio.Task[str | None]] = field(default_factory=set)
-    known: dict[UUID, tuple[float, TokenPair]] = field(default_factory=dict)
-
-
-# A token that was read so lately is used without looking again. One that is refused is looked up anew.
-_KNOWN_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,124 +41,63 @@ class AccountTokens:
     account: Account
     # None: the platform's tokens have no end, and no refresh.
     vendor: TokenVendor | None
-    shared: Tokens
+    custody: Custody
 
     async def access(self) -> str:
         """A token good for five minutes at least."""
-        known = self.shared.known.get(self.account.account_id)
-        if known and asyncio.get_running_loop().time() < known[0] and _lasts(known[1]):
-            return known[1].access_token
-        return await self._refreshed(_lasts)
+        with _as_failures():
+            return await self._tokens().access()
 
     async def fresh(self, refused: str) -> str:
         """Another token than the one that was refused, good for five minutes at least."""
-        self.shared.known.pop(self.account.account_id, None)
-        return await self._refreshed(lambda current: current.access_token != refused and _lasts(current))
+        with _as_failures():
+            return await self._tokens().fresh(refused)
 
-    async def _refreshed(self, is_good: Callable[[TokenPair], bool]) -> str:
-        deadline = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
-        while asyncio.get_running_loop().time() < deadline:
-            pair = await asyncio.to_thread(self._read)
-            if is_good(pair):
-                self._know(pair)
-                return pair.access_token
-            refresh = asyncio.create_task(self._try_refresh(is_good))
-            self.shared.refreshes.add(refresh)
-            refresh.add_done_callback(self._finished)
-            token = await asyncio.shield(refresh)
-            if token is not None:
-                return token
-            await asyncio.sleep(_POLL_SECONDS)
-        raise AttemptFailed(
-            Failure(
-                FailureKind.TRANSIENT,
-                "TOKEN_REFRESH_BUSY",
-                "Another process is refreshing the account's token and has not finished. It is tried again.",
-            )
-        )
+    async def refresh_ahead(self) -> None:
+        """Refreshes the access token that the account had when it was read. Raises AttemptFailed as the others."""
+        if self.account.access_expire_time is not None and self.vendor is not None:
+            with _as_failures():
+                await self._tokens().refresh_ahead(self.account.access_expire_time)
 
-    def _know(self, pair: TokenPair) -> None:
-        known, now = self.shared.known, asyncio.get_running_loop().time()
-        if len(known) > 10_000:
-            known.clear()
-        known[self.account.account_id] = (now + _KNOWN_SECONDS, pair)
+    def _tokens(self) -> Tokens:
+        rows = AccountRow(self.database, self.vault, self.account)
+        renew = None if self.vendor is None else self._renew
+        return Tokens(self.custody, self.account.account_id, "account", rows, renew, ACCESS_MARGIN)
 
-    def _finished(self, refresh: asyncio.Task[str | None]) -> None:
-        self.shared.refreshes.discard(refresh)
-        if not refresh.cancelled():
-            # Looked at here, because whoever waited may have been canceled.
-            refresh.exception()
+    async def _renew(self, pair: TokenPair) -> TokenPair:
+        assert self.vendor is not None  # noqa: S101 - see _tokens
+        asked = datetime.now(UTC)
+        return pair_of(await self.vendor.refresh(pair.refresh_token), asked, pair)
 
-    async def _try_refresh(self, is_good: Callable[[TokenPair], bool]) -> str | None:
-        """A good token; None while another caller refreshes."""
-        lease_end = await asyncio.to_thread(self._take_lease)
-        if lease_end is None:
-            return None
-        try:
-            # Read again under the lease: another process may have finished between our look and our turn.
-            pair = await asyncio.to_thread(self._read)
-            if is_good(pair):
-                return pair.access_token
-            return await self._refresh(pair)
-        finally:
-            await asyncio.to_thread(self._release, lease_end)
 
-    async def _refresh(self, pair: TokenPair) -> str:
-        if self.vendor is None:
-            return await self._lose(pair, "The platform no longer accepts the account's token. Connect it again.")
-        if not pair.refresh_token:
-            return await self._lose(pair, "The platform gave no refresh token when it was connected. Connect it again.")
-        try:
-            grant = await self.vendor.refresh(pair.refresh_token)
-        except VendorAccountProblem as refusal:
-            return await self._lose(pair, f"{refusal.message} Connect the account again.", refusal.log_id or "")
-        except VendorError as error:
-            raise AttemptFailed(
-                Failure(
-                    FailureKind.TRANSIENT,
-                    "TOKEN_REFRESH_FAILED",
-                    f"The account's token could not be refreshed now: {error.message} {error.advice}".strip()
-                    + " The account stays connected.",
-                ),
-                error.log_id or "",
-            ) from None
-        renewed = pair_of(grant, datetime.now(UTC), pair)
-        if await self._saved(pair, renewed):
-            log.info("token refreshed", account_id=str(self.account.account_id))
-            return renewed.access_token
-        return (await asyncio.to_thread(self._read)).access_token
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """Where an account's tokens lie: a kit.custody.TokenStore."""
 
-    async def _saved(self, used: TokenPair, renewed: TokenPair) -> bool:
-        for wait in _SAVE_WAITS_SECONDS:
-            try:
-                return await asyncio.to_thread(self._save, used, renewed)
-            except (DBAPIError, PoolTimeout) as error:
-                log.warning("refreshed tokens are not stored yet", retry_in_seconds=wait, exc_info=error)
-            await asyncio.sleep(wait)
-        return await asyncio.to_thread(self._save, used, renewed)
+    database: Database
+    vault: Vault
+    account: Account
 
-    async def _lose(self, used: TokenPair, problem: str, vendor_log_id: str = "") -> str:
-        """Records the lost authorisation and raises AttemptFailed(ACCOUNT); the present token when it is not lost."""
-        if await asyncio.to_thread(self._set_lost, used, problem):
-            raise AttemptFailed(Failure(FailureKind.ACCOUNT, AUTHORIZATION_LOST, problem), vendor_log_id)
-        return (await asyncio.to_thread(self._read)).access_token
-
-    def _read(self) -> TokenPair:
+    def read(self) -> TokenPair:
+        """See TokenStore."""
         with self.database.transaction(self.account.workspace_id) as tx:
             account = account_store.read_account(tx, self.account.workspace_id, self.account.account_id)
             if account.state is AccountState.AUTHORIZATION_LOST:
-                raise AttemptFailed(Failure(FailureKind.ACCOUNT, AUTHORIZATION_LOST, account.problem))
+                raise AuthorizationLost(account.problem)
             return account_store.read_tokens(tx, self.vault, account)
 
-    def _take_lease(self) -> datetime | None:
+    def take_lease(self, seconds: float) -> Lease | None:
+        """See TokenStore."""
         with self.database.transaction(self.account.workspace_id) as tx:
-            return account_store.take_refresh(tx, self.account, _LEASE_SECONDS)
+            return account_store.take_refresh(tx, self.account, seconds)
 
-    def _release(self, lease_end: datetime) -> None:
+    def release(self, lease: Lease) -> None:
+        """See TokenStore."""
         with self.database.transaction(self.account.workspace_id) as tx:
-            account_store.release_refresh(tx, self.account, lease_end)
+            account_store.release_refresh(tx, self.account, lease)
 
-    def _save(self, used: TokenPair, renewed: TokenPair) -> bool:
+    def save(self, used: TokenPair, renewed: TokenPair) -> bool:
+        """See TokenStore."""
         with self.database.transaction(self.account.workspace_id) as tx:
             before = account_store.save_tokens(tx, self.vault, self.account, used, renewed)
             if before is AccountState.AUTHORIZATION_LOST:
@@ -203,7 +105,8 @@ class AccountTokens:
                 store.tell(tx, [reports.account_free(self.account.workspace_id, self.account.account_id)])
             return before is not None
 
-    def _set_lost(self, used: TokenPair, problem: str) -> bool:
+    def lose(self, used: TokenPair, problem: str) -> bool:
+        """See TokenStore."""
         account = self.account
         with self.database.transaction(account.workspace_id) as tx:
             if not account_store.set_authorization_lost(tx, account, used, problem):
@@ -225,16 +128,26 @@ class AccountTokens:
         return True
 
 
-def _lasts(pair: TokenPair) -> bool:
-    return pair.access_expire_time - datetime.now(UTC) > ACCESS_MARGIN
+@contextmanager
+def _as_failures() -> Iterator[None]:
+    try:
+        yield
+    except AuthorizationLost as lost:
+        failure = Failure(FailureKind.ACCOUNT, AUTHORIZATION_LOST, lost.problem)
+        raise AttemptFailed(failure, lost.vendor_log_id) from None
+    except RefreshFailed as failed:
+        failure = Failure(FailureKind.TRANSIENT, failed.reason, failed.message)
+        raise AttemptFailed(failure, failed.vendor_log_id) from None
 
 
-def pair_of(grant: TokenGrant, now: datetime, before: TokenPair | None = None) -> TokenPair:
-    """The tokens of a grant with their ends. A grant without a refresh token keeps the one from before."""
+def pair_of(grant: TokenGrant, asked: datetime, before: TokenPair | None = None) -> TokenPair:
+    """The tokens of a grant with their ends, counted from when it was asked for. A grant without a refresh token keeps
+    the one from before.
+    """
     refresh_token = grant.refresh_token or (before.refresh_token if before else "")
     refresh_expire_time = before.refresh_expire_time if before else None
     if grant.refresh_lifetime_seconds is not None:
-        refresh_expire_time = now + timedelta(seconds=grant.refresh_lifetime_seconds)
+        refresh_expire_time = asked + timedelta(seconds=grant.refresh_lifetime_seconds)
     return TokenPair(
-        grant.access_token, now + timedelta(seconds=grant.access_lifetime_seconds), refresh_token, refresh_expire_time
+        grant.access_token, asked + timedelta(seconds=grant.access_lifetime_seconds), refresh_token, refresh_expire_time
     )

@@ -23,6 +23,7 @@ from prometheus_client import Gauge
 from reelroute.scheduler.v1 import scheduler_pb2_grpc
 
 from kit import context, rpc
+from kit.custody import Custody
 from kit.errors import DeadlineExceeded, Unavailable
 from services.publisher import domain
 from services.publisher.accounts import Accounts
@@ -36,7 +37,7 @@ from services.publisher.ledger import Ledger
 from services.publisher.library import Library
 from services.publisher.observing import Observer
 from services.publisher.platforms.base import Adapter
-from services.publisher.tokens import AccountTokens, Tokens, TokenVendor
+from services.publisher.tokens import AccountTokens, TokenVendor
 
 log = structlog.get_logger()
 Result = TypeVar("Result")
@@ -164,7 +165,7 @@ class Worker:
 
     async def _main(self) -> None:
         config, token = self._config, self._config.service_token.get_secret_value()
-        shared = Tokens()
+        custody = Custody()
         async with (
             self._platforms_context as platforms,
             rpc.aio_channel(config.scheduler_address) as to_scheduler,
@@ -174,7 +175,7 @@ class Worker:
 
             def tokens_of(account: Account) -> AccountTokens:
                 return AccountTokens(
-                    ledger.database, ledger.vault, account, platforms.vendors.get(account.platform), shared
+                    ledger.database, ledger.vault, account, platforms.vendors.get(account.platform), custody
                 )
 
             scheduler = SchedulerClient(config, scheduler_pb2_grpc.SchedulerServiceStub(to_scheduler), token)
@@ -193,9 +194,7 @@ class Worker:
             for helper in helpers:
                 helper.cancel()
             await asyncio.wait(helpers)
-            if shared.refreshes:
-                # An answer with new tokens must not get lost: the old ones no longer work.
-                await asyncio.wait(shared.refreshes)
+            await custody.finish()
             await ledger.writer.finish()
 
     async def _claim_again_and_again(self, scheduler: SchedulerClient, deliverer: Deliverer) -> None:

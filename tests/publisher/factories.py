@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from kit.custody import TokenPair
 from services.publisher import account_store
-from services.publisher.account_store import TokenPair
 from services.publisher.domain import (
     Account,
     AccountState,

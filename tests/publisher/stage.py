@@ -24,6 +24,7 @@ from reelroute.scheduler.v1 import scheduler_pb2, scheduler_pb2_grpc
 from sqlalchemy import text
 
 from kit import outbox, rpc, rpc_server
+from kit.custody import TokenPair
 from kit.db import ALL_WORKSPACES, Database
 from kit.errors import NotFound
 from kit.key_ring import KeyRing
@@ -255,7 +256,7 @@ class Sandbox:
                 handle=creator,
                 display_name=creator,
                 scopes=("video.publish",),
-                tokens=account_store.TokenPair(
+                tokens=TokenPair(
                     grant["access_token"], now + timedelta(days=1), grant["refresh_token"], now + timedelta(days=365)
                 ),
             )

@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from kit.custody import Custody, TokenPair
 from kit.db import Database
 from kit.vendor_errors import AccountRemedy, VendorAccountProblem, VendorError, VendorRejected, VendorUnavailable
 from services.publisher import account_store
-from services.publisher.account_store import TokenPair
 from services.publisher.domain import Account, AccountState, AttemptFailed, FailureKind
 from services.publisher.ledger import Ledger
-from services.publisher.tokens import AccountTokens, Tokens, TokenVendor, pair_of
+from services.publisher.tokens import AccountTokens, TokenVendor, pair_of
 from tests.publisher.factories import REFRESH, WORKSPACE, save_account
 from tests.publisher.rows import activities, holds, rows
 from tests.publisher.stage import CREATOR, Sandbox, a_vault
@@ -64,8 +64,8 @@ def expire(ledger: Ledger) -> None:
         tx.execute(text("UPDATE accounts SET access_expire_time = now() + interval '4 minutes'"))
 
 
-def tokens_of(ledger: Ledger, account: Account, vendor: TokenVendor, shared: Tokens | None = None) -> AccountTokens:
-    return AccountTokens(ledger.database, ledger.vault, account, vendor, shared or Tokens())
+def tokens_of(ledger: Ledger, account: Account, vendor: TokenVendor, custody: Custody | None = None) -> AccountTokens:
+    return AccountTokens(ledger.database, ledger.vault, account, vendor, custody or Custody())
 
 
 @pytest.fixture
@@ -163,14 +163,14 @@ async def test_r23_a_grant_without_a_refresh_token_keeps_the_stored_one(ledger: 
 
 
 async def test_a_refresh_goes_on_when_the_work_that_asked_for_it_is_canceled(ledger: Ledger, account: Account) -> None:
-    vendor, shared = FakeVendor(), Tokens()
-    asking = asyncio.create_task(tokens_of(ledger, account, vendor, shared).access())
+    vendor, custody = FakeVendor(), Custody()
+    asking = asyncio.create_task(tokens_of(ledger, account, vendor, custody).access())
     await vendor.asked.wait()
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
     vendor.let.set()
-    await asyncio.wait(shared.refreshes)
+    await custody.finish()
     assert stored(ledger, account).refresh_token == "new-refresh"
 
 

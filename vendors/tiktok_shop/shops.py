@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kit.vendor_json import mappings, needed_id, needed_text, text
+from kit.vendor_json import needed_id, needed_text, text
 from vendors.tiktok_shop import operations
 from vendors.tiktok_shop.calls import Access, Calls, Request
+from vendors.tiktok_shop.values import objects
 
 
 @dataclass(frozen=True)
@@ -72,13 +73,13 @@ def _shops(data: Mapping[str, Any]) -> tuple[Shop, ...]:
             cipher=needed_text(item, "cipher"),
             raw=item,
         )
-        for item in mappings(data, "shops")
+        for item in objects(data, "shops")
     )
 
 
 def _webhooks(data: Mapping[str, Any]) -> tuple[ShopWebhook, ...]:
     return tuple(
-        ShopWebhook(text(item, "event_type"), text(item, "address"), item) for item in mappings(data, "webhooks")
+        ShopWebhook(text(item, "event_type"), text(item, "address"), item) for item in objects(data, "webhooks")
     )
 
 

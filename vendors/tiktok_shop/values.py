@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
-from kit.vendor_json import as_decimal, decimal, id_text, mapping, mappings, text, whole
+from kit.vendor_json import UnreadableAnswer, as_decimal, decimal, id_text, mapping, mappings, text, whole
 
 T = TypeVar("T")
 
@@ -64,6 +65,29 @@ def share(raw: Mapping[str, Any], name: str) -> Decimal | None:
         return None if per_cent is None or per_cent < 0 else per_cent / 100
     number = as_decimal(value)
     return number if number is not None and 0 <= number <= 1 else None
+
+
+def objects(data: Mapping[str, Any], name: str) -> tuple[Mapping[str, Any], ...]:
+    """The objects of a list that an answer consists of. No list, or null, is an empty one.
+
+    Raises UnreadableAnswer for something else, and for an entry that is no object: it must not get lost unseen.
+    """
+    value = data.get(name)
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+        raise UnreadableAnswer(name)
+    return tuple(value)
+
+
+def seconds(moment: datetime | None) -> int | None:
+    """An instant as whole Unix seconds."""
+    return None if moment is None else int(moment.timestamp())
+
+
+def without_none(**fields: Any) -> dict[str, Any]:
+    """A body without the fields that are None."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def page(data: Mapping[str, Any], items: tuple[T, ...]) -> Page[T]:

@@ -1,0 +1,76 @@
+"""Starts fulfillment: `python -m services.fulfillment`, `… migrate` to prepare its schema, `… keys` to see its keys."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from reelroute.fulfillment.v1.fulfillment_pb2_grpc import add_FulfillmentServiceServicer_to_server
+
+from kit import outbox, service
+from kit.db import ALL_WORKSPACES, Database
+from kit.listen import Listener
+from kit.loop import Loop
+from kit.shared_rate_limit import SharedRateLimiter, forget_idle_buckets
+from kit.vault import Vault, open_ring
+from services.fulfillment import store
+from services.fulfillment.api import FulfillmentApi
+from services.fulfillment.calling import ShopCalls
+from services.fulfillment.config import FulfillmentConfig
+from services.fulfillment.renewing import Renewing
+from services.fulfillment.tables import data_keys
+from vendors.tiktok_shop.client import TikTokShopClient
+from vendors.tiktok_shop.config import TikTokShopConfig
+
+
+def run(config: FulfillmentConfig) -> None:
+    """Wires the service and serves until it is told to stop."""
+    database = service.open_database(store.SCHEMA, config)
+    vault = Vault(open_ring(config), data_keys)
+    vault.check(database)
+    tiktok_shop = TikTokShopConfig()
+    limiter = SharedRateLimiter(database, "tiktok_shop", tiktok_shop.rates())
+    calls = ShopCalls(database, vault, TikTokShopClient(tiktok_shop, limiter=limiter))
+    channels = outbox.open_channels(
+        {"notification": config.notification_address}, config.service_token.get_secret_value()
+    )
+    renewing = Renewing(database, calls)
+    relay = Loop("outbox relay", outbox.Relay(database, channels).run_once, interval_seconds=5, drain_seconds=5)
+    listener = Listener(database.url, {f"{store.SCHEMA}_outbox": relay.wake})
+    service.serve(
+        store.SCHEMA,
+        config,
+        servicers=[
+            (
+                add_FulfillmentServiceServicer_to_server,
+                FulfillmentApi(database, vault, calls),
+                "reelroute.fulfillment.v1.FulfillmentService",
+            )
+        ],
+        # Ended in the reverse order: what calls TikTok Shop before the calls, and these before the relay of reports.
+        parts=[relay, listener, calls],
+        duties=[
+            service.Duty("renew tokens ahead", 600, renewing.run_once),
+            service.Duty("tell of authorisations that end", 3600, renewing.tell_of_ends),
+            service.Duty("key rotation", config.key_ring_seconds, lambda: vault.rotate(database)),
+            service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database)),
+            service.Duty("forget idle rate buckets", 600, lambda: forget_idle_buckets(database)),
+        ],
+    )
+    database.close()
+
+
+def _forget_connections(database: Database) -> None:
+    with database.transaction(ALL_WORKSPACES) as tx:
+        store.forget_connections(tx)
+
+
+def show_keys(config: FulfillmentConfig, arguments: Sequence[str]) -> None:
+    """What `python -m services.fulfillment keys` does: says how many data keys need which master key."""
+    database = service.open_database(store.SCHEMA, config)
+    sys.stdout.write(Vault(open_ring(config), data_keys).report(database) + "\n")
+    database.close()
+
+
+if __name__ == "__main__":
+    service.main(store.SCHEMA, FulfillmentConfig, run, {"keys": show_keys})
