@@ -38,7 +38,7 @@ class Shop(AnswerModel):
     seller_type: str = Field(description="`LOCAL`, `CROSS_BORDER`.")
     seller_name: str
     state: str | None = Field(json_schema_extra={"enum": [*words_of(pb.ShopState, "SHOP_STATE_"), None]})
-    problem: str = Field(description="What is wrong and what to do; empty while connected.")
+    problem: str = Field(description="What is wrong and what to do; empty when nothing is.")
     scopes: list[str] = Field(description="What the seller granted, in TikTok Shop's words.")
     authorization_expire_time: datetime | None = Field(
         description="Until when the connection can be renewed without the seller; null: TikTok Shop names no end."
