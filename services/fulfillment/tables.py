@@ -135,7 +135,7 @@ products = Table(
     UniqueConstraint("workspace_id", "shop_id", "platform_product_id", name="one_product_per_platform_product"),
     Index("products_by_title", "workspace_id", "title", "product_id"),
     Index("products_of_shop_by_title", "workspace_id", "shop_id", "title", "product_id"),
-    Index("products_without_detail", "workspace_id", "shop_id", "product_id", postgresql_where=text("is_detail_due")),
+    Index("products_without_detail", "workspace_id", "shop_id", "read_time", postgresql_where=text("is_detail_due")),
 )
 
 # Webhooks that were taken: so that none is taken twice, and as work, until it is done.

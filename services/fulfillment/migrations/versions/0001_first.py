@@ -119,7 +119,7 @@ def upgrade() -> None:
     op.create_index(
         "products_without_detail",
         "products",
-        ["workspace_id", "shop_id", "product_id"],
+        ["workspace_id", "shop_id", "read_time"],
         postgresql_where=sa.text("is_detail_due"),
     )
     # A search for text reads a workspace's rows: what is long in them lies elsewhere.
