@@ -96,7 +96,7 @@ def _numbers(query: dict[str, str], what: str = "") -> Answer:
     sold: Json = {"sales": {"currency": "USD", "amount": "1256.40"}, "orders": 36, "units_sold": 41}
     rest = {"next_page_token": "", "latest_available_date": "2037-01-03"}
     if what == "videos":
-        video = {
+        video: Json = {
             "platform_post_id": "7400000000000000002",
             "title": "A river",
             "handle": "emberfold.water",

@@ -108,9 +108,7 @@ def test_a_shop_is_connected_in_one_workspace_at_a_time(stage: Stage) -> None:
     status, reason, text = refused(lambda: stage.connect(workspace_id=OTHER))
     assert (status, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "SHOP_BELONGS_TO_ANOTHER")
     assert "Disconnect it there first" in text
-    stage.stub.DisconnectShop(
-        pb.DisconnectShopRequest(workspace_id=str(WORKSPACE), shop_id=mine.shop_id), timeout=10
-    )
+    stage.stub.DisconnectShop(pb.DisconnectShopRequest(workspace_id=str(WORKSPACE), shop_id=mine.shop_id), timeout=10)
     (theirs,) = stage.connect(workspace_id=OTHER)
     assert theirs.shop_id != mine.shop_id
     assert refused(stage.connect)[1] == "SHOP_BELONGS_TO_ANOTHER"

@@ -77,7 +77,13 @@ def test_what_waits_on_the_vendor_has_longer_than_another_call(api: httpx.Client
 def test_products_are_found_by_shop_status_and_text(api: httpx.Client, memory: Memory) -> None:
     shop_id = memory.shop()
     product_id = memory.product(shop_id)
-    query = {"shop_id": shop_id, "status": "ACTIVATE", "text": "mat", "page_size": 7, "page_token": "t" * 1024}
+    query: dict[str, str | int] = {
+        "shop_id": shop_id,
+        "status": "ACTIVATE",
+        "text": "mat",
+        "page_size": 7,
+        "page_token": "t" * 1024,
+    }
     (product,) = api.get("/v1/products", params=query).json()["products"]
     asked = memory.request(pb.ListProductsRequest)
     assert {name: getattr(asked, name) for name in query} == query
