@@ -139,7 +139,11 @@ def ask(connection: Json, owner: str, listener: Listener | None, *, browser: boo
         return listener.wait(connection["state"], _seconds_until(connection["expire_time"]))
     display.note("Afterwards the browser is sent to the address that is registered with the app. Copy all of it.")
     pasted: str = typer.prompt("That address", err=True)
-    return code_in(urlsplit(pasted.strip()).query, connection["state"])
+    try:
+        return code_in(urlsplit(pasted.strip()).query, connection["state"])
+    except StrayRedirect as stray:
+        advice = "Start again, and paste the whole address, with code and state."
+        raise ClientError(stray.message, advice) from None
 
 
 def _seconds_until(text: str | None) -> float:
