@@ -171,7 +171,7 @@ def render() -> str:
     parts.append(_table(ServiceSettings, "REELROUTE_"))
     parts += ["## Services that keep secrets\n\nOf the publisher.\n", _table(VaultSettings, "REELROUTE_")]
     for kind in classes():
-        title = kind.__module__.split(".")[-2].replace("tiktok", "TikTok")
+        title = kind.__module__.split(".")[-2].replace("tiktok", "TikTok").replace("_shop", " Shop")
         where = " (read by the publisher)" if kind.__module__.startswith("vendors.") else ""
         where = ", the sandbox's own platform" + where if kind is BulletinConfig else where
         parts += [f"## {title[0].upper()}{title[1:]}{where}\n", _table(kind, str(kind.model_config["env_prefix"]))]

@@ -1,4 +1,4 @@
-"""Writes docs/errors.md from the error classes, failure reasons and TikTok's tables: `python -m docs.make_errors`.
+"""Writes docs/errors.md from the error classes, failure reasons and vendors' tables: `python -m docs.make_errors`.
 
 Refusals are classes, and their docstrings are read from them. The reasons of deliveries, checks and forecasts are
 written where they are raised, so they are found in the source: calls of `Failure`, `Problem` and `Obstacle` with an
@@ -22,6 +22,7 @@ from kit.vendor_codes import Kind, Rule
 from services.content.media import Refusal
 from services.gateway.errors import status_of
 from vendors.tiktok.errors import API_CODES, FAIL_REASONS, OAUTH_CODES
+from vendors.tiktok_shop.codes import CODES, COMMON_CODES, OVERLOADED_CODE, OVERLOADED_MESSAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "errors.md"
@@ -106,11 +107,48 @@ CONTENT), `AUTHORIZATION_LOST` (ACCOUNT), `TOKEN_ENDS` (TOKEN), `DAILY_CAP_REACH
 `RATE_REACHED` (QUOTA). What waits for a decision, or was put off already, has the reason of its delivery.
 """
 
+_VENDORS = """## Vendors' codes
+
+Each vendor's codes are a table in its client, and each code is of one class, which says what happens next:
+
+| class | error | what happens next |
+|---|---|---|
+| auth (refresh) | `VendorAccountProblem` | the token is refreshed once, then the call is made again |
+| auth (reconnect) | `VendorAccountProblem` | waits until the owner connects again |
+| rate limit | `VendorRateLimited` | made again after `Retry-After`, else after the time that the vendor advises |
+| quota | `VendorQuotaReached` | made again hours later |
+| server | `VendorUnavailable` | made again soon; in doubt (`VendorUncertain`) where the call commits |
+| validation | `VendorRejected` | never made again; a person is told |
+| not found | `VendorNotFound` | the same: the thing is not, or no longer, there |
+| uncertain | `VendorUncertain` | the state is read first; made again only if nothing had happened |
+
+An error has the vendor's code, its words, its log id for the vendor's support, and what to do next.
+"""
+
 _TIKTOK = """## TikTok's codes
 
 From `vendors/tiktok/errors.py`, with its sources. A delivery shows the code as `TIKTOK_<CODE>`. A code that is in no
 table is judged by the HTTP status and logged as `tiktok_unknown_error_code`.
 """
+
+_TIKTOK_SHOP = """## TikTok Shop's codes
+
+From `vendors/tiktok_shop/codes.py`, with its sources. The code decides, since the HTTP status alone proves nothing. A
+code that is in no table is logged as `tiktok_shop_unknown_error_code`; it is of the class server for a call that only
+reads, and of the class validation for one that changes something. `36009004` has many meanings, told apart by its
+message.
+"""
+
+_CLASSES = {
+    Kind.TRANSIENT: "server",
+    Kind.RATE_LIMITED: "rate limit",
+    Kind.QUOTA: "quota",
+    Kind.REFRESH: "auth (refresh)",
+    Kind.RECONNECT: "auth (reconnect)",
+    Kind.REJECTED: "validation",
+    Kind.NOT_FOUND: "not found",
+    Kind.VERIFY: "uncertain",
+}
 
 _NEXT = {
     Kind.TRANSIENT: "tried again soon",
@@ -137,17 +175,18 @@ def render() -> str:
             _table(("reason", "kind", "message"), _failures()),
             _FORECAST,
             _table(("reason", "cause", "message"), _obstacles()),
+            _VENDORS,
             _TIKTOK,
             "### Of the API\n",
-            _table(("code", "meaning", "advice", "what follows"), _codes(API_CODES, _NEXT)),
+            _table(("code", "class", "meaning", "what to do", "what follows"), _codes(API_CODES, _NEXT)),
             "### Of a post that TikTok did not publish (`fail_reason`)\n",
             _table(
-                ("code", "meaning", "advice", "what follows"),
+                ("code", "class", "meaning", "what to do", "what follows"),
                 _codes(FAIL_REASONS, {**_NEXT, Kind.REJECTED: "REJECTED"}),
             ),
             "### Of connecting and refreshing\n",
             _table(
-                ("code", "meaning", "advice", "what follows"),
+                ("code", "class", "meaning", "what to do", "what follows"),
                 _codes(
                     OAUTH_CODES,
                     {
@@ -156,6 +195,11 @@ def render() -> str:
                         Kind.REJECTED: "`TOKEN_REFRESH_FAILED` when refreshing, `CONNECTION_REFUSED` when connecting",
                     },
                 ),
+            ),
+            _TIKTOK_SHOP,
+            *(
+                f"### {part}\n\n{_table(('code', 'class', 'meaning', 'what to do'), _shop_codes(table))}"
+                for part, table in CODES.items()
             ),
         ]
     )
@@ -265,7 +309,19 @@ def _obstacles() -> Iterator[tuple[str, ...]]:
 
 def _codes(table: Mapping[str, Rule], following: Mapping[Kind, str]) -> Iterator[tuple[str, ...]]:
     for code, rule in table.items():
-        yield f"`{code}`", rule.message, rule.advice, following[rule.kind]
+        yield f"`{code}`", _CLASSES[rule.kind], rule.message, rule.advice, following[rule.kind]
+
+
+def _shop_codes(table: Mapping[str, Rule]) -> Iterator[tuple[str, ...]]:
+    """One row for each rule, with all of its codes."""
+    rules: dict[Rule, list[str]] = {}
+    for code, rule in table.items():
+        rules.setdefault(rule, []).append(f"`{code}`")
+    for rule, names in rules.items():
+        yield ", ".join(names), _CLASSES[rule.kind], rule.message, rule.advice
+    if table is COMMON_CODES:
+        for _, rule in OVERLOADED_MESSAGES:
+            yield f"`{OVERLOADED_CODE}`", _CLASSES[rule.kind], rule.message, rule.advice
 
 
 if __name__ == "__main__":

@@ -95,12 +95,17 @@ class AuthorizationLost(Exception):
         self.problem, self.vendor_log_id = problem, vendor_log_id
 
 
-class RefreshFailed(Exception):
-    """There is no good token now; later there may be. The authorisation stands."""
+class RefreshBusy(Exception):
+    """Another process is refreshing, and has not finished in due time. The authorisation stands."""
 
-    def __init__(self, reason: str, message: str, vendor_log_id: str = "") -> None:
-        super().__init__(message)
-        self.reason, self.message, self.vendor_log_id = reason, message, vendor_log_id
+
+class RefreshFailed(Exception):
+    """The vendor gave no token now, and may later; `message` has its words. The authorisation stands."""
+
+    def __init__(self, error: VendorError) -> None:
+        super().__init__(error.message)
+        self.message = f"{error.message} {error.advice}".strip()
+        self.vendor_log_id = error.log_id or ""
 
 
 @dataclass(slots=True)
@@ -120,7 +125,7 @@ class Custody:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Tokens of one authorisation, for one piece of work. All methods raise AuthorizationLost and RefreshFailed."""
+    """Tokens of one authorisation, for one piece of work. Raise AuthorizationLost, RefreshBusy and RefreshFailed."""
 
     custody: Custody
     # Of what they are the tokens: its id, and what people call it ("account", "shop").
@@ -161,10 +166,7 @@ class Tokens:
             if token is not None:
                 return token
             await asyncio.sleep(_POLL_SECONDS)
-        raise RefreshFailed(
-            "TOKEN_REFRESH_BUSY",
-            f"Another process is refreshing the {self.owner}'s token and has not finished. It is tried again.",
-        )
+        raise RefreshBusy
 
     async def _begin(self, is_good: Callable[[TokenPair], bool]) -> str | None:
         """Tries to refresh, to the end even when this caller is canceled meanwhile."""
@@ -211,12 +213,7 @@ class Tokens:
             parts = (refusal.message, _CUT_SHORT if lease.after_crash else "", f"Connect the {self.owner} again.")
             return await self._lose(pair, " ".join(part for part in parts if part), refusal.log_id or "")
         except VendorError as error:
-            raise RefreshFailed(
-                "TOKEN_REFRESH_FAILED",
-                f"The {self.owner}'s token could not be refreshed now: {error.message} {error.advice}".strip()
-                + f" The {self.owner} stays connected.",
-                error.log_id or "",
-            ) from None
+            raise RefreshFailed(error) from None
         if await self._saved(pair, renewed):
             log.info("token refreshed", **{f"{self.owner}_id": str(self.owner_id)})
             return renewed.access_token

@@ -35,7 +35,7 @@ from kit.vendor_call import (
     recorded_request,
 )
 from kit.vendor_errors import VendorError, VendorRateLimited, VendorUnavailable, VendorUncertain
-from kit.vendor_json import UnreadableAnswer
+from kit.vendor_json import UnreadableAnswer, storable
 from kit.vendor_transport import SendFailed, SendProgress, VendorTransport, WatchedBody
 
 T = TypeVar("T")
@@ -144,7 +144,7 @@ class VendorHttp:
             if seen.error is not None:
                 return seen
             try:
-                found.append(read(answer.json()))
+                found.append(read(storable(answer.json())))
             except ValueError as unreadable:
                 lack = f" It lacks {unreadable}." if isinstance(unreadable, UnreadableAnswer) else ""
                 text = f"The vendor's answer could not be read.{lack}"

@@ -4,6 +4,7 @@ Ids are text: as numbers they do not fit a double. A JSON number is taken for an
 lost digits.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -11,10 +12,23 @@ from typing import Any
 
 _WHOLE_DIGITS = 19  # of a number given as text; more fit no 64-bit integer
 _DECIMAL_LENGTH = 32  # characters of an amount
+# JSON can write them, and no database takes them: zero, and halves of characters.
+_NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class UnreadableAnswer(ValueError):
     """An answer without an error that lacks what it must have; the text names the field."""
+
+
+def storable(value: Any) -> Any:
+    """The same JSON, with U+FFFD for what no database takes as text: a buyer's message must not stop a whole page."""
+    if isinstance(value, str):
+        return _NOT_STORABLE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {storable(name): storable(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [storable(item) for item in value]
+    return value
 
 
 def text(raw: Mapping[str, Any], name: str) -> str:

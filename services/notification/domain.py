@@ -215,6 +215,9 @@ _KINDS = {
         _FEED,
     ),
     "account.authorization_lost": _Kind(Severity.PROBLEM, "Connect {account} to {platform} again"),
+    "account.authorization_ending": _Kind(
+        Severity.PROBLEM, "Connect {account} to {platform} again before its authorisation ends"
+    ),
     "hold.placed": _Kind(Severity.INFO, "Paused: posts do not go out"),
     "hold.lifted": _Kind(Severity.INFO, "A pause was lifted"),
     "incident.opened": _Kind(Severity.PROBLEM, "{platform} is failing: nothing is sent to it"),

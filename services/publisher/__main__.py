@@ -8,6 +8,7 @@ import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 
 from reelroute.publisher.v1 import publisher_pb2_grpc
 
@@ -27,6 +28,7 @@ from services.publisher.platforms.base import Adapter
 from services.publisher.platforms.bulletin import BulletinAdapter
 from services.publisher.platforms.tiktok import TikTokAdapter, quotas_of
 from services.publisher.preflight import Preflight
+from services.publisher.renewing import Endings, Renewals
 from services.publisher.tables import data_keys
 from services.publisher.worker import Platforms, Worker
 from vendors.bulletin.client import BulletinClient
@@ -58,6 +60,8 @@ def run(config: PublisherConfig) -> None:
         quotas[domain.Platform.BULLETIN] = BulletinAdapter.quotas
     foresight = Foresight(database, channels, quotas, config.lead_seconds)
     preflight = Preflight(database, foresight, worker.read_limits)
+    lead = timedelta(seconds=config.refresh_lead_seconds)
+    renewals = Renewals(database, worker.refresh_ahead, lead, config.refreshes_at_once)
     relay = Loop("outbox relay", outbox.Relay(database, channels).run_once, interval_seconds=5, drain_seconds=5)
     listener = Listener(
         database.url, {store.CHECKS_CHANNEL: worker.look_for_verdicts, f"{store.SCHEMA}_outbox": relay.wake}
@@ -76,6 +80,8 @@ def run(config: PublisherConfig) -> None:
         parts=[relay, listener, worker],
         duties=[
             service.Duty("preflight", config.preflight_seconds, preflight.run_once),
+            service.Duty("refresh ahead", config.refresh_poll_seconds, renewals.run_once),
+            service.Duty("ends of authorisations", 60, Endings(database, foresight).run_once),
             service.Duty("key rotation", config.key_ring_seconds, lambda: vault.rotate(database)),
             service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database)),
             service.Duty("forget places in accounts' days", 600, Caps(database).forget),

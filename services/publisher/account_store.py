@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from kit.custody import Lease, TokenPair
 from kit.db import new_id
 from kit.paging import Page
 from kit.vault import Vault
+from services.publisher import endings
 from services.publisher.domain import (
     Account,
     AccountLimits,
@@ -102,6 +103,8 @@ def save_account(
         "state": AccountState.CONNECTED.value,
         "problem": "",
         "refresh_lease_time": None,
+        "endings_told": sorted(endings.reached(tokens.refresh_expire_time, datetime.now(UTC))),
+        "ending_check_time": None,
         **_sealed(tx, vault, workspace_id, account_id, tokens),
         **_limits(limits),
     }
@@ -117,7 +120,7 @@ def save_account(
         .mappings()
         .one()
     )
-    return _account(row)
+    return account_of(row)
 
 
 def read_account(tx: Connection, workspace_id: UUID, account_id: UUID) -> Account:
@@ -131,7 +134,7 @@ def read_account(tx: Connection, workspace_id: UUID, account_id: UUID) -> Accoun
         raise AccountNotFound(
             "There is no account with this id in the workspace.", metadata={"account_id": str(account_id)}
         )
-    return _account(row)
+    return account_of(row)
 
 
 def read_accounts(tx: Connection, workspace_id: UUID, account_ids: set[UUID]) -> dict[UUID, Account]:
@@ -139,7 +142,7 @@ def read_accounts(tx: Connection, workspace_id: UUID, account_ids: set[UUID]) ->
     rows = tx.execute(
         select(accounts).where(accounts.c.workspace_id == workspace_id, accounts.c.account_id.in_(account_ids))
     ).mappings()
-    return {row["account_id"]: _account(row) for row in rows}
+    return {row["account_id"]: account_of(row) for row in rows}
 
 
 def list_accounts(tx: Connection, workspace_id: UUID, page: Page) -> list[Account]:
@@ -148,7 +151,7 @@ def list_accounts(tx: Connection, workspace_id: UUID, page: Page) -> list[Accoun
     if page.after:
         query = query.where(tuple_(accounts.c.handle, accounts.c.account_id) > tuple_(*page.after))
     rows = tx.execute(query.order_by(accounts.c.handle, accounts.c.account_id).limit(page.size + 1)).mappings()
-    return [_account(row) for row in rows]
+    return [account_of(row) for row in rows]
 
 
 def read_tokens(tx: Connection, vault: Vault, account: Account) -> TokenPair:
@@ -196,15 +199,22 @@ def save_tokens(
     Returns the account's state before. None, and nothing is changed, when it was connected anew since `used` was read.
     """
     mine = (accounts.c.workspace_id == account.workspace_id, accounts.c.account_id == account.account_id)
-    before: str | None = tx.execute(
-        select(accounts.c.state).where(*mine, accounts.c.refresh_token == used.stored_refresh).with_for_update()
-    ).scalar()
+    before = tx.execute(
+        select(accounts.c.state, accounts.c.refresh_expire_time, accounts.c.endings_told)
+        .where(*mine, accounts.c.refresh_token == used.stored_refresh)
+        .with_for_update()
+    ).first()
     if before is None:
         return None
+    told = before.endings_told
+    if not endings.is_same(before.refresh_expire_time, tokens.refresh_expire_time):
+        # Renewals prolong it by themselves: what is planned behind its present end is in no danger.
+        told = sorted(endings.reached(tokens.refresh_expire_time, datetime.now(UTC)) | {endings.POSTS})
     tx.execute(
         update(accounts)
         .where(*mine)
         .values(
+            endings_told=told,
             **_sealed(tx, vault, account.workspace_id, account.account_id, tokens),
             state=AccountState.CONNECTED.value,
             problem="",
@@ -212,7 +222,7 @@ def save_tokens(
             update_time=func.now(),
         )
     )
-    return AccountState(before)
+    return AccountState(before.state)
 
 
 def save_limits(tx: Connection, account: Account, limits: AccountLimits) -> None:
@@ -270,6 +280,7 @@ def _sealed(tx: Connection, vault: Vault, workspace_id: UUID, account_id: UUID, 
         "refresh_token": vault.seal(tx, workspace_id, _place("refresh_token", account_id), tokens.refresh_token),
         "refresh_expire_time": tokens.refresh_expire_time,
         "grant_time": func.now(),
+        "renew_time": None,
     }
 
 
@@ -277,7 +288,8 @@ def _place(column: str, account_id: UUID) -> str:
     return f"accounts.{column}|{account_id}"
 
 
-def _account(row: RowMapping) -> Account:
+def account_of(row: RowMapping) -> Account:
+    """The account of a row."""
     return Account(
         account_id=row["account_id"],
         workspace_id=row["workspace_id"],
@@ -293,6 +305,7 @@ def _account(row: RowMapping) -> Account:
         update_time=row["update_time"],
         access_expire_time=row["access_expire_time"],
         grant_time=row["grant_time"],
+        renew_time=row["renew_time"],
         limits=_limits_of(row["limits"]),
         limits_time=row["limits_time"],
     )

@@ -15,7 +15,7 @@ from kit.paging import Page
 from kit.timestamps import from_timestamp, to_timestamp
 from services.publisher import account_store, connecting, domain, incident_store, messages, reports, store
 from services.publisher.account_store import PendingConnection
-from services.publisher.forecast import TOKEN_ENDS, Authorization, token_text
+from services.publisher.forecast import TOKEN_ENDS, last_token_end, token_text
 from services.publisher.foresight import Foresight
 from services.publisher.ledger import Ledger
 from services.publisher.platforms import checks
@@ -146,11 +146,11 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
             account_id for post in request.posts for text in post.account_ids if (account_id := _uuid(text)) is not None
         }
         with self._database.transaction(workspace_id) as tx:
-            known = account_store.read_accounts(tx, workspace_id, wanted)
+            known, now = account_store.read_accounts(tx, workspace_id, wanted), store.database_time(tx)
         return pb.CheckPostsResponse(
             results=[
                 pb.PostCheckResult(
-                    problems=[messages.problem_to(problem) for problem in _check(post, known)],
+                    problems=[messages.problem_to(problem) for problem in _check(post, known, now)],
                     platforms=_platforms(post, known),
                 )
                 for post in request.posts
@@ -216,7 +216,7 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
         return pb.BeginPublishEpochResponse(publish_epoch=epoch.number, begin_time=to_timestamp(epoch.begin_time))
 
 
-def _check(post: pb.PostCheck, known: dict[UUID, domain.Account]) -> list[Problem]:
+def _check(post: pb.PostCheck, known: dict[UUID, domain.Account], now: datetime) -> list[Problem]:
     """The problems of a draft: of its accounts, and of what their platforms take."""
     of_accounts: list[Problem] = []
     of_platforms: list[Problem] = []
@@ -233,7 +233,8 @@ def _check(post: pb.PostCheck, known: dict[UUID, domain.Account]) -> list[Proble
             of_accounts.append(Problem(field, "AUTHORIZATION_LOST", f"@{account.handle}: {account.problem}", False))
         elif post.HasField("schedule_time"):
             time = from_timestamp(post.schedule_time, "schedule_time")
-            if not Authorization.of(account).use(time):
+            end = last_token_end(account, now)
+            if end is not None and time >= end:
                 of_accounts.append(Problem(field, TOKEN_ENDS, token_text(account), False))
         platform = account.platform
         of_platforms += checks.problems(platform, post.caption, media, options.get(platform), account.limits)

@@ -33,5 +33,11 @@ class PublisherConfig(VaultSettings):
     observe_poll_seconds: float = Field(default=1, gt=0)
     # How often it is looked for posts that are due in a day, or in ten minutes, and will not go out; seconds.
     preflight_seconds: float = Field(default=20, gt=0)
+    # How long before its end an access token is refreshed, used or not, seconds; at most half of its life.
+    refresh_lead_seconds: float = Field(default=10_800, ge=600)
+    # How often it is looked for such tokens, seconds.
+    refresh_poll_seconds: float = Field(default=5, gt=0)
+    # How many of them one process refreshes then.
+    refreshes_at_once: int = Field(default=8, ge=1, le=100)
     # How many verdicts are asked for at once.
     max_observations: int = Field(default=32, ge=1, le=500)

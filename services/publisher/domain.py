@@ -21,7 +21,6 @@ A platform that publishes in one call has no HANDLE: it goes from OPENED to COMM
 from __future__ import annotations
 
 import enum
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -207,7 +206,7 @@ class Account:
     """A connected profile. Tokens are kept apart from it.
 
     `access_expire_time` is the end of the present access token, which was given at `grant_time`; it is renewed by
-    itself until `authorization_expire_time`. `limits` are as they were read at `limits_time`.
+    itself, mostly at `renew_time`, until `authorization_expire_time`. `limits` are as they were read at `limits_time`.
     """
 
     account_id: UUID
@@ -224,6 +223,7 @@ class Account:
     update_time: datetime
     access_expire_time: datetime | None = None
     grant_time: datetime | None = None
+    renew_time: datetime | None = None
     limits: AccountLimits | None = None
     limits_time: datetime | None = None
 
@@ -418,11 +418,6 @@ def watch_wait(looks: int) -> timedelta | None:
     if looks >= len(_WATCH_WAITS_SECONDS):
         return None
     return timedelta(seconds=_WATCH_WAITS_SECONDS[looks])
-
-
-def watch_times(published: datetime) -> list[datetime]:
-    """When a post that was published at this time is looked at again."""
-    return [published + timedelta(seconds=seconds) for seconds in itertools.accumulate(_WATCH_WAITS_SECONDS)]
 
 
 def uncertain_message(cause: str, *, needs_person: bool) -> str:

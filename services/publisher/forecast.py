@@ -11,18 +11,19 @@ from __future__ import annotations
 import bisect
 import heapq
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.publisher.domain import ACCESS_MARGIN, Account, watch_times
+from services.publisher.domain import ACCESS_MARGIN, Account
 from services.publisher.obstacles import Cause, Facts, Obstacle, Upcoming, obstacles
-from services.publisher.platforms.checks import PRIVATE_LEVELS
 from services.publisher.quotas import MINUTE, PATIENCE, Quotas, Uses, cap_message, free_at
 
 # What goes out so late is on time: nobody needs to hear of it.
 ON_TIME = timedelta(minutes=10)
+_INSTANT = timedelta(microseconds=1)
 # The reason of Cause.TOKEN.
 TOKEN_ENDS = "TOKEN_ENDS"  # noqa: S105 - a word, and no token
 
@@ -57,7 +58,18 @@ def foresee(upcoming: Sequence[Upcoming], facts: Facts, now: datetime) -> list[F
             text = " ".join(obstacle.message for obstacle in mine)
             found.append(Foreseen(each, cause, mine[0].reason, f"{text} {_until(each, now)}"))
     found += _Simulation(facts, now).run(free)
-    return sorted(found, key=lambda each: each.key)
+    return sorted(_counted(found, facts), key=lambda each: each.key)
+
+
+def _counted(found: Sequence[Foreseen], facts: Facts) -> Iterator[Foreseen]:
+    """The same, each that an authorisation's end stands in the way of with how many others that are."""
+    of_tokens = Counter(each.upcoming.account_id for each in found if each.cause is Cause.TOKEN)
+    for each in found:
+        account = facts.accounts.get(each.upcoming.account_id)
+        if each.cause is Cause.TOKEN and account is not None:
+            yield replace(each, message=token_text(account, of_tokens[account.account_id]))
+        else:
+            yield each
 
 
 def _until(each: Upcoming, now: datetime) -> str:
@@ -70,40 +82,33 @@ def _text(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
-@dataclass(slots=True)
-class Authorization:
-    """An account's tokens as time goes on: each renewal gives another of the same life, until the authorisation ends.
+def last_token_end(account: Account, now: datetime) -> datetime | None:
+    """Until when an account has good tokens if nobody connects it again; None: without an end.
 
+    Access tokens are renewed at their times, used or not, and the last one lives on when the authorisation has ended.
     That a renewal prolongs the authorisation itself is not counted on: TikTok's documentation counts "from the initial
     issuance". Where a platform does, the account's end moves with the next renewal.
     """
-
-    access_end: datetime | None
-    life: timedelta
-    end: datetime | None
-
-    @classmethod
-    def of(cls, account: Account) -> Authorization:
-        """As it stands."""
-        access_end, given = account.access_expire_time, account.grant_time
-        life = access_end - given if access_end and given else timedelta(0)
-        return cls(access_end, life, account.authorization_expire_time)
-
-    def use(self, time: datetime) -> bool:
-        """Whether there is a good token at this time; renews it when it can be."""
-        if self.access_end is not None and self.access_end - ACCESS_MARGIN > time:
-            return True
-        if self.end is not None and time >= self.end:
-            return False
-        self.access_end = time + self.life
-        return True
+    end, access_end = account.authorization_expire_time, account.access_expire_time
+    if end is None:
+        return None
+    if access_end is None:
+        return end
+    lead = max(ACCESS_MARGIN, access_end - account.renew_time) if account.renew_time else ACCESS_MARGIN
+    life = access_end - account.grant_time if account.grant_time else lead
+    renewal = max(now, access_end - lead)
+    if renewal < end and life > lead:
+        # The last renewal before the end, one life but for the lead after the other.
+        access_end = renewal + (end - renewal - _INSTANT) // (life - lead) * (life - lead) + life
+    return max(end, access_end - ACCESS_MARGIN)
 
 
-def token_text(account: Account) -> str:
-    """What a person must know of an authorisation that ends."""
+def token_text(account: Account, posts: int = 1) -> str:
+    """What a person must know of an authorisation that ends before so many posts go out."""
     end = account.authorization_expire_time
     when = f" on {_text(end)}" if end else ""
-    return f"The authorisation of @{account.handle} ends{when}, before this goes out. Connect the account again before."
+    before = "this goes out" if posts == 1 else f"this and {posts - 1:,} more of its posts go out"
+    return f"The authorisation of @{account.handle} ends{when}, before {before}. Connect the account again before."
 
 
 class _Simulation:
@@ -116,9 +121,9 @@ class _Simulation:
             for platform, by_account in facts.uses.items()
         }
         self._of_minute: dict[object, list[datetime]] = {}
-        self._authorizations: dict[UUID, Authorization] = {}
-        # Time, then what was to go out first; a delivery, or the account whose token is used for a look.
-        self._heap: list[tuple[datetime, datetime, int, Upcoming | UUID]] = []
+        self._token_ends: dict[UUID, datetime | None] = {}
+        # Time, then what was to go out first.
+        self._heap: list[tuple[datetime, datetime, int, Upcoming]] = []
         self._numbers = itertools.count()
         # Deliveries that a quota has put off, and by what.
         self._waits: dict[UUID, str] = {}
@@ -127,31 +132,20 @@ class _Simulation:
         """What of it will be late, or not go out."""
         for each in going:
             self._push(max(each.due_time, self._now), each)
-        last = max((each.due_time for each in going), default=self._now)
-        for account_id, looks in self._facts.looks.items():
-            for look in looks:
-                self._look(look, account_id, last)
         while self._heap:
-            time, _, _, event = heapq.heappop(self._heap)
-            if isinstance(event, UUID):
-                self._authorization(self._facts.accounts[event]).use(time)
-            else:
-                yield from self._go(event, self._facts.accounts[event.account_id], time, last)
+            time, _, _, each = heapq.heappop(self._heap)
+            yield from self._go(each, self._facts.accounts[each.account_id], time)
 
     def _push(self, time: datetime, each: Upcoming) -> None:
         heapq.heappush(self._heap, (time, each.schedule_time, next(self._numbers), each))
 
-    def _look(self, time: datetime, account_id: UUID, last: datetime) -> None:
-        end = self._facts.accounts[account_id].authorization_expire_time
-        if end is not None and time < min(end, last):
-            heapq.heappush(self._heap, (time, time, next(self._numbers), account_id))
+    def _has_token(self, account: Account, time: datetime) -> bool:
+        if account.account_id not in self._token_ends:
+            self._token_ends[account.account_id] = last_token_end(account, self._now)
+        end = self._token_ends[account.account_id]
+        return end is None or time < end
 
-    def _authorization(self, account: Account) -> Authorization:
-        if account.account_id not in self._authorizations:
-            self._authorizations[account.account_id] = Authorization.of(account)
-        return self._authorizations[account.account_id]
-
-    def _go(self, each: Upcoming, account: Account, time: datetime, last: datetime) -> Iterator[Foreseen]:
+    def _go(self, each: Upcoming, account: Account, time: datetime) -> Iterator[Foreseen]:
         """It is due: it goes out, is put off, or fails."""
         quotas = self._facts.quotas[account.platform]
         prepared = max(self._now, time - self._facts.lead)
@@ -173,17 +167,13 @@ class _Simulation:
                 self._waits[each.delivery_id] = reason
                 self._push(free, each)
                 return
-        if not self._authorization(account).use(prepared):
+        if not self._has_token(account, prepared):
             yield Foreseen(each, Cause.TOKEN, TOKEN_ENDS, token_text(account))
             return
         out = self._within_minute(account, quotas, max(time, free))
         if out > max(time, free) + ON_TIME:
             self._waits.setdefault(each.delivery_id, "RATE_REACHED")
         uses.add(account.account_id, out)
-        choices = each.options.get(account.platform.value.lower(), {})
-        if account.authorization_expire_time and choices.get("privacy_level") not in PRIVATE_LEVELS:
-            for look in watch_times(out):
-                self._look(look, account.account_id, last)
         put_off = self._waits.get(each.delivery_id, "")
         if not put_off and was_put_off and each.due_time > self._now:
             put_off = each.failure_reason or "PUT_OFF"

@@ -93,18 +93,11 @@ class Foresight:
 
     def _facts(self, workspace_id: UUID, upcoming: Sequence[Upcoming], now: datetime) -> Facts:
         media = self._media(workspace_id, {ref.media_asset_id for each in upcoming for ref in each.media})
-        last = max((each.due_time for each in upcoming), default=now)
         with self._database.transaction(workspace_id) as tx:
             accounts = account_store.read_accounts(tx, workspace_id, {each.account_id for each in upcoming})
             capped = [each.account_id for each in accounts.values() if self._has_caps(each.platform)]
             used = use_store.uses(tx, workspace_id, capped, now - DAY) if capped else []
-            ending = [
-                each.account_id
-                for each in accounts.values()
-                if each.authorization_expire_time and each.authorization_expire_time < last
-            ]
-            looks = use_store.looks(tx, workspace_id, ending, now) if ending else {}
-        return Facts(accounts, media, self._quotas, self._uses(accounts, used, now), looks, self._lead)
+        return Facts(accounts, media, self._quotas, self._uses(accounts, used, now), self._lead)
 
     def _has_caps(self, platform: Platform) -> bool:
         return platform in self._quotas and self._quotas[platform].has_caps

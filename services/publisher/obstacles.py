@@ -62,15 +62,13 @@ class Upcoming:
 class Facts:
     """What is known now. `media` are the files that the library has, by id. `quotas` are those of the platforms that
     this installation has; `uses` when accounts posted within the last day, those of others too where the application
-    has a cap. `looks`: when an account's token will be used anyway, to ask about what is published. `lead`: so long
-    before its time a delivery is prepared.
+    has a cap. `lead`: so long before its time a delivery is prepared.
     """
 
     accounts: Mapping[UUID, Account]
     media: Mapping[str, tuple[str, MediaFile]]
     quotas: Mapping[Platform, Quotas]
     uses: Mapping[Platform, Mapping[UUID, Sequence[datetime]]] = field(default_factory=dict)
-    looks: Mapping[UUID, Sequence[datetime]] = field(default_factory=dict)
     lead: timedelta = timedelta(0)
 
 

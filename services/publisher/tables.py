@@ -55,10 +55,17 @@ accounts = Table(
     time_column("limits_time"),
     # Until then one process refreshes; the others wait for its result.
     time_column("refresh_lease_time"),
+    # When the access token is refreshed ahead of its end; NULL: not counted yet.
+    time_column("renew_time"),
+    # When it is looked next at what the end of the authorisation means, and what of it was told (endings.py).
+    time_column("ending_check_time"),
+    Column("endings_told", ARRAY(Integer), nullable=False, server_default="{}"),
     time_column("create_time", now=True),
     time_column("update_time", now=True),
     UniqueConstraint("workspace_id", "platform", "platform_account_id", name="one_account_per_profile"),
     Index("accounts_by_handle", "workspace_id", "handle", "account_id"),
+    Index("accounts_to_renew", "renew_time", postgresql_where=text("state = 'CONNECTED'")),
+    Index("accounts_that_end", "refresh_expire_time", postgresql_where=text("state = 'CONNECTED'")),
 )
 
 connections = Table(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from kit.activity import activity
-from kit.custody import AuthorizationLost, Custody, Lease, RefreshFailed, TokenPair, Tokens
+from kit.custody import AuthorizationLost, Custody, Lease, RefreshBusy, RefreshFailed, TokenPair, Tokens
 from kit.db import Database
 from kit.vault import Vault
 from services.publisher import account_store, reports, store
@@ -135,8 +135,19 @@ def _as_failures() -> Iterator[None]:
     except AuthorizationLost as lost:
         failure = Failure(FailureKind.ACCOUNT, AUTHORIZATION_LOST, lost.problem)
         raise AttemptFailed(failure, lost.vendor_log_id) from None
+    except RefreshBusy:
+        failure = Failure(
+            FailureKind.TRANSIENT,
+            "TOKEN_REFRESH_BUSY",
+            "Another process is refreshing the account's token and has not finished. It is tried again.",
+        )
+        raise AttemptFailed(failure) from None
     except RefreshFailed as failed:
-        failure = Failure(FailureKind.TRANSIENT, failed.reason, failed.message)
+        failure = Failure(
+            FailureKind.TRANSIENT,
+            "TOKEN_REFRESH_FAILED",
+            f"The account's token could not be refreshed now: {failed.message} The account stays connected.",
+        )
         raise AttemptFailed(failure, failed.vendor_log_id) from None
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from services.publisher.domain import Account, Platform, watch_wait
+from services.publisher.domain import Account, Platform
 from services.publisher.tables import accounts, day_places
 
 # Account, delivery, and when it was used.
@@ -87,31 +87,6 @@ def uses(tx: Connection, workspace_id: UUID, account_ids: Sequence[UUID], since:
     """What accounts of a workspace have let out since then."""
     values = {"workspace": workspace_id, "accounts": list(account_ids), "since": since - _UPLOAD}
     return [tuple(row) for row in tx.execute(_USES, values) if row.use_time > since]
-
-
-_LOOKS = text(
-    """
-SELECT account_id, next_check_time, checks FROM publications
-WHERE workspace_id = :workspace AND account_id = ANY(:accounts) AND commit_time > :since AND step = 'PUBLISHED'
-  AND next_check_time IS NOT NULL
-"""
-).bindparams(bindparam("accounts", type_=ARRAY(PG_UUID(as_uuid=True))))
-# Longer than a published post is looked at.
-_WATCHED = timedelta(days=10)
-
-
-def looks(tx: Connection, workspace_id: UUID, account_ids: Sequence[UUID], now: datetime) -> dict[UUID, list[datetime]]:
-    """When accounts' tokens will be used to look at what is published, and whether it is still there."""
-    values = {"workspace": workspace_id, "accounts": list(account_ids), "since": now - _WATCHED}
-    found: dict[UUID, list[datetime]] = {}
-    for row in tx.execute(_LOOKS, values):
-        time, looked = row.next_check_time, row.checks
-        while time is not None:
-            found.setdefault(row.account_id, []).append(time)
-            looked += 1
-            wait = watch_wait(looked)
-            time = time + wait if wait else None
-    return found
 
 
 def last_uses(tx: Connection, platform: Platform, since: datetime) -> list[Use]:

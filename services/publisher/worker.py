@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -71,6 +71,7 @@ class Worker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()
         self._accounts: Accounts | None = None
+        self._tokens_of: Callable[[Account], AccountTokens] | None = None
         self._adapters: Mapping[domain.Platform, Adapter] = {}
         self._stopping = asyncio.Event()
         self._observe = asyncio.Event()
@@ -136,6 +137,23 @@ class Worker:
         if limits is not None:
             await self._accounts.learned(account, limits)
 
+    def refresh_ahead(self, accounts: Sequence[Account]) -> None:
+        """Refreshes the access tokens that accounts have. What fails is logged; a lost authorisation is told. Raises as
+        `call`; what has begun is finished all the same.
+        """
+        self.call(self._refresh_ahead(accounts), _READ_SECONDS)
+
+    async def _refresh_ahead(self, accounts: Sequence[Account]) -> None:
+        await asyncio.gather(*(self._refresh_ahead_of(account) for account in accounts))
+
+    async def _refresh_ahead_of(self, account: Account) -> None:
+        if self._tokens_of is None:
+            return
+        try:
+            await self._tokens_of(account).refresh_ahead()
+        except AttemptFailed as refusal:
+            log.info("token not refreshed ahead", account_id=str(account.account_id), reason=refusal.failure.reason)
+
     def _begin(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
         if self._loop is None:
             raise _not_running()
@@ -180,7 +198,7 @@ class Worker:
 
             scheduler = SchedulerClient(config, scheduler_pb2_grpc.SchedulerServiceStub(to_scheduler), token)
             accounts = self._accounts = Accounts(ledger.database, tokens_of)
-            self._adapters = adapters
+            self._adapters, self._tokens_of = adapters, tokens_of
             incidents = Incidents(ledger.database, adapters, tokens_of)
             caps = Caps(ledger.database)
             deliverer = Deliverer(ledger, Library(to_content, token), adapters, scheduler, accounts, caps, incidents)

@@ -1,10 +1,15 @@
-"""S20, S21: after real work nothing secret is in any log, answer or process argument."""
+"""S20, S21: after real work nothing secret is in any log, answer, row, metric or process argument."""
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import json
 import re
 from pathlib import Path
 
+import httpx
+import psycopg2
 import pytest
 
 from deploy.local.settings import local_secrets
@@ -45,11 +50,47 @@ def test_s20_no_secret_is_in_any_log(worked: Product) -> None:
 
 
 def test_s20_no_token_is_in_any_answer(worked: Product) -> None:
-    for path in ("/v1/accounts", "/v1/posts?page_size=200", "/v1/activities?page_size=200", "/v1/keys"):
+    delivery = worked.get("/v1/posts")["posts"][0]["deliveries"][0]["delivery_id"]
+    for path in (
+        "/v1/accounts", f"/v1/accounts/{worked.accounts['emberfold.water']}", "/v1/posts?page_size=200",
+        f"/v1/deliveries/{delivery}/publication", "/v1/activities?page_size=200", "/v1/messages?page_size=200",
+        "/v1/forecast", "/v1/keys", "/v1/incidents",
+    ):  # fmt: skip
         answer = worked.api.get(path).raise_for_status().content
         assert not _TOKEN.search(answer)
         assert not _UPLOAD_ADDRESS.search(answer)
         assert not any(secret in answer for secret in known_secrets(worked))
+
+
+def test_a_dump_of_the_databases_holds_no_token_and_no_key(worked: Product) -> None:
+    """Tokens lie sealed; what is made of them, such as the ledger and the outbox, has none at all."""
+    kept = local_secrets(worked.stack.api_key_file.parent)
+    sealed = 0
+    with contextlib.closing(psycopg2.connect(worked.stack.admin_url)) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT format('%I.%I', table_schema, table_name) FROM information_schema.tables"
+            " WHERE table_schema IN ('content','identity','notification','publisher','scheduler')"
+            " AND table_type = 'BASE TABLE'"
+        )
+        for (table,) in cursor.fetchall():
+            cursor.execute(f"SELECT * FROM {table}")
+            for value in (value for row in cursor for value in row):
+                content = bytes(value) if isinstance(value, memoryview) else str(value).encode()
+                assert not _TOKEN.search(content), f"{table} holds a token"
+                assert kept.master_key.encode() not in content
+                assert base64.b64decode(kept.master_key) not in content
+                sealed += table == "publisher.accounts" and isinstance(value, memoryview)
+    assert sealed >= 2 * len(worked.accounts)
+
+
+def test_no_secret_is_in_any_metric(worked: Product) -> None:
+    ports = json.loads((worked.stack.api_key_file.parent / "ports.json").read_text())
+    metrics = [port for name, port in ports.items() if name.endswith("-metrics")]
+    assert len(metrics) >= 6
+    for port in metrics:
+        content = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).raise_for_status().content
+        assert not _TOKEN.search(content)
+        assert not any(secret in content for secret in known_secrets(worked))
 
 
 def test_s21_no_secret_is_in_the_arguments_of_a_process(worked: Product) -> None:

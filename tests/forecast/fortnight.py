@@ -50,7 +50,11 @@ class Size:
     @property
     def environment(self) -> dict[str, str]:
         """Of the installation."""
-        return {"REELROUTE_TIKTOK_POSTS_PER_DAY": str(self.posts_per_day), "REELROUTE_PREFLIGHT_SECONDS": "0.5"}
+        return {
+            "REELROUTE_TIKTOK_POSTS_PER_DAY": str(self.posts_per_day),
+            "REELROUTE_PREFLIGHT_SECONDS": "0.5",
+            "REELROUTE_REFRESH_POLL_SECONDS": "0.5",
+        }
 
 
 SHORT = Size(days=2, hours=(9,), posts_per_day=5)
@@ -89,6 +93,7 @@ class Days:
                 asked = day
                 self.foreseen.append((day, self._forecast()))
             if due - self.machine.now > _PREFLIGHT:
+                self.machine.renewed_until(due - _PREFLIGHT)
                 self.machine.go_to(due - _PREFLIGHT)
                 self.machine.preflown(due)
             self.machine.go_to(due - _RUN_UP)

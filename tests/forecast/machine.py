@@ -33,6 +33,8 @@ SELECT (SELECT count(*) FROM scheduler.deliveries WHERE state IN ('CLAIMED','CON
      + (SELECT count(*) FROM scheduler.outbox WHERE refusal IS NULL) AS moving
 """
 _NEXT_DUE = "SELECT min(due_time) AS due FROM scheduler.deliveries WHERE state = 'SCHEDULED'"
+_TO_RENEW = "SELECT renew_time FROM publisher.accounts WHERE state = 'CONNECTED'"
+_OVERDUE = f"{_TO_RENEW} AND renew_time <= now()"
 _LOOKED = "SELECT until_time FROM publisher.preflights WHERE stage = 'MINUTES'"
 
 
@@ -67,6 +69,18 @@ class TimeMachine:
         """Waits in real time."""
         while (left := (moment - self.now).total_seconds()) > 0:
             time.sleep(left)
+
+    def renewed_until(self, moment: datetime) -> None:
+        """Lets publishers refresh each token that is due for it by then, at its time."""
+        while True:
+            times = [row["renew_time"] for row in self._running.rows(_TO_RENEW)]
+            if None in times:
+                time.sleep(0.1)  # it is new, and its time not counted yet
+            elif (first := min(times, default=moment)) + self.passed < moment:
+                self.go_to(first + self.passed)
+                self._running.wait(lambda: True if not self._running.rows(_OVERDUE) else None, 60)
+            else:
+                return
 
     def settle(self, seconds: float = 240) -> None:
         """Returns when nothing is on its way. Minutes, when something waits for a place in its account's day."""

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.publisher.domain import Account, AccountLimits, AccountState, MediaRef, Options, Platform
-from services.publisher.forecast import Authorization, Foreseen, foresee
+from services.publisher.forecast import Foreseen, foresee, last_token_end
 from services.publisher.obstacles import Cause, Facts, Upcoming
 from services.publisher.platforms.base import MediaFile, unreadable
 from services.publisher.quotas import DAY, Quotas
@@ -246,35 +246,50 @@ def test_what_is_let_go_keeps_the_cap_of_every_24_hours(minutes: list[tuple[int,
 
 
 def test_an_authorisation_that_ends_lets_nothing_go_out_once_its_last_token_has_ended() -> None:
-    ending = replace(AIR, authorization_expire_time=NOW + 24 * HOUR)
-    posts = [a_post(hours, ending, options=PRIVATE) for hours in (1, 22.5, 30, 46, 47, 100)]
+    # Its token is refreshed at 20 h and would be at 41 h; the one of 20 h is good until 44 h, but for five minutes.
+    ending = replace(AIR, renew_time=NOW + 20 * HOUR, authorization_expire_time=NOW + 40 * HOUR)
+    posts = [a_post(hours, ending, options=PRIVATE) for hours in (1, 22.5, 39, 43.9, 44, 46, 100)]
     found = foresee(posts, facts(ending), NOW)
-    # At 22.5 h half an hour of the token is left, at 30 h it has ended, and so has the authorisation.
-    assert [each.upcoming for each in found] == posts[2:]
-    assert reasons(found) == [(Cause.TOKEN, "TOKEN_ENDS")] * 4
-    assert "2027-01-05 12:00 UTC" in found[0].message
+    assert [each.upcoming for each in found] == posts[4:]
+    assert reasons(found) == [(Cause.TOKEN, "TOKEN_ENDS")] * 3
+    assert found[0].message == (
+        "The authorisation of @emberfold.air ends on 2027-01-06 04:00 UTC, before this and 2 more of its posts go out."
+        " Connect the account again before."
+    )
 
 
-def test_a_renewal_before_the_end_lets_a_few_more_go_out() -> None:
-    ending = replace(AIR, authorization_expire_time=NOW + 24 * HOUR)
-    posts = [a_post(hours, ending, options=PRIVATE) for hours in (23.5, 40, 47.2, 47.9)]
-    found = foresee(posts, facts(ending), NOW)
-    # The post at 23.5 h renews the token: it is good for 24 h, but for the last five minutes.
-    assert [each.upcoming for each in found] == posts[3:]
-
-
-def test_a_look_at_what_is_published_renews_a_token_too() -> None:
-    ending = replace(AIR, authorization_expire_time=NOW + 24 * HOUR)
-    posts = [a_post(40, ending)]
-    assert len(foresee(posts, facts(ending), NOW)) == 1
-    assert foresee(posts, facts(ending, looks={ending.account_id: [NOW + 23.5 * HOUR]}), NOW) == []
-    # The post of 22.4 h is looked at after ten minutes, an hour, and a day: at 23.6 h the token is renewed.
-    assert foresee([a_post(22.4, ending), *posts], facts(ending), NOW) == []
+def test_of_each_account_its_own_posts_are_counted() -> None:
+    ending = [replace(AIR, account_id=uuid4(), authorization_expire_time=NOW + 24 * HOUR) for _ in range(2)]
+    found = foresee([a_post(99, ending[0]), a_post(99, ending[1]), a_post(100, ending[1])], facts(*ending), NOW)
+    assert sorted("1 more" in each.message for each in found) == [False, True, True]
 
 
 def test_a_token_without_an_end_never_stands_in_the_way() -> None:
-    authorization = Authorization.of(replace(AIR, access_expire_time=datetime(9999, 1, 1, tzinfo=UTC)))
-    assert authorization.use(NOW + timedelta(days=60))
+    assert last_token_end(replace(AIR, access_expire_time=datetime(9999, 1, 1, tzinfo=UTC)), NOW) is None
+
+
+@given(
+    life=st.integers(30, 60 * 24 * 8),
+    lead=st.integers(5, 60 * 24),
+    left=st.integers(-60 * 24, 60 * 24 * 8),
+    end=st.integers(1, 60 * 24 * 40),
+)
+def test_the_end_of_the_last_token_is_what_refreshing_one_after_the_other_comes_to(
+    life: int, lead: int, left: int, end: int
+) -> None:
+    minute = timedelta(minutes=1)
+    lead, left = min(lead, life // 2), min(left, life)
+    account = replace(
+        AIR,
+        access_expire_time=NOW + left * minute,
+        grant_time=NOW + (left - life) * minute,
+        renew_time=NOW + (left - lead) * minute,
+        authorization_expire_time=NOW + end * minute,
+    )
+    access_end, renewal = left, max(0, left - lead)
+    while renewal < end:
+        access_end, renewal = renewal + life, renewal + life - lead
+    assert last_token_end(account, NOW) == NOW + max(end, access_end - 5) * minute
 
 
 def test_a_post_that_is_put_off_until_after_the_end_fails_by_it() -> None:

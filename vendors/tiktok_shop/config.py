@@ -30,6 +30,7 @@ class TikTokShopConfig(Settings):
     creator_authorize_url: str = "https://shop.tiktok.com/alliance/creator/auth"
     # From the app's page in Partner Center. Without them shops cannot be connected or called.
     app_key: str = ""
+    # Secret of the same app; webhooks are checked with it, too.
     app_secret: SecretStr = SecretStr("")
     # Of the same page, and not the app key: names the app in the sellers' consent link.
     service_id: str = ""

@@ -173,6 +173,7 @@ def precheck_of(raw: Mapping[str, Any]) -> Precheck:
 
 
 def music_page(data: Mapping[str, Any]) -> MusicPage:
+    """Read music that was found. Where there is no more, the token of the next part means nothing."""
     more = "has_more" not in data or truth(data, "has_more")
     return MusicPage(
         music=tuple(
@@ -186,11 +187,13 @@ def music_page(data: Mapping[str, Any]) -> MusicPage:
 
 
 def video_status(data: Mapping[str, Any]) -> VideoStatus:
+    """Read what became of a video. Raises UnreadableAnswer without a status."""
     raw = mapping(data, "video") or data
     return VideoStatus(PostStatus(needed_text(raw, "post_status")), moment(raw, "post_time"), raw)
 
 
 def video_days(data: Mapping[str, Any], version: str) -> tuple[VideoDay, ...]:
+    """Read videos' sales, one for each video and day."""
     return tuple(
         VideoDay(
             needed_id(video, "id"),

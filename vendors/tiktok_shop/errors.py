@@ -73,7 +73,7 @@ def _inspect(answer: VendorAnswer, *, writes: bool) -> Inspection:
 def _error(answer: VendorAnswer, code: str, log_id: str | None, message: str, *, writes: bool) -> VendorError:
     rule = rule_of(code, message)
     if rule is not None:
-        return error_of_rule(
+        error = error_of_rule(
             rule,
             code=code,
             status=answer.status,
@@ -81,8 +81,11 @@ def _error(answer: VendorAnswer, code: str, log_id: str | None, message: str, *,
             vendor_message=message,
             retry_after_seconds=answer.retry_after_seconds,
         )
+        if code == OVERLOADED_CODE and isinstance(error, VendorUnavailable):
+            # Refused at the door for its time: as good as never sent, so a call that commits is not in doubt.
+            error.sent = False
+        return error
     _log.warning("tiktok_shop_unknown_error_code", code=clean_text(code), status=answer.status, log_id=log_id)
-    error: VendorError
     if answer.status in (408, 429) or answer.status >= 500:
         error = _by_status(answer, code, message)
     elif writes:

@@ -15,6 +15,7 @@ from enum import IntEnum
 from typing import Any
 
 from kit.vendor_call import VendorCall
+from kit.vendor_errors import VendorRejected, clean_text
 from kit.vendor_http import VendorHttp
 from kit.vendor_json import UnreadableAnswer, moment, needed_mapping, needed_text, text, texts, whole
 from vendors.tiktok_shop.calls import unconfigured
@@ -73,6 +74,23 @@ def creator_authorize_url(config: TikTokShopConfig, *, state: str) -> str:
     if not config.app_key:
         raise unconfigured("authorize_creator")
     return f"{config.creator_authorize_url}?{query_text({'app_key': config.app_key, 'state': state})}"
+
+
+def code_of_callback(query: Mapping[str, str]) -> str:
+    """The code of a callback's query; the state is the caller's to compare. Raises VendorRejected when there is none.
+
+    An owner who declines sends ``error`` (auth_denied or access_denied) and the word "null" for a code.
+    """
+    code, error = query.get("code", ""), query.get("error", "")
+    if error or code in ("", "null"):
+        raise VendorRejected(
+            "The owner declined." if "denied" in error else "The consent page sent no code.",
+            vendor="tiktok_shop",
+            operation="authorize",
+            code=clean_text(error or "no_code"),
+            advice="Start again if that was a mistake; only a seller's main account can agree.",
+        )
+    return code
 
 
 def token_grant(data: Mapping[str, Any]) -> TokenGrant:

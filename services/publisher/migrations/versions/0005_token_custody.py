@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.postgresql import ARRAY
 
 revision = "0005_token_custody"
 down_revision = "0004_forecast"
@@ -11,6 +12,12 @@ def upgrade() -> None:
     # "": written before master keys had ids, or by the release before this one.
     op.add_column("data_keys", sa.Column("master_key_id", sa.Text, nullable=False, server_default=""))
     op.create_index("data_keys_by_master_key", "data_keys", ["master_key_id", "workspace_id"])
+    op.add_column("accounts", sa.Column("renew_time", sa.DateTime(timezone=True)))
+    op.add_column("accounts", sa.Column("ending_check_time", sa.DateTime(timezone=True)))
+    op.add_column("accounts", sa.Column("endings_told", ARRAY(sa.Integer), nullable=False, server_default="{}"))
+    connected = sa.text("state = 'CONNECTED'")
+    op.create_index("accounts_to_renew", "accounts", ["renew_time"], postgresql_where=connected)
+    op.create_index("accounts_that_end", "accounts", ["refresh_expire_time"], postgresql_where=connected)
 
 
 def downgrade() -> None:
