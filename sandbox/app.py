@@ -23,11 +23,12 @@ from sandbox.problems import sentence
 from sandbox.store import Store
 from sandbox.tiktok.answers import OAuthRefusal, Refusal
 from sandbox.tiktok.platform import TikTok
+from sandbox.tiktok.progress import public_videos
 from sandbox.tiktok.state import SCHEMA as TIKTOK_SCHEMA
 from sandbox.tiktok.state import TikTokState, note
 from sandbox.tiktok_shop.platform import TikTokShop
 from sandbox.tiktok_shop.state import SCHEMA as TIKTOK_SHOP_SCHEMA
-from sandbox.tiktok_shop.state import ShopState
+from sandbox.tiktok_shop.state import PublicVideo, ShopState
 from sandbox.vendor import Vendor
 from sandbox.webhooks import Webhooks
 from sandbox.wire import Wire
@@ -50,17 +51,16 @@ def build(config: SandboxConfig) -> Sandbox:
     store = Store(config.state_file, [TIKTOK_SCHEMA, TIKTOK_SHOP_SCHEMA, BULLETIN_SCHEMA])
     clock, faults, calls = Clock(store), Faults(store), CallLog()
     webhooks = Webhooks(store, clock, faults)
-    tiktok = TikTok(
-        TikTokState(
-            store=store,
-            clock=clock,
-            webhooks=webhooks,
-            client_key=config.tiktok_client_key,
-            client_secret=config.tiktok_client_secret.get_secret_value(),
-            defaults=config.tiktok,
-            public_url=config.public_url,
-        )
+    tiktok_state = TikTokState(
+        store=store,
+        clock=clock,
+        webhooks=webhooks,
+        client_key=config.tiktok_client_key,
+        client_secret=config.tiktok_client_secret.get_secret_value(),
+        defaults=config.tiktok,
+        public_url=config.public_url,
     )
+    tiktok = TikTok(tiktok_state)
     tiktok_shop = TikTokShop(
         ShopState(
             store=store,
@@ -71,6 +71,7 @@ def build(config: SandboxConfig) -> Sandbox:
             service_id=config.tiktok_shop_service_id,
             defaults=config.tiktok_shop,
             public_url=config.public_url,
+            public_videos=lambda: _public_videos(tiktok_state),
         )
     )
     bulletin = Bulletin(BulletinState(store, clock, config.bulletin, config.public_url))
@@ -109,6 +110,23 @@ def build(config: SandboxConfig) -> Sandbox:
 
     _answer_refusals(app, tiktok)
     return Sandbox(config, store, clock, Wire(app, vendors, faults, calls, clock))
+
+
+def _public_videos(tiktok: TikTokState) -> list[PublicVideo]:
+    """What TikTok shows is what TikTok Shop has figures of: the two know the same videos by the same ids."""
+    return [
+        PublicVideo(
+            id=str(row["post_id"]),
+            username=row["username"],
+            title=row["caption"],
+            time=row["public_time"],
+            views=row["view_count"],
+            likes=row["like_count"],
+            comments=row["comment_count"],
+            shares=row["share_count"],
+        )
+        for row in public_videos(tiktok)
+    ]
 
 
 def _answer_refusals(app: FastAPI, tiktok: TikTok) -> None:

@@ -191,3 +191,12 @@ def describe(share: sqlite3.Row) -> dict[str, Any]:
     shown["post_id"] = None if shown["post_id"] is None else str(shown["post_id"])
     shown["status"] = status(dict(share))["status"]
     return shown
+
+
+def public_videos(state: TikTokState) -> list[sqlite3.Row]:
+    """Every public video of every creator, with the counts of a row of tiktok_share."""
+    settle(state)
+    return state.store.all(
+        "SELECT * FROM tiktok_share WHERE post_id IS NOT NULL AND removed_time IS NULL AND media = 'video'"
+        " ORDER BY public_time"
+    )

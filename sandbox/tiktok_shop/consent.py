@@ -19,7 +19,6 @@ SELLER_PATH, CREATOR_PATH = "/open/authorize", "/alliance/creator/auth"
 _WORDS = {
     "creator.video.write": "Post videos and photos with product links",
     "creator.showcase.read": "Read your showcase",
-    "creator.affiliate.info": "Read your affiliate profile",
 }
 
 

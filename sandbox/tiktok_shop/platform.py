@@ -10,12 +10,17 @@ from starlette.types import ASGIApp
 
 from sandbox.html import proxy_page
 from sandbox.tiktok_shop import (
+    aftersale_api,
+    analytics_api,
     consent,
     control,
     event_api,
     events,
+    label_api,
+    logistics_api,
     order_api,
     order_seed,
+    package_api,
     people,
     product_api,
     products,
@@ -28,7 +33,21 @@ from sandbox.tiktok_shop.gate import Gate, refused
 from sandbox.tiktok_shop.state import NAME, TABLES, ShopState
 from sandbox.vendor import Outage
 
-OPERATIONS = [*shops.OPERATIONS, *event_api.OPERATIONS, *order_api.OPERATIONS, *product_api.OPERATIONS]
+OPERATIONS = [
+    operation
+    for part in (
+        shops,
+        event_api,
+        order_api,
+        product_api,
+        logistics_api,
+        package_api,
+        label_api,
+        aftersale_api,
+        analytics_api,
+    )
+    for operation in part.OPERATIONS
+]
 # What the shared parts of the sandbox call their refusals.
 _CODES = {"internal_error": INTERNAL, "rate_limit_exceeded": TOO_MANY}
 
@@ -77,8 +96,9 @@ class TikTokShop:
     def routes(self) -> APIRouter:
         """TikTok Shop's own API."""
         router = APIRouter()
-        for part in (consent.routes(self._state), tokens.routes(self._state), Gate(self._state, OPERATIONS).routes()):
-            router.include_router(part)
+        for part in (consent.routes, tokens.routes, label_api.document_routes):
+            router.include_router(part(self._state))
+        router.include_router(Gate(self._state, OPERATIONS).routes())
         return router
 
     def control_routes(self) -> APIRouter:

@@ -18,7 +18,7 @@ SELLER_SCOPES = (
     "seller.product.write",
     "data.shop_analytics.public.read",
 )
-CREATOR_SCOPES = ("creator.video.write", "creator.showcase.read", "creator.affiliate.info")
+CREATOR_SCOPES = ("creator.video.write", "creator.showcase.read")
 
 Seconds = Annotated[float, Field(ge=0, le=10 * 365 * 86_400)]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]

@@ -39,6 +39,11 @@ def check_order(state: ShopState, order: dict[str, Any]) -> None:
         raise Refusal(OPEN_REQUEST, "The buyer has an open request. Answer it first.")
 
 
+def shipping_type(state: ShopState, package: dict[str, Any]) -> str:
+    """Who ships a package: SELLER or TIKTOK."""
+    return str(orders.find(state, package["order_ids"][0])["shipping_type"])
+
+
 def choose_lines(order: dict[str, Any], wanted: list[str]) -> list[dict[str, Any]]:
     """The lines of an order that are to be shipped: those named, or all that are left. Raises Refusal."""
     by_id = {line["id"]: line for line in order["lines"]}

@@ -5,7 +5,7 @@ import hashlib
 import json
 import secrets
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,7 @@ NAME = "tiktok_shop"
 TABLES = (
     *("shop_shop", "shop_seller", "shop_creator", "shop_code", "shop_access", "shop_grant", "shop_timer"),
     *("shop_webhook", "shop_product", "shop_sku", "shop_stock", "shop_verdict", "shop_order", "shop_package"),
-    *("shop_aftersale",),
+    *("shop_aftersale", "shop_showcase", "shop_file", "shop_precheck", "shop_post"),
 )
 
 # Tokens and codes are kept as hashes, as in a real service. A `subject` is a seller's or a creator's name.
@@ -83,6 +83,19 @@ CREATE TABLE IF NOT EXISTS shop_aftersale (
     doc TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS shop_aftersale_order ON shop_aftersale (order_id);
 CREATE INDEX IF NOT EXISTS shop_aftersale_created ON shop_aftersale (shop_id, kind, create_time, id);
+CREATE TABLE IF NOT EXISTS shop_showcase (
+    username TEXT NOT NULL, product_id TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (username, product_id));
+CREATE TABLE IF NOT EXISTS shop_file (
+    id TEXT PRIMARY KEY, username TEXT NOT NULL, kind TEXT NOT NULL, size INTEGER NOT NULL, md5 TEXT NOT NULL,
+    create_time INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS shop_precheck (
+    id TEXT PRIMARY KEY, username TEXT NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
+    create_time INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS shop_post (
+    id TEXT PRIMARY KEY, username TEXT NOT NULL, kind TEXT NOT NULL, title TEXT NOT NULL, products TEXT NOT NULL,
+    details TEXT NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', create_time INTEGER NOT NULL,
+    post_time INTEGER);
+CREATE INDEX IF NOT EXISTS shop_post_creator ON shop_post (username, create_time);
 CREATE INDEX IF NOT EXISTS shop_package_tracking ON shop_package (tracking_number) WHERE tracking_number != '';
 """
 
@@ -109,6 +122,20 @@ def note(request: Request) -> CallNote:
     return call
 
 
+@dataclass(frozen=True, slots=True)
+class PublicVideo:
+    """A video that TikTok shows, with its lifetime counts. `time` is Unix seconds."""
+
+    id: str
+    username: str
+    title: str
+    time: float
+    views: int
+    likes: int
+    comments: int
+    shares: int
+
+
 @dataclass
 class ShopState:
     """Shared by all routes of one sandbox; lives on its event loop."""
@@ -121,6 +148,8 @@ class ShopState:
     service_id: str
     defaults: TikTokShopSettings
     public_url: str | None
+    public_videos: Callable[[], list[PublicVideo]]
+    """What the sandbox's TikTok shows of its creators."""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a timer was added or the clock moved."""
     windows: dict[tuple[str, str], deque[float]] = field(default_factory=dict)

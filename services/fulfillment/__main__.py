@@ -16,9 +16,11 @@ from kit.vault import Vault, open_ring
 from services.fulfillment import store
 from services.fulfillment.api import FulfillmentApi
 from services.fulfillment.calling import ShopCalls
+from services.fulfillment.catalogue import Catalogue
 from services.fulfillment.config import FulfillmentConfig
 from services.fulfillment.renewing import Renewing
 from services.fulfillment.tables import data_keys
+from services.fulfillment.webhooks import Webhooks
 from vendors.tiktok_shop.client import TikTokShopClient
 from vendors.tiktok_shop.config import TikTokShopConfig
 
@@ -34,28 +36,44 @@ def run(config: FulfillmentConfig) -> None:
     channels = outbox.open_channels(
         {"notification": config.notification_address}, config.service_token.get_secret_value()
     )
+    catalogue = Catalogue(
+        database, calls, every_seconds=config.catalogue_seconds, whole_seconds=config.catalogue_whole_seconds
+    )
+    hints = Webhooks(database, vault, calls, catalogue)
     renewing = Renewing(database, calls)
+    readers = [
+        Loop(f"catalogue {number + 1}", catalogue.run_once, interval_seconds=5)
+        for number in range(config.catalogue_readers)
+    ]
+
+    def drain() -> None:
+        catalogue.stop()
+        hints.stop()
+
+    webhooks = Loop("webhooks", hints.run_once, interval_seconds=5)
     relay = Loop("outbox relay", outbox.Relay(database, channels).run_once, interval_seconds=5, drain_seconds=5)
-    listener = Listener(database.url, {f"{store.SCHEMA}_outbox": relay.wake})
+    listener = Listener(database.url, {f"{store.SCHEMA}_outbox": relay.wake, store.EVENTS_CHANNEL: webhooks.wake})
     service.serve(
         store.SCHEMA,
         config,
         servicers=[
             (
                 add_FulfillmentServiceServicer_to_server,
-                FulfillmentApi(database, vault, calls),
+                FulfillmentApi(database, vault, calls, catalogue),
                 "reelroute.fulfillment.v1.FulfillmentService",
             )
         ],
         # Ended in the reverse order: what calls TikTok Shop before the calls, and these before the relay of reports.
-        parts=[relay, listener, calls],
+        parts=[relay, listener, calls, webhooks, *readers],
         duties=[
             service.Duty("renew tokens ahead", 600, renewing.run_once),
             service.Duty("tell of authorisations that end", 3600, renewing.tell_of_ends),
             service.Duty("key rotation", config.key_ring_seconds, lambda: vault.rotate(database)),
             service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database)),
+            service.Duty("forget webhooks", 3600, hints.forget),
             service.Duty("forget idle rate buckets", 600, lambda: forget_idle_buckets(database)),
         ],
+        on_drain=drain,
     )
     database.close()
 

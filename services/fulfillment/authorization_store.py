@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, delete, func, literal_column, or_, select, update
@@ -13,9 +14,11 @@ from kit.custody import Lease, TokenPair
 from kit.db import new_id
 from kit.vault import Vault
 from services.fulfillment import shop_store
-from services.fulfillment.domain import Authorization, OpenedShop, ShopState
-from services.fulfillment.store import in_seconds
+from services.fulfillment.domain import Authorization, OpenedShop, ShopState, renew_time
+from services.fulfillment.store import database_time, in_seconds
 from services.fulfillment.tables import authorizations, shops
+
+_CONNECTED = authorizations.c.state == ShopState.CONNECTED.value
 
 
 def save_connection(
@@ -60,29 +63,42 @@ def save_connection(
     return authorization_id
 
 
-def read_authorization(tx: Connection, workspace_id: UUID, authorization_id: UUID) -> Authorization:
-    """A consent of the workspace that is known to be there."""
+def read_authorization(
+    tx: Connection, workspace_id: UUID, authorization_id: UUID, *, for_update: bool = False
+) -> Authorization:
+    """A consent of the workspace that is known to be there; `for_update`: nobody else changes it meanwhile."""
     mine = (authorizations.c.workspace_id == workspace_id, authorizations.c.authorization_id == authorization_id)
+    if for_update:
+        tx.execute(select(authorizations.c.authorization_id).where(*mine).with_for_update())
     return _authorization(tx.execute(_authorizations().where(*mine)).mappings().one())
 
 
-def to_refresh(tx: Connection, ahead_seconds: float, limit: int) -> list[Authorization]:
-    """Consents whose access token ends within so many seconds, the soonest first. Of all workspaces."""
-    query = _authorizations().where(
-        authorizations.c.state == ShopState.CONNECTED.value,
-        authorizations.c.access_expire_time < in_seconds(ahead_seconds),
+def take_renewals(tx: Connection, limit: int, again: timedelta) -> list[Authorization]:
+    """Consents whose access token is to be renewed now, for this caller; `again`: should it fail. Of all workspaces."""
+    due = (
+        select(authorizations.c.authorization_id)
+        .where(_CONNECTED, authorizations.c.renew_time <= func.now())
+        .order_by(authorizations.c.renew_time)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
     )
-    rows = tx.execute(query.order_by(authorizations.c.access_expire_time).limit(limit)).mappings()
-    return [_authorization(row) for row in rows]
+    taken = tx.execute(
+        update(authorizations)
+        .where(authorizations.c.authorization_id.in_(due))
+        .values(renew_time=func.now() + again)
+        .returning(authorizations.c.authorization_id)
+    ).scalars()
+    query = _authorizations().where(authorizations.c.authorization_id.in_(list(taken)))
+    return [_authorization(row) for row in tx.execute(query).mappings()]
 
 
-def to_tell_of_end(tx: Connection, notice_seconds: float, limit: int) -> list[Authorization]:
-    """Consents that end within so many seconds, and whose end was not told; they count as told. Of all workspaces."""
+def to_tell_of_end(tx: Connection, notice: timedelta, limit: int) -> list[Authorization]:
+    """Consents that end within that time, and whose end was not told; they count as told. Of all workspaces."""
     due = (
         select(authorizations.c.authorization_id)
         .where(
-            authorizations.c.state == ShopState.CONNECTED.value,
-            authorizations.c.refresh_expire_time < in_seconds(notice_seconds),
+            _CONNECTED,
+            authorizations.c.refresh_expire_time < func.now() + notice,
             authorizations.c.told_expire_time.is_distinct_from(authorizations.c.refresh_expire_time),
         )
         .order_by(authorizations.c.refresh_expire_time)
@@ -91,12 +107,23 @@ def to_tell_of_end(tx: Connection, notice_seconds: float, limit: int) -> list[Au
     )
     told = tx.execute(
         update(authorizations)
-        .where(authorizations.c.authorization_id.in_(due.scalar_subquery()))
+        .where(authorizations.c.authorization_id.in_(due))
         .values(told_expire_time=authorizations.c.refresh_expire_time)
         .returning(authorizations.c.authorization_id)
     ).scalars()
     query = _authorizations().where(authorizations.c.authorization_id.in_(list(told)))
     return [_authorization(row) for row in tx.execute(query).mappings()]
+
+
+def set_end_told(tx: Connection, authorization: Authorization) -> bool:
+    """Counts the end of a consent as told; False when it was. Without an end it never was."""
+    told, end = authorizations.c.told_expire_time, authorizations.c.refresh_expire_time
+    changed = tx.execute(
+        update(authorizations)
+        .where(*_is(authorization), or_(end.is_(None), told.is_distinct_from(end)))
+        .values(told_expire_time=end)
+    )
+    return bool(changed.rowcount)
 
 
 def read_tokens(tx: Connection, vault: Vault, authorization: Authorization) -> TokenPair | None:
@@ -169,7 +196,7 @@ def set_authorization_lost(tx: Connection, authorization: Authorization, used: T
         update(authorizations)
         .where(
             *_is(authorization),
-            authorizations.c.state == ShopState.CONNECTED.value,
+            _CONNECTED,
             authorizations.c.refresh_token == used.stored_refresh,
         )
         .values(
@@ -196,6 +223,7 @@ def forget_tokens(tx: Connection, workspace_id: UUID, authorization_id: UUID, pr
             refresh_token=None,
             refresh_expire_time=None,
             refresh_lease_time=None,
+            renew_time=None,
             update_time=func.now(),
         )
     )
@@ -226,6 +254,7 @@ def _sealed(
             tx, workspace_id, _token_place("refresh_token", seller_open_id), tokens.refresh_token
         ),
         "refresh_expire_time": tokens.refresh_expire_time,
+        "renew_time": renew_time(tokens.access_expire_time, database_time(tx)),
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 from uuid import UUID
@@ -17,7 +17,7 @@ from uuid import UUID
 import structlog
 
 from kit import context
-from kit.custody import AuthorizationLost, Custody, RefreshFailed
+from kit.custody import AuthorizationLost, Custody, RefreshBusy, RefreshFailed
 from kit.db import Database
 from kit.errors import DeadlineExceeded, ReelrouteError
 from kit.vault import Vault
@@ -45,6 +45,7 @@ from services.fulfillment.domain import (
 from services.fulfillment.tokens import AuthorizationRow, tokens_of
 from vendors.tiktok_shop.calls import Access
 from vendors.tiktok_shop.client import TikTokShopClient
+from vendors.tiktok_shop.shops import Shop as VendorShop
 
 log = structlog.get_logger()
 
@@ -90,6 +91,14 @@ class ShopCalls:
         left = context.remaining_seconds(seconds)
         return self.run(lambda: self._ask(shop, question, left), left)
 
+    def opened(self, authorization: Authorization) -> Sequence[VendorShop]:
+        """The shops that a consent opens now. Raises as `ask`."""
+
+        async def asked(token: str) -> Sequence[VendorShop]:
+            return await self.client.shops.authorized(Access(token, str(authorization.authorization_id)))
+
+        return self.run(lambda: self._with_token(authorization, asked), _SECONDS)
+
     def refresh_ahead(self, authorization: Authorization) -> None:
         """Refreshes an access token that ends soon, unless that was done meanwhile. Raises as `ask`."""
         end = authorization.access_expire_time
@@ -126,13 +135,16 @@ class ShopCalls:
 
     async def _ask(self, shop: Shop, question: Question[Answer], seconds: float) -> Answer:
         authorization, cipher = await asyncio.to_thread(self._open, shop.workspace_id, shop.shop_id)
-        tokens = tokens_of(authorization, self._custody, self.client, self._database, self._vault)
         end = asyncio.get_running_loop().time() + seconds
 
         async def asked(token: str) -> Answer:
             left = end - asyncio.get_running_loop().time()
             return await question(Access(token, shop.platform_shop_id, cipher), max(left, 0.1))
 
+        return await self._with_token(authorization, asked)
+
+    async def _with_token(self, authorization: Authorization, asked: Callable[[str], Awaitable[Answer]]) -> Answer:
+        tokens = tokens_of(authorization, self._custody, self.client, self._database, self._vault)
         token = await _as_refusals(tokens.access())
         try:
             return await asked(token)
@@ -144,13 +156,11 @@ class ShopCalls:
             raise refusal_of(error) from None
         try:
             return await asked(token)
-        except VendorAccountProblem as error:
-            if error.remedy is AccountRemedy.RECONNECT:
-                await asyncio.to_thread(self._lose, authorization, token, error)
-            raise refusal_of(error) from None
         except VendorNotFound:
             raise
         except VendorError as error:
+            if isinstance(error, VendorAccountProblem) and error.remedy is AccountRemedy.RECONNECT:
+                await asyncio.to_thread(self._lose, authorization, token, error)
             raise refusal_of(error) from None
 
     def _open(self, workspace_id: UUID, shop_id: UUID) -> tuple[Authorization, str]:
@@ -220,8 +230,13 @@ async def _as_refusals(work: Awaitable[Answer]) -> Answer:
         return await work
     except AuthorizationLost as lost:
         raise ShopAuthorizationLost(lost.problem, (), {"log_id": lost.vendor_log_id}) from None
+    except RefreshBusy:
+        raise ShopUnavailable(
+            "Another process is refreshing the shop's token and has not finished. Try again."
+        ) from None
     except RefreshFailed as failed:
-        raise ShopUnavailable(failed.message, (), {"log_id": failed.vendor_log_id}) from None
+        text = f"The shop's token could not be refreshed now: {failed.message} The shop stays connected."
+        raise ShopUnavailable(text, (), {"log_id": failed.vendor_log_id}) from None
 
 
 def _ending() -> ShopUnavailable:

@@ -12,7 +12,7 @@ A shop is in its consent's state. One that the consent no longer opens is DISCON
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -165,12 +165,8 @@ def shop_name(name: str, platform_shop_id: str) -> str:
     return name.strip()[:_NAME_CHARACTERS] or platform_shop_id
 
 
-def is_renewal_due(authorization: Authorization, now: datetime) -> bool:
-    """Whether its seller has to consent again soon."""
-    end = authorization.refresh_expire_time
-    return end is not None and end - now <= END_NOTICE
-
-
-def names(shops: Sequence[OpenedShop]) -> tuple[str, ...]:
-    """The names of shops, as people read them."""
-    return tuple(shop.name for shop in shops)
+def renew_time(access_expire_time: datetime, now: datetime) -> datetime:
+    """When a token that was given now is renewed. No sooner than in the middle of its life: a short one would else be
+    renewed all the time.
+    """
+    return access_expire_time - min(REFRESH_AHEAD, (access_expire_time - now) / 2)

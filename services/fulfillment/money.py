@@ -23,7 +23,12 @@ class Money:
 
 
 def money(amount: Decimal, currency: str) -> Money | None:
-    """A decimal amount as money; what is finer than the smallest unit is rounded, half to even. None beyond 64 bits."""
+    """A decimal amount as money; what is finer than the smallest unit is rounded, half to even.
+
+    None beyond 64 bits, and without a code of a currency.
+    """
+    if not (len(currency) == 3 and currency.isascii() and currency.isalpha()):
+        return None
     digits = _DIGITS.get(currency, 2)
     minor = int(amount.scaleb(digits).to_integral_value(ROUND_HALF_EVEN))
     return Money(currency, minor) if -_MOST <= minor <= _MOST else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import structlog
 from sqlalchemy import Connection
 
@@ -9,11 +11,13 @@ from kit.db import ALL_WORKSPACES, Database
 from kit.errors import ReelrouteError
 from services.fulfillment import authorization_store, store
 from services.fulfillment.calling import ShopCalls
-from services.fulfillment.domain import END_NOTICE, REFRESH_AHEAD, Authorization
+from services.fulfillment.domain import END_NOTICE, Authorization
 
 log = structlog.get_logger()
 
 _AT_ONCE = 100  # consents in one round
+# One whose token could not be renewed is tried again after that; its calls do so sooner.
+_AGAIN = timedelta(minutes=10)
 
 
 class Renewing:
@@ -23,9 +27,9 @@ class Renewing:
         self._database, self._calls = database, calls
 
     def run_once(self) -> None:
-        """Renews access tokens that end soon. What cannot be renewed now is tried again at the next turn."""
+        """Renews access tokens that end soon."""
         with self._database.transaction(ALL_WORKSPACES) as tx:
-            due = authorization_store.to_refresh(tx, REFRESH_AHEAD.total_seconds(), _AT_ONCE)
+            due = authorization_store.take_renewals(tx, _AT_ONCE, _AGAIN)
         for authorization in due:
             try:
                 self._calls.refresh_ahead(authorization)
@@ -39,7 +43,7 @@ class Renewing:
     def tell_of_ends(self) -> None:
         """Tells of consents that end within 30 days, of each once."""
         with self._database.transaction(ALL_WORKSPACES) as tx:
-            for authorization in authorization_store.to_tell_of_end(tx, END_NOTICE.total_seconds(), _AT_ONCE):
+            for authorization in authorization_store.to_tell_of_end(tx, END_NOTICE, _AT_ONCE):
                 tell_of_end(tx, authorization)
 
 
@@ -48,4 +52,4 @@ def tell_of_end(tx: Connection, authorization: Authorization) -> None:
     end = authorization.refresh_expire_time
     when = f"on {end:%Y-%m-%d}" if end else "soon"
     text = f"The authorisation of {authorization.label} ends {when}. Let its seller connect it again before."
-    store.tell_of_shops(tx, authorization.workspace_id, "shop.authorization_ends", text, authorization.label)
+    store.tell_of_shops(tx, authorization.workspace_id, "shop.authorization_ending", text, authorization.label)

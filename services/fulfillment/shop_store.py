@@ -27,8 +27,11 @@ _CLOSED = "The seller's consent no longer opens this shop. Connect it again."
 
 def save_opened(
     tx: Connection, vault: Vault, workspace_id: UUID, authorization_id: UUID, opened: Sequence[OpenedShop]
-) -> None:
-    """Stores which shops a consent opens now; those that it no longer opens are closed. Raises ShopBelongsToAnother."""
+) -> list[str]:
+    """Stores which shops a consent opens now. Those that it no longer opens are closed; returns their names.
+
+    Raises ShopBelongsToAnother.
+    """
     # In one order everywhere, or two of one seller at once could wait for each other's rows.
     for shop in sorted(opened, key=lambda each: each.platform_shop_id):
         values = {
@@ -63,7 +66,7 @@ def save_opened(
                 f"The shop {values['name']} is connected in another workspace. Disconnect it there first.",
                 metadata={"platform_shop_id": shop.platform_shop_id},
             ) from None
-    tx.execute(
+    closed = tx.execute(
         update(shops)
         .where(
             shops.c.workspace_id == workspace_id,
@@ -72,7 +75,9 @@ def save_opened(
             shops.c.cipher.is_not(None),
         )
         .values(cipher=None, update_time=func.now())
+        .returning(shops.c.name)
     )
+    return sorted(closed.scalars())
 
 
 def read_shop(tx: Connection, workspace_id: UUID, shop_id: UUID) -> Shop:

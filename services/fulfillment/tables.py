@@ -46,6 +46,8 @@ authorizations = Table(
     time_column("access_expire_time"),
     Column("refresh_token", LargeBinary),
     time_column("refresh_expire_time"),
+    # When the access token is renewed, whether or not it is used.
+    time_column("renew_time"),
     # Until then one process refreshes; the others wait for its result.
     time_column("refresh_lease_time"),
     # The end of the authorisation that people were told of.
@@ -61,7 +63,7 @@ authorizations = Table(
     ),
     UniqueConstraint("workspace_id", "seller_open_id", name="one_authorization_per_seller"),
     Index("authorizations_by_seller", "seller_open_id"),
-    Index("authorizations_to_refresh", "access_expire_time", postgresql_where=text("state = 'CONNECTED'")),
+    Index("authorizations_to_renew", "renew_time", postgresql_where=text("state = 'CONNECTED'")),
     Index("authorizations_that_end", "refresh_expire_time", postgresql_where=text("state = 'CONNECTED'")),
 )
 

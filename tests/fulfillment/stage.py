@@ -6,7 +6,6 @@ import base64
 import contextlib
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -28,7 +27,9 @@ from kit.key_ring import KeyRing
 from kit.vault import Vault
 from services.fulfillment.api import FulfillmentApi
 from services.fulfillment.calling import ShopCalls
+from services.fulfillment.catalogue import Catalogue
 from services.fulfillment.tables import data_keys
+from services.fulfillment.webhooks import Webhooks
 from tests.services import served
 from vendors.tiktok_shop.client import TikTokShopClient
 from vendors.tiktok_shop.config import TikTokShopConfig
@@ -116,6 +117,8 @@ class Stage:
     database: Database
     vault: Vault
     calls: ShopCalls
+    catalogue: Catalogue
+    hints: Webhooks
     stub: FulfillmentServiceStub
     shop: TikTokShop
 
@@ -158,12 +161,10 @@ def staged(database: Database, shop: TikTokShop, config: TikTokShopConfig | None
     calls = ShopCalls(database, vault, TikTokShopClient(config or a_config(str(shop.http.base_url).rstrip("/"))))
     calls.start()
     try:
-        api = FulfillmentApi(database, vault, calls)
+        catalogue = Catalogue(database, calls, every_seconds=600, whole_seconds=86_400)
+        hints = Webhooks(database, vault, calls, catalogue)
+        api = FulfillmentApi(database, vault, calls, catalogue)
         with served((add_FulfillmentServiceServicer_to_server, api)) as channel:
-            yield Stage(database, vault, calls, FulfillmentServiceStub(channel), shop)
+            yield Stage(database, vault, calls, catalogue, hints, FulfillmentServiceStub(channel), shop)
     finally:
         assert calls.stop(10)
-
-
-def new_uuid() -> str:
-    return str(uuid.uuid4())

@@ -43,6 +43,7 @@ def upgrade() -> None:
         _time("access_expire_time"),
         sa.Column("refresh_token", sa.LargeBinary),
         _time("refresh_expire_time"),
+        _time("renew_time"),
         _time("refresh_lease_time"),
         _time("told_expire_time"),
         _now("create_time"),
@@ -60,7 +61,7 @@ def upgrade() -> None:
     )
     connected = sa.text("state = 'CONNECTED'")
     op.create_index("authorizations_by_seller", "authorizations", ["seller_open_id"])
-    op.create_index("authorizations_to_refresh", "authorizations", ["access_expire_time"], postgresql_where=connected)
+    op.create_index("authorizations_to_renew", "authorizations", ["renew_time"], postgresql_where=connected)
     op.create_index("authorizations_that_end", "authorizations", ["refresh_expire_time"], postgresql_where=connected)
     op.create_table(
         "shops",
