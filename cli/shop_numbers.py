@@ -29,7 +29,7 @@ def numbers(
     ] = None,
     by_day: Annotated[bool, typer.Option("--by-day", help="A line for each day.")] = False,
     videos: Annotated[bool, typer.Option("--videos", help="Of videos, the highest sales first.")] = False,
-    products: Annotated[bool, typer.Option("--products", help="Of products, the highest sales first.")] = False,
+    products: Annotated[bool, typer.Option("--products", help="Of products.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=100, help="At most so many videos or products.")] = 20,
     as_json: options.AsJson = False,
 ) -> None:
@@ -67,11 +67,11 @@ def _shop(found: list[Json]) -> None:
                 _days(each["start_date"], each["end_date"]),
                 money(each["sales"]),
                 money(each["refunds"]),
-                each["orders"],
-                each["units_sold"],
-                each["buyers"],
-                each["product_impressions"],
-                each["product_page_views"],
+                _count(each["orders"]),
+                _count(each["units_sold"]),
+                _count(each["buyers"]),
+                _count(each["product_impressions"]),
+                _count(each["product_page_views"]),
             )
             for each in found
         ],
@@ -94,9 +94,9 @@ def _videos(found: list[Json]) -> None:
                 f"@{each['handle']}" if each["handle"] else "",
                 display.first_line(each["title"], 40),
                 money(each["sales"]),
-                each["orders"],
-                each["units_sold"],
-                each["views"],
+                _count(each["orders"]),
+                _count(each["units_sold"]),
+                _count(each["views"]),
                 f"{each['click_through_percent']} %" if each["click_through_percent"] else "",
             )
             for each in found
@@ -118,10 +118,14 @@ def _products(found: list[Json], titles: dict[str, str]) -> None:
                 each["platform_product_id"],
                 display.first_line(titles.get(each["platform_product_id"], "")),
                 money(each["sales"]),
-                each["orders"],
-                each["units_sold"],
+                _count(each["orders"]),
+                _count(each["units_sold"]),
             )
             for each in found
         ],
         whole=["Product", "Sales"],
     )
+
+
+def _count(number: int | None) -> str:
+    return "" if number is None else str(number)

@@ -51,11 +51,10 @@ class GatewayConfig(Settings):
     # A calendar: a hundred thousand posts are some 50 MB.
     max_calendar_bytes: int = Field(default=64 * MEBIBYTE, ge=1)
     max_json_bytes: int = Field(default=MEBIBYTE, ge=1)
+    # A webhook; platforms send some hundred bytes.
+    max_webhook_bytes: int = Field(default=64 * 1024, ge=1, le=MEBIBYTE)
     # 500 posts with captions of 2,200 characters outside of ASCII, and room. A service takes 16 MiB a message.
     max_batch_bytes: int = Field(default=8 * MEBIBYTE, ge=1)
-
-    # A webhook; the services take no more.
-    max_webhook_bytes: int = Field(default=64 * 1024, ge=1, le=64 * 1024)
 
     # How long a key that was once found good is not asked about again. A revoked key works at most this long.
     key_cache_seconds: float = Field(default=30, ge=0, le=30)

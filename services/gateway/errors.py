@@ -19,7 +19,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from kit import context, errors
-from kit.vendor_webhook import WebhookUnreadable
 
 log = structlog.get_logger()
 
@@ -98,7 +97,6 @@ _HTTP: list[tuple[type[errors.ReelrouteError], int]] = [
     (JsonTooDeep, 400),
     (MultipartBroken, 400),
     (RequestBroken, 400),
-    (WebhookUnreadable, 400),
     (MethodNotAllowed, 405),
     (BodyTooSlow, 408),
     (HeadTooSlow, 408),
@@ -119,7 +117,7 @@ _HTTP: list[tuple[type[errors.ReelrouteError], int]] = [
     (errors.Internal, 500),
 ]
 # Where gRPC's code says less than HTTP can.
-_HTTP_BY_REASON = {"MEDIA_TOO_LARGE": 413}
+_HTTP_BY_REASON = {"MEDIA_TOO_LARGE": 413, "WEBHOOK_TOO_LARGE": 413, "WEBHOOK_UNREADABLE": 400}
 
 TITLES = {
     400: "The request cannot be read",

@@ -141,7 +141,7 @@ class JsonRequest(Request):
 
 
 async def bounded_body(request: Request, limit: int) -> bytes:
-    """The body byte for byte, never more of it in memory than allowed. Raises BodyTooLarge or BodyTooSlow."""
+    """The whole body. Raises BodyTooLarge, BodyTooSlow."""
     too_large = BodyTooLarge(f"The body is larger than {limit} bytes. Send less at a time.")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:

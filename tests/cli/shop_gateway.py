@@ -112,7 +112,7 @@ def _numbers(query: dict[str, str], what: str = "") -> Answer:
         "start_date": query["start_date"],
         "end_date": query["end_date"],
         "refunds": None,
-        "buyers": 35,
+        "buyers": None,
         "product_impressions": 18_220,
         "product_page_views": 962,
     }

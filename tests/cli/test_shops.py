@@ -164,6 +164,7 @@ def test_numbers_are_told_of_the_shop_its_videos_and_its_products(run: Run, memo
     whole = run("shops", "numbers", "Emberfold", *span)
     assert "2037-01-01 to 2037-01-07" in whole.out
     assert "1256.40 USD" in whole.out
+    assert "None" not in whole.out
     run("shops", "numbers", "Emberfold", "--until", "2037-01-29", "--by-day")
     assert memory.sent(f"/v1/shops/{shop_id}/numbers")[-1].query == {
         "start_date": "2037-01-01",

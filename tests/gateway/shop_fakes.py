@@ -122,7 +122,7 @@ class FakeFulfillment(Fake, fulfillment_pb2_grpc.FulfillmentServiceServicer):
         self.saw(request, context)
         time.sleep(self.memory.webhook_seconds)
         if request.signature != GOOD_SIGNATURE:
-            raise errors.Unauthenticated("It is not signed by TikTok Shop.", code_reason="WEBHOOK_SIGNATURE_INVALID")
+            raise errors.Unauthenticated("It is not signed by TikTok Shop.", code_reason="WEBHOOK_FORGED")
         try:
             json.loads(request.body)
         except ValueError:

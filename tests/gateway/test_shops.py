@@ -131,7 +131,7 @@ def test_numbers_are_read_of_a_shop_its_videos_and_its_products(api: httpx.Clien
     assert [each["click_through_percent"] for each in videos["videos"]] == ["5.28", None]
     assert (videos["next_page_token"], videos["latest_available_date"]) == ("more", None)
     (product,) = api.get(f"{path}/products", params=SPAN).json()["products"]
-    assert (product["sales"]["amount"], product["units_sold"]) == ("-0.05", 41)
+    assert (product["sales"]["amount"], product["units_sold"], product["orders"]) == ("-0.05", 41, None)
 
 
 def test_a_span_that_is_none_is_refused_by_its_rest_name(api: httpx.Client, memory: Memory) -> None:

@@ -143,6 +143,11 @@ def _words_by_number(enum: EnumType, prefix: str) -> Mapping[int, str]:
     return {number: name.removeprefix(prefix) for name, number in enum.items()}
 
 
+def count_of(message: Message, field: str) -> int | None:
+    """An optional number; None when it is absent, which is not zero."""
+    return int(getattr(message, field)) if message.HasField(field) else None
+
+
 def instant_of(message: Message, field: str) -> datetime | None:
     """A Timestamp field as an aware datetime in UTC; None when it is absent."""
     if not message.HasField(field):

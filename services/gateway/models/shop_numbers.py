@@ -1,4 +1,4 @@
-"""How shops, videos and products sell, as TikTok Shop counts it."""
+"""How shops, videos and products sell, as TikTok Shop counts it. A count that a report does not have is null."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field
 from reelroute.fulfillment.v1 import fulfillment_pb2 as pb
 
 from services.gateway.models import shop_examples
-from services.gateway.models.fields import AnswerModel, instant_of, shown
+from services.gateway.models.fields import AnswerModel, count_of, instant_of, shown
 from services.gateway.models.money import Money, money_of
 
 _LATEST = "The last day whose figures are whole, in the shop's time zone; null where TikTok Shop does not say."
@@ -21,11 +21,11 @@ class ShopNumbers(AnswerModel):
     end_date: str = Field(description="The day behind the last.")
     sales: Money | None
     refunds: Money | None
-    orders: int
-    units_sold: int
-    buyers: int
-    product_impressions: int
-    product_page_views: int
+    orders: int | None
+    units_sold: int | None
+    buyers: int | None
+    product_impressions: int | None
+    product_page_views: int | None
 
     @classmethod
     def of(cls, numbers: pb.ShopNumbers) -> ShopNumbers:
@@ -35,11 +35,11 @@ class ShopNumbers(AnswerModel):
             end_date=numbers.end_date,
             sales=money_of(numbers, "sales"),
             refunds=money_of(numbers, "refunds"),
-            orders=numbers.orders,
-            units_sold=numbers.units_sold,
-            buyers=numbers.buyers,
-            product_impressions=numbers.product_impressions,
-            product_page_views=numbers.product_page_views,
+            orders=count_of(numbers, "orders"),
+            units_sold=count_of(numbers, "units_sold"),
+            buyers=count_of(numbers, "buyers"),
+            product_impressions=count_of(numbers, "product_impressions"),
+            product_page_views=count_of(numbers, "product_page_views"),
         )
 
 
@@ -60,9 +60,9 @@ class VideoNumbers(AnswerModel):
     handle: str = Field(description="The creator's, without @.")
     publish_time: datetime | None
     sales: Money | None
-    orders: int
-    units_sold: int
-    views: int
+    orders: int | None
+    units_sold: int | None
+    views: int | None
     click_through_percent: str | None = Field(
         description="Of a hundred views, so many clicked; a decimal number as text. Null where it is not known."
     )
@@ -77,9 +77,9 @@ class VideoNumbers(AnswerModel):
             handle=numbers.handle,
             publish_time=instant_of(numbers, "publish_time"),
             sales=money_of(numbers, "sales"),
-            orders=numbers.orders,
-            units_sold=numbers.units_sold,
-            views=numbers.views,
+            orders=count_of(numbers, "orders"),
+            units_sold=count_of(numbers, "units_sold"),
+            views=count_of(numbers, "views"),
             click_through_percent=numbers.click_through_percent or None,
             platform_product_ids=list(numbers.platform_product_ids),
         )
@@ -100,8 +100,8 @@ class ProductNumbers(AnswerModel):
 
     platform_product_id: str
     sales: Money | None
-    orders: int
-    units_sold: int
+    orders: int | None
+    units_sold: int | None
 
     @classmethod
     def of(cls, numbers: pb.ProductNumbers) -> ProductNumbers:
@@ -109,13 +109,13 @@ class ProductNumbers(AnswerModel):
         return cls(
             platform_product_id=numbers.platform_product_id,
             sales=money_of(numbers, "sales"),
-            orders=numbers.orders,
-            units_sold=numbers.units_sold,
+            orders=count_of(numbers, "orders"),
+            units_sold=count_of(numbers, "units_sold"),
         )
 
 
 class ProductNumbersList(AnswerModel):
-    """A page of products, the highest sales first."""
+    """A page of products, in TikTok Shop's order."""
 
     model_config = shown(shop_examples.PRODUCT_NUMBERS)
 

@@ -12,7 +12,7 @@ from services.gateway.models.fields import Text
 from services.gateway.models.problems import problems
 from services.gateway.models.products import Product, ProductList
 from services.gateway.route import ApiRoute
-from services.gateway.routes.depends import Caller_, Clients_, Id, PageSize
+from services.gateway.routes.depends import Caller_, Clients_, Id, LongPageToken, PageSize
 
 router = APIRouter(route_class=ApiRoute, tags=["Shops"])
 
@@ -34,9 +34,7 @@ async def list_products(
         Query(max_length=100, description="Only with this in the title or a seller's SKU, in either case."),
     ] = "",
     page_size: PageSize = 0,
-    page_token: Annotated[
-        Text, Query(max_length=1024, description="`next_page_token` of the page before; empty for the first.")
-    ] = "",
+    page_token: LongPageToken = "",
 ) -> ProductList:
     """Lists products by title, as they were when they were last read."""
     request = pb.ListProductsRequest(

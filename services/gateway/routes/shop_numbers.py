@@ -18,7 +18,7 @@ from services.gateway.models.shop_numbers import (
     VideoNumbersList,
 )
 from services.gateway.route import ApiRoute
-from services.gateway.routes.depends import Caller_, Clients_, Id, VendorPageSize, VendorPageToken
+from services.gateway.routes.depends import Caller_, Clients_, Id, LongPageToken, VendorPageSize
 
 router = APIRouter(route_class=ApiRoute, tags=["Shops"])
 
@@ -57,7 +57,7 @@ async def list_video_numbers(
     start_date: StartDate,
     end_date: EndDate,
     page_size: VendorPageSize = 0,
-    page_token: VendorPageToken = "",
+    page_token: LongPageToken = "",
 ) -> VideoNumbersList:
     """Reads what each video sold of a shop's products, the highest sales first; videos of others too."""
     request = pb.ListVideoNumbersRequest(
@@ -83,9 +83,9 @@ async def list_product_numbers(
     start_date: StartDate,
     end_date: EndDate,
     page_size: VendorPageSize = 0,
-    page_token: VendorPageToken = "",
+    page_token: LongPageToken = "",
 ) -> ProductNumbersList:
-    """Reads what was sold of each product, the highest sales first."""
+    """Reads what was sold of each product, in TikTok Shop's order."""
     request = pb.ListProductNumbersRequest(
         workspace_id=caller.workspace_id,
         shop_id=str(shop_id),

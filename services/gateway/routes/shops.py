@@ -24,11 +24,10 @@ from services.gateway.routes.depends import (
     Caller_,
     Clients_,
     Id,
+    LongPageToken,
     PageSize,
-    PageToken,
     RequestId,
     VendorPageSize,
-    VendorPageToken,
 )
 
 router = APIRouter(route_class=ApiRoute, tags=["Shops"])
@@ -68,7 +67,7 @@ async def finish_shop_connection(
 
 @router.get("/v1/shops", responses=problems())
 async def list_shops(
-    caller: Caller_, clients: Clients_, page_size: PageSize = 0, page_token: PageToken = ""
+    caller: Caller_, clients: Clients_, page_size: PageSize = 0, page_token: LongPageToken = ""
 ) -> ShopList:
     """Lists shops, by name."""
     request = pb.ListShopsRequest(workspace_id=caller.workspace_id, page_size=page_size, page_token=page_token)
@@ -99,7 +98,8 @@ async def sync_catalogue(
 ) -> CatalogueSynced:
     """Reads the products of a shop from TikTok Shop now, instead of at the next turn; answers when they are stored.
 
-    Thousands of products take minutes. May be repeated. 409 (`SHOP_NOT_CONNECTED`) when the shop has no tokens.
+    Thousands of products take minutes; descriptions and pictures of new ones follow by themselves. May be repeated. 409
+    (`SHOP_NOT_CONNECTED`) when the shop has no tokens.
     """
     request = pb.SyncCatalogueRequest(
         workspace_id=caller.workspace_id, shop_id=str(shop_id), everything=sync.everything
@@ -119,11 +119,12 @@ async def list_shop_orders(
     from_time: Annotated[Instant | None, Query(description="Only changed from this instant on.")] = None,
     until_time: Annotated[Instant | None, Query(description="Only changed before this instant.")] = None,
     page_size: VendorPageSize = 0,
-    page_token: VendorPageToken = "",
+    page_token: LongPageToken = "",
 ) -> ShopOrderList:
     """Reads the orders of a shop from TikTok Shop, the last changed first. Who bought and where it goes is left out.
 
-    Nothing of it is kept. 503 while TikTok Shop does not answer.
+    Nothing of it is kept. 409 when the seller has to connect again or TikTok Shop refuses for good, 429 with the time
+    to wait when there were too many calls, 503 while TikTok Shop does not answer.
     """
     request = pb.ListShopOrdersRequest(
         workspace_id=caller.workspace_id,

@@ -1,4 +1,4 @@
-"""Webhooks: handed on as they came, to whoever can tell a forged one."""
+"""Webhooks of TikTok Shop: handed on as they came, to whoever can tell a forged one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import httpx
 import pytest
 from reelroute.fulfillment.v1 import fulfillment_pb2
 
-from kit import errors
 from tests.gateway.conftest import Connect, configured, served
 from tests.gateway.fakes import Memory
 from tests.gateway.hub import Hub
@@ -37,23 +36,32 @@ def test_an_event_reaches_fulfillment_byte_for_byte_with_its_signature(platform:
     assert (seen.body, seen.signature) == (EVENT, GOOD_SIGNATURE)
 
 
-@pytest.mark.parametrize("headers", [{}, {"Authorization": "0" * 64}, {"Authorization": "Bearer rr_1_2"}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [("Authorization", "0" * 64)],
+        [("Authorization", "Bearer rr_1_2")],
+        [("Authorization", GOOD_SIGNATURE), ("Authorization", GOOD_SIGNATURE)],
+        [("Authorization", "0" * 5000)],
+    ],
+    ids=["none", "wrong", "a key", "two", "endless"],
+)
 def test_what_is_not_signed_is_401_and_no_key_is_asked_for(
-    platform: httpx.Client, memory: Memory, headers: dict[str, str]
+    platform: httpx.Client, memory: Memory, headers: list[tuple[str, str]]
 ) -> None:
     answer = platform.post(PATH, content=EVENT, headers=headers)
-    assert_is_problem(answer, 401, "WEBHOOK_SIGNATURE_INVALID")
+    assert_is_problem(answer, 401, "WEBHOOK_FORGED")
     assert "WWW-Authenticate" not in answer.headers
+    assert len(memory.request(fulfillment_pb2.ReceiveShopWebhookRequest).signature) <= 200
 
 
 def test_an_api_key_does_not_stand_in_for_a_signature(api: httpx.Client, memory: Memory) -> None:
     assert api.post(PATH, content=EVENT).status_code == 401
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff\x00"])
+@pytest.mark.parametrize("body", [b"{", b"\xff\x00"])
 def test_what_is_no_event_is_400(platform: httpx.Client, memory: Memory, body: bytes) -> None:
-    if not body:  # as the contract's rules say it
-        memory.failures["ReceiveShopWebhook"] = errors.InvalidArgument.of_field("body", "At least one byte.")
     assert_is_problem(platform.post(PATH, content=body, headers=SIGNED), 400, "WEBHOOK_UNREADABLE")
 
 
