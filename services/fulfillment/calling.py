@@ -7,6 +7,7 @@ the refresh token, the authorisation is lost, and that is told.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -212,6 +213,7 @@ def refusal_of(error: VendorError) -> ReelrouteError:
     metadata = {"code": error.code, "log_id": error.log_id or ""}
     text = f"{error.message} {error.advice}".strip()
     if isinstance(error, VendorRateLimited | VendorQuotaReached):
+        text = f"{error.message} Try again in {math.ceil(error.retry_after_seconds)} s."
         return ShopCallsLimited(text, (), metadata, error.retry_after_seconds)
     if isinstance(error, VendorAccountProblem):
         if error.remedy is AccountRemedy.RECONNECT:
