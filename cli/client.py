@@ -61,7 +61,12 @@ class Refused(ClientError):
             Violation(str(each.get("field", "")), str(each.get("description", "")), str(each.get("reason", "")))
             for each in body.get("field_violations") or []
         ]
-        self.advice = _advice(status)
+        self.advice = _ADVICE.get(self.reason) or _advice(status)
+
+
+_ADVICE = dict.fromkeys(
+    ("SHOP_NOT_CONNECTED", "SHOP_AUTHORIZATION_LOST", "SHOP_SCOPE_MISSING"), "Connect it again: reelroute shops connect"
+)
 
 
 def _advice(status: int) -> str:

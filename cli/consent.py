@@ -138,7 +138,10 @@ def ask(connection: Json, owner: str, listener: Listener | None, *, browser: boo
         display.note("Waiting for consent; Ctrl-C gives up.")
         return listener.wait(connection["state"], _seconds_until(connection["expire_time"]))
     display.note("Afterwards the browser is sent to the address that is registered with the app. Copy all of it.")
-    pasted: str = typer.prompt("That address", err=True)
+    try:
+        pasted: str = typer.prompt("That address", err=True)
+    except typer.Abort:
+        raise ClientError("No address was pasted.", "Start again.") from None
     try:
         return code_in(urlsplit(pasted.strip()).query, connection["state"])
     except StrayRedirect as stray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from itertools import islice
 from typing import Annotated
 
@@ -37,11 +38,13 @@ def list_products(
         if as_json:
             display.document({"products": shown, "more": more})
             return
+        names = {each["shop_id"]: each["name"] for each in api.pages("/v1/shops", "shops")}
         display.table(
-            ["Product", "Title", "Status", "Price", "Available", "SKUs"],
+            ["Product", "Shop", "Title", "Status", "Price", "Available", "SKUs"],
             [
                 (
                     each["product_id"],
+                    names.get(each["shop_id"], each["shop_id"]),
                     display.first_line(each["title"]),
                     each["status"],
                     _prices(each["skus"]),
@@ -98,6 +101,8 @@ def show(product_id: Annotated[str, typer.Argument(help="Its id.")], as_json: op
 
 
 def _prices(skus: list[Json]) -> str:
-    """The price of all SKUs, or that there are several."""
-    prices = list(dict.fromkeys(money(each["price"]) for each in skus if each["price"]))
-    return "" if not prices else prices[0] if len(prices) == 1 else f"{prices[0]} …"
+    """The price of all SKUs: `8.99 GBP`, `8.99 to 9.99 GBP`."""
+    prices = sorted((each["price"] for each in skus if each["price"]), key=lambda price: Decimal(price["amount"]))
+    if not prices or prices[0] == prices[-1]:
+        return money(prices[0] if prices else None)
+    return f"{prices[0]['amount']} to {money(prices[-1])}"

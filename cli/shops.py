@@ -175,7 +175,7 @@ app.command("numbers")(shop_numbers.numbers)
 
 def _status(order: Json) -> str:
     remarks = [
-        *(["on hold"] if order["is_on_hold"] else []),
+        *(["on hold"] if order["is_on_hold"] and order["status"] != "ON_HOLD" else []),
         *(["cancellation asked for"] if order["is_cancel_requested"] else []),
     ]
     return f"{order['status']} ({', '.join(remarks)})" if remarks else str(order["status"])

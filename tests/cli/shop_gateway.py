@@ -32,7 +32,7 @@ def open_shop(memory: Memory, name: str, seller: str = "Emberfold Inc.") -> str:
 
 
 def stock(memory: Memory, shop_id: str, title: str) -> str:
-    """A product of two SKUs, one without a price; its id."""
+    """A product of three SKUs, one without a price; its id."""
     sku = {"attributes": ["Colour: blue"], "barcode": "0850012345672", "available_quantity": 5}
     product = {
         "product_id": str(uuid.uuid4()),
@@ -45,6 +45,7 @@ def stock(memory: Memory, shop_id: str, title: str) -> str:
         "skus": [
             {"platform_sku_id": "1", "seller_sku": "MAT-W", "price": {"currency": "USD", "amount": "34.90"}} | sku,
             {"platform_sku_id": "2", "seller_sku": "", "price": None} | sku,
+            {"platform_sku_id": "3", "seller_sku": "", "price": {"currency": "USD", "amount": "9.90"}} | sku,
         ],
         "create_time": _READ,
         "read_time": _READ,
@@ -87,7 +88,7 @@ def _changed(memory: Memory, shop_id: str, verb: str) -> Answer:
             each["state"] = "DISCONNECTED"
         return 200, {"shops": shops}
     if shop["state"] != "CONNECTED":
-        return problem(409, "SHOP_NOT_CONNECTED", "Connect it first: reelroute shops connect.")
+        return problem(409, "SHOP_AUTHORIZATION_LOST", "The owner has taken the authorisation back.")
     shop["catalogue_time"] = _READ
     return 200, {"products": len(memory.products), "shop": shop}
 

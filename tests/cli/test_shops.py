@@ -76,6 +76,11 @@ def test_what_was_pasted_without_consent_finishes_nothing(
     assert memory.sent("/v1/shop-connections:finish") == []
 
 
+def test_without_anybody_to_paste_it_says_so(run: Run, memory: Memory) -> None:
+    outcome = run("shops", "connect", "--region", "us", "--paste")
+    assert (outcome.exit_code, "No address was pasted" in outcome.err) == (3, True)
+
+
 def test_a_code_that_was_sent_once_is_not_sent_again(run: Run, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(typer, "prompt", lambda *_, **__: f"{BACK}?code=c1&state=s1")
     memory.faults["POST /v1/shop-connections:finish"] = [503]
@@ -115,7 +120,7 @@ def test_a_catalogue_is_read_now_and_a_refusal_says_what_to_do(run: Run, memory:
     ]
     memory.shops[0]["state"] = "AUTHORIZATION_LOST"
     outcome = run("shops", "sync", "Emberfold", "--json")
-    assert (outcome.exit_code, outcome.document["error"]["reason"]) == (3, "SHOP_NOT_CONNECTED")
+    assert (outcome.exit_code, outcome.document["error"]["reason"]) == (3, "SHOP_AUTHORIZATION_LOST")
     assert "reelroute shops connect" in outcome.err
 
 
@@ -125,7 +130,7 @@ def test_products_are_listed_and_shown_with_exact_prices(run: Run, memory: Memor
     for name in ("Air", "Fire", "Earth"):
         stock(memory, shop_id, f"{name} playmat")
     listed = run("products", "list", "--shop", "Emberfold", "--status", "activate", "--limit", "3")
-    assert "34.90 USD" in listed.out
+    assert "9.90 to 34.90 USD" in listed.out
     assert "and more" in listed.err
     assert {"shop_id": shop_id, "status": "ACTIVATE"}.items() <= memory.sent("/v1/products")[-1].query.items()
     assert len(run("products", "list", "--text", "Water", "--json").document["products"]) == 1
