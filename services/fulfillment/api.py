@@ -127,7 +127,7 @@ class FulfillmentApi(fulfillment_pb2_grpc.FulfillmentServiceServicer):
         page = Page.parse(request.page_size, request.page_token, (str, UUID))
         with self._database.transaction(workspace_id) as tx:
             found = catalogue_store.list_products(
-                tx, workspace_id, page, shop_id=shop_id, status=request.status, text=request.text
+                tx, workspace_id, page, shop_id=shop_id, status=request.status, wanted=request.text
             )
         shown, token = page.cut(found, lambda product: (product.title, product.product_id))
         return pb.ListProductsResponse(

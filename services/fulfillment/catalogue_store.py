@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, or_, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, or_, select, text, tuple_, update
 
 from kit.db import new_id
 from kit.paging import Page
@@ -26,6 +26,27 @@ from services.fulfillment.products import (
 )
 from services.fulfillment.store import in_seconds
 from services.fulfillment.tables import authorizations, products, shops
+
+# As one JSON array: a page of products costs a fifth of what as many parameters do.
+_SAVE = text("""
+    INSERT INTO products
+        (product_id, workspace_id, shop_id, platform_product_id, title, status, skus, search_text, description,
+         image_urls, platform_create_time, platform_update_time, read_time, is_detail_due)
+    SELECT product_id, workspace_id, shop_id, platform_product_id, title, status, skus, search_text, description,
+           image_urls, platform_create_time, platform_update_time, read_time, is_detail_due
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
+        product_id uuid, workspace_id uuid, shop_id uuid, platform_product_id text, title text, status text, skus jsonb,
+        search_text text, description text, image_urls text[], platform_create_time timestamptz,
+        platform_update_time timestamptz, read_time timestamptz, is_detail_due boolean)
+    ORDER BY platform_product_id
+    ON CONFLICT ON CONSTRAINT one_product_per_platform_product DO UPDATE SET
+        (title, status, skus, search_text, description, image_urls, platform_create_time, platform_update_time,
+         read_time, is_detail_due)
+        = (excluded.title, excluded.status, excluded.skus, excluded.search_text, excluded.description,
+           excluded.image_urls, excluded.platform_create_time, excluded.platform_update_time, excluded.read_time,
+           excluded.is_detail_due)
+    WHERE products.read_time <= excluded.read_time
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +117,11 @@ def save_products(tx: Connection, shop: Shop, seen: Sequence[SeenProduct], asked
     """Stores what TikTok Shop told when it was asked at a time; what was read later stays as it is."""
     if not seen:
         return
-    # Each once, and in one order everywhere, or two processes could wait for each other's rows.
-    by_id = {each.platform_product_id: each for each in sorted(seen, key=lambda one: one.platform_product_id)}
+    # Each once. The statement writes in one order everywhere, or two processes could wait for each other's rows.
+    by_id = {each.platform_product_id: each for each in seen}
     known = {each.platform_product_id: each for each in _known(tx, shop, list(by_id))}
     rows = [_row(shop, merged(each, known.get(name)), known.get(name), asked_time) for name, each in by_id.items()]
-    statement = upsert(products).values(rows)
-    kept = {"product_id", "workspace_id", "shop_id", "platform_product_id"}
-    tx.execute(
-        statement.on_conflict_do_update(
-            constraint="one_product_per_platform_product",
-            set_={name: statement.excluded[name] for name in rows[0] if name not in kept},
-            where=products.c.read_time <= statement.excluded.read_time,
-        )
-    )
+    tx.execute(_SAVE, {"rows": json.dumps(rows, default=str)})
 
 
 def suspect_gone(tx: Connection, shop: Shop, begin_time: datetime) -> None:
@@ -158,15 +171,17 @@ def read_product(tx: Connection, workspace_id: UUID, product_id: UUID) -> Produc
 
 
 def list_products(
-    tx: Connection, workspace_id: UUID, page: Page, *, shop_id: UUID | None, status: str, text: str
+    tx: Connection, workspace_id: UUID, page: Page, *, shop_id: UUID | None, status: str, wanted: str
 ) -> list[Product]:
-    """Products by title; one more than the page holds when there is a next page. Without a status all but DELETED."""
+    """Products by title; one more than the page holds when there is a next page. Without a status all but DELETED;
+    with a wanted text those that have it in their title or a seller's SKU.
+    """
     query = select(products).where(products.c.workspace_id == workspace_id)
     query = query.where(products.c.status == status if status else products.c.status != DELETED)
     if shop_id is not None:
         query = query.where(products.c.shop_id == shop_id)
-    if text:
-        query = query.where(func.strpos(products.c.search_text, text.lower()) > 0)
+    if wanted:
+        query = query.where(func.strpos(products.c.search_text, wanted.lower()) > 0)
     if page.after:
         query = query.where(tuple_(products.c.title, products.c.product_id) > tuple_(*page.after))
     rows = tx.execute(query.order_by(products.c.title, products.c.product_id).limit(page.size + 1)).mappings()

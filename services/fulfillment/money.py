@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
-# Digits behind the point, by ISO 4217, where they are not two.
-_DIGITS = {
-    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV"), 0),
-    **dict.fromkeys(("XAF", "XOF", "XPF"), 0),
-    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
-}
+from kit.money import minor_units
+
 _MOST = 2**63 - 1
 
 
@@ -23,12 +19,8 @@ class Money:
 
 
 def money(amount: Decimal, currency: str) -> Money | None:
-    """A decimal amount as money; what is finer than the smallest unit is rounded, half to even.
-
-    None beyond 64 bits, and without a code of a currency.
-    """
+    """A marketplace's amount as money; None beyond 64 bits, and without a code of a currency."""
     if not (len(currency) == 3 and currency.isascii() and currency.isalpha()):
         return None
-    digits = _DIGITS.get(currency, 2)
-    minor = int(amount.scaleb(digits).to_integral_value(ROUND_HALF_EVEN))
-    return Money(currency, minor) if -_MOST <= minor <= _MOST else None
+    units = minor_units(amount, currency)
+    return Money(currency, units) if -_MOST <= units <= _MOST else None
