@@ -95,7 +95,7 @@ class Api:
         """Closes the connections."""
         self._http.close()
 
-    def get(self, path: str, **params: str | int) -> Json:
+    def get(self, path: str, **params: str | int | list[str]) -> Json:
         """Reads. Raises Refused or Unreachable."""
         given = {name: value for name, value in params.items() if value != ""}
         return self._answer(lambda: self._http.get(path, params=given), may_repeat=True)
@@ -203,7 +203,7 @@ class Api:
             part.unlink(missing_ok=True)
         return to.stat().st_size
 
-    def pages(self, path: str, items: str, **params: str | int) -> Iterator[Json]:
+    def pages(self, path: str, items: str, **params: str | int | list[str]) -> Iterator[Json]:
         """Everything of a list, page by page."""
         token = ""
         while True:

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 import typer
 
-from cli import accounts, display, holds, keys, media, options, outages, plans, posts, products, rules, series, shops
+from cli import (
+    accounts,
+    calls,
+    display,
+    holds,
+    keys,
+    media,
+    options,
+    outages,
+    plans,
+    posts,
+    products,
+    replay,
+    rules,
+    series,
+    shops,
+)
 from cli.client import ClientError
 from cli.display import failures
 
@@ -25,6 +41,8 @@ app.add_typer(shops.app, name="shops")
 app.add_typer(products.app, name="products")
 app.add_typer(rules.app, name="channels")
 app.add_typer(keys.app, name="keys")
+app.add_typer(calls.app, name="calls")
+app.command("replay")(replay.replay)
 app.command("pause")(holds.pause)
 app.command("resume")(holds.resume)
 app.command("holds")(holds.list_holds)

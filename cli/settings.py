@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from cli.client import ClientError
 
-DEFAULT_PORT = 8080
+DEFAULT_PORTS = {"gateway": 8080, "sandbox": 8090}
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -58,12 +58,23 @@ def connection(environment: Mapping[str, str] = os.environ) -> Connection:
     return Connection(url, key)
 
 
-def _local_port(data: Path) -> int:
+def sandbox_url(environment: Mapping[str, str] = os.environ) -> str:
+    """Where REELROUTE_SANDBOX_URL says that a sandbox is; else the one of `make run`."""
+    data = Path(environment.get("REELROUTE_DATA_DIR") or _CHECKOUT / ".data")
+    return environment.get("REELROUTE_SANDBOX_URL") or f"http://127.0.0.1:{_local_port(data, 'sandbox')}"
+
+
+def sandbox_token(environment: Mapping[str, str] = os.environ) -> str:
+    """What opens a locked sandbox's control API; empty for none."""
+    return environment.get("REELROUTE_SANDBOX_CONTROL_TOKEN", "").strip()
+
+
+def _local_port(data: Path, part: str = "gateway") -> int:
     try:
-        port = json.loads((data / "ports.json").read_text())["gateway"]
+        port = json.loads((data / "ports.json").read_text())[part]
     except (OSError, ValueError, KeyError, TypeError):
-        return DEFAULT_PORT
-    return port if isinstance(port, int) else DEFAULT_PORT
+        return DEFAULT_PORTS[part]
+    return port if isinstance(port, int) else DEFAULT_PORTS[part]
 
 
 def _key_in(path: Path, name: str) -> str:

@@ -125,6 +125,13 @@ OTHERS = [
         "cli/settings.py",
     ),
     Other(
+        "REELROUTE_SANDBOX_URL",
+        "what `make run` left, else `http://127.0.0.1:8090`",
+        "`reelroute replay`: the sandbox's address. Its control token, where it has one, is taken from"
+        " `REELROUTE_SANDBOX_CONTROL_TOKEN`.",
+        "cli/settings.py",
+    ),
+    Other(
         "REELROUTE_SECRETS_DIR",
         "`/run/secrets`",
         "Folder of secret files, for services and the gateway.",

@@ -1,4 +1,6 @@
-"""What belongs to the call that this thread or task is answering: its deadline and its request id."""
+"""What belongs to the work of this thread or task: the deadline and request id of the call that it answers, and what it
+is about.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +8,27 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from uuid import UUID
 
 from kit.errors import DeadlineExceeded
 
+
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """What work is about, by our own ids."""
+
+    workspace_id: UUID | None = None
+    post_id: UUID | None = None
+    delivery_id: UUID | None = None
+    account_id: UUID | None = None
+    order_id: UUID | None = None
+    shop_id: UUID | None = None
+
+
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
+_subjects: ContextVar[Subjects] = ContextVar("subjects", default=Subjects())  # noqa: B039 - frozen
 
 
 @contextmanager
@@ -23,6 +41,24 @@ def call(*, request_id: str, timeout_seconds: float | None) -> Iterator[None]:
     finally:
         _deadline.reset(deadline_token)
         _request_id.reset(request_token)
+
+
+@contextmanager
+def about(**ids: UUID | None) -> Iterator[None]:
+    """Says what is done inside is about, by the names of Subjects; what was said outside still holds.
+
+    Tasks that begin inside keep it, and so does what is handed to another thread's event loop.
+    """
+    token = _subjects.set(replace(_subjects.get(), **ids))
+    try:
+        yield
+    finally:
+        _subjects.reset(token)
+
+
+def subjects() -> Subjects:
+    """What the present work is about."""
+    return _subjects.get()
 
 
 def request_id() -> str:

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent import futures
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any, NoReturn
 
@@ -72,7 +73,7 @@ class CallInterceptor(grpc.ServerInterceptor):
     def _unary(self, inner: Callable[..., Any], method: str, metadata: dict[str, Any]) -> Callable[..., Any]:
         def answer(request: Any, rpc: grpc.ServicerContext) -> Any:
             started = time.monotonic()
-            with self._call(method, metadata, request, rpc):
+            with self._call(method, metadata, request, rpc), _about(request):
                 try:
                     self._admit(metadata, rpc)
                     response = inner(self._checked(request), rpc)
@@ -86,7 +87,7 @@ class CallInterceptor(grpc.ServerInterceptor):
     def _stream(self, inner: Callable[..., Any], method: str, metadata: dict[str, Any]) -> Callable[..., Any]:
         def answer(request: Any, rpc: grpc.ServicerContext) -> Iterator[Any]:
             started = time.monotonic()
-            with self._call(method, metadata, request, rpc):
+            with self._call(method, metadata, request, rpc), _about(request):
                 try:
                     self._admit(metadata, rpc)
                     yield from inner(self._checked(request), rpc)
@@ -155,6 +156,14 @@ class CallInterceptor(grpc.ServerInterceptor):
         cause = refusal.__cause__ if code in _OURS else None
         level("call refused", code=code.name, reason=refusal.reason, message=refusal.message, exc_info=cause)
         rpc.abort_with_status(rpc_status.to_status(to_status(refusal)))
+
+
+def _about(request: Any) -> AbstractContextManager[None]:
+    """What is done for a request of a workspace is about that workspace. Not checked yet, it may name none."""
+    try:
+        return context.about(workspace_id=uuid.UUID(getattr(request, "workspace_id", "")))
+    except ValueError:
+        return nullcontext()
 
 
 _NO_DEADLINE_SECONDS = 10 * 365 * 86_400

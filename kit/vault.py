@@ -85,12 +85,14 @@ class Vault:
 
     def check(self, database: Database) -> None:
         """Raises MasterKeyMissing when a data key could not be opened. For the start of a process."""
-        for key_id, count in self.usage(database).items():
+        usage = self.usage(database)
+        for key_id, count in usage.items():
             with database.transaction(ALL_WORKSPACES) as tx:
                 table = self._table.c
                 row = tx.execute(select(self._table).where(table.master_key_id == key_id).limit(1)).first()
             if row is not None:
                 self._opened(row, f"Data keys ({count:,}) are")
+        self._show(usage)
 
     def usage(self, database: Database) -> dict[str, int]:
         """How many data keys each master key wraps, by its id; "" for those from before ids were kept."""

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, quote_plus, urlsplit
 
+from kit.context import Subjects
 from kit.rate_limit import BucketName
 from kit.vendor_errors import (
     AccountRemedy,
@@ -22,10 +24,25 @@ from kit.vendor_errors import (
 )
 
 DEFAULT_RATE_WAIT_SECONDS = 60.0
-_RECORDED_TEXT_LIMIT = 2_000  # characters of one string value
-_RECORDED_DEPTH = 8
+REDACTED = "[redacted]"
+CUT = "[cut]"
+_RECORDED_TEXT_LIMIT = 5_000  # characters of one string value; captions are shorter, so that they stay whole
+_RECORDED_DEPTH = 12
 _RECORDED_BYTES_LIMIT = 64 * 1024  # of an answer; larger ones are lists, kept elsewhere if at all
-_SECRET_NAME = re.compile(r"token|secret|password|authorization|upload_url|signature|cookie|verifier", re.IGNORECASE)
+# Names of fields that hold secrets, whatever is in them. A token of pages (page_token) is none.
+_SECRET_NAME = re.compile(
+    r"(?<!page_)token|secret|password|authorization|auth_code|upload_url|signature|^sign$|cookie|verifier|cipher",
+    re.IGNORECASE,
+)
+# Names of fields about people who buy, as shops and marketplaces call them (buyer_email, recipientAddress, cpf, …), and
+# of where labels with their addresses lie (doc_url).
+_PERSON_NAME = re.compile(
+    r"address|e_?mail|phone|mobile|recipient|receiver|consignee|buyer(?!s$|_service_fee$|_region$)|customer"
+    r"|(first|last|middle|full|family|given|contact|maiden)_?name|postal|post_?code|zip|post_town|district|birth"
+    r"|passport|cpf|cnpj|tax_?(id|number)|id_?card|latitude|longitude|^user_?id$|drop_?off"
+    r"|delivery_?(preference|instruction)|order_?comment|gift_?(message|note)|seller_note|local_script|^doc_url$",
+    re.IGNORECASE,
+)
 _SECONDS = re.compile(r"\d{1,9}(\.\d+)?")
 
 
@@ -48,8 +65,14 @@ class VendorAnswer:
     receive_time: datetime
 
     def json(self) -> Any:
-        """The body as JSON. Raises ValueError when it is none; numbers that JSON does not know are refused too."""
+        """The body as JSON, parsed once and not to be changed.
 
+        Raises ValueError when it is none; numbers that JSON does not know are refused too.
+        """
+        return self._json
+
+    @cached_property
+    def _json(self) -> Any:
         def refuse(text: str) -> None:
             raise ValueError(f"{text} is not JSON")
 
@@ -149,8 +172,10 @@ class VendorCall:
 
 @dataclass(frozen=True, kw_only=True)
 class CallRecord:
-    """One try of one call, fit to be kept: without tokens, secrets, upload addresses and token answers."""
+    """One try of one call, fit to be kept: no tokens, secrets, upload addresses, token answers, nor buyers' data."""
 
+    # What it was made for, by kit.context.
+    subjects: Subjects
     vendor: str
     operation: str
     method: str
@@ -158,15 +183,16 @@ class CallRecord:
     attempt: int
     start_time: datetime
     duration_seconds: float
-    # "ok"; the error class in words ("rate_limited", "uncertain", ...); "abandoned" when the caller or the source of
-    # the body gave up.
+    # "ok"; one of the classes of kit.vendor_errors in words ("rate_limited", "uncertain", ...); "abandoned" when the
+    # caller or the source of the body gave up.
     outcome: str
     status: int | None
     code: str
     log_id: str | None
     handle: str | None
-    request: Any
-    answer: Any
+    # See recorded_request and recorded_answer.
+    request: dict[str, Any] | None
+    answer: dict[str, Any] | None
 
 
 def error_by_status(answer: VendorAnswer, *, code: str = "", vendor_message: str = "") -> VendorError | None:
@@ -225,44 +251,74 @@ def decoded(content: bytes, encoding: str, limit: int) -> bytes | None:
     return plain if unzip.eof and len(plain) <= limit else None
 
 
-def recorded_request(call: VendorCall) -> Any:
-    """The request's body fit to be kept. Forms carry credentials: only their field names are kept."""
+def recorded_request(call: VendorCall) -> dict[str, Any] | None:
+    """What was sent, fit to be kept: ``query``, and of the body ``json``, the names of its ``form``, or its ``bytes``
+    with their ``content_range``. None where nothing but the path was sent.
+
+    Forms carry credentials, so only their field names are kept; so do addresses given by the vendor.
+    """
+    request: dict[str, Any] = {}
+    secrets = call.known_secrets()
+    if "?" in call.url and not call.to_foreign_host:
+        query = parse_qsl(urlsplit(call.url).query, keep_blank_values=True)
+        request["query"] = redacted(dict(query), secrets)
     if call.stream is not None:
-        return {"bytes": call.stream.length, "content_range": call.headers.get("Content-Range")}
-    if call.form is not None:
-        return {"form": sorted(call.form)}
-    return redacted(call.json, call.known_secrets())
+        request |= {"bytes": call.stream.length, "content_range": call.headers.get("Content-Range")}
+    elif call.form is not None:
+        request["form"] = sorted(call.form)
+    elif call.json is not None:
+        request["json"] = redacted(call.json, secrets)
+    return request or None
 
 
-def recorded_answer(call: VendorCall, answer: VendorAnswer | None) -> Any:
-    """The answer's body fit to be kept: its size above 64 KiB, None for token answers and for what is not JSON."""
+def recorded_answer(call: VendorCall, answer: VendorAnswer | None) -> dict[str, Any] | None:
+    """The answer's body fit to be kept: its ``json``, or above 64 KiB its ``bytes``. None for token answers and for
+    what is not JSON.
+    """
     if answer is None or call.answer_is_secret or not answer.content:
         return None
     if len(answer.content) > _RECORDED_BYTES_LIMIT:
         return {"bytes": len(answer.content)}
     try:
-        return redacted(answer.json(), call.known_secrets())
+        return {"json": redacted(answer.json(), call.known_secrets())}
     except ValueError:
         return None
 
 
 def redacted(value: Any, secrets: list[str], depth: int = _RECORDED_DEPTH) -> Any:
-    """JSON with secrets replaced: by the name of the field, by value, and the query of every address."""
+    """JSON with secrets and buyers' data replaced: by the name of the field, secrets by value too, and the query of
+    every address.
+    """
     if isinstance(value, str):
         text = scrub_text(value, secrets)
         if text.startswith(("https://", "http://")) and "?" in text:
-            text = text.partition("?")[0] + "?[redacted]"
-        return text if len(text) <= _RECORDED_TEXT_LIMIT else text[:_RECORDED_TEXT_LIMIT] + "…"
+            text = text.partition("?")[0] + "?" + REDACTED
+        return text if len(text) <= _RECORDED_TEXT_LIMIT else text[:_RECORDED_TEXT_LIMIT] + CUT
     if depth == 0 and isinstance(value, dict | list):
-        return "[cut]"
+        return CUT
     if isinstance(value, dict):
         return {
-            str(name): "[redacted]" if _SECRET_NAME.search(str(name)) and item else redacted(item, secrets, depth - 1)
+            str(name): REDACTED if item and _is_hidden(str(name), item) else redacted(item, secrets, depth - 1)
             for name, item in value.items()
         }
     if isinstance(value, list):
         return [redacted(item, secrets, depth - 1) for item in value]
     return value
+
+
+def _is_hidden(name: str, item: object) -> bool:
+    # That something is so (is_buyer_request_cancel) says nothing about anybody.
+    return _is_secret(name) or (item is not True and _is_personal(name))
+
+
+@lru_cache(maxsize=4096)
+def _is_secret(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None
+
+
+@lru_cache(maxsize=4096)
+def _is_personal(name: str) -> bool:
+    return _PERSON_NAME.search(name) is not None
 
 
 def _http_date(text: str) -> datetime | None:

@@ -24,6 +24,7 @@ from urllib.parse import urlencode
 import structlog
 from prometheus_client import Histogram
 
+from kit import context
 from kit.rate_limit import Limiter, Rate, RateLimiter, RateLimitFull, RetryBudget
 from kit.vendor_call import (
     CallRecord,
@@ -217,6 +218,7 @@ class VendorHttp:
         finally:
             self._record(
                 CallRecord(
+                    subjects=context.subjects(),
                     vendor=self.settings.vendor,
                     operation=call.operation,
                     method=call.method,
@@ -338,5 +340,5 @@ def _content(call: VendorCall) -> bytes | None:
 
 
 def _outcome(error: VendorError) -> str:
-    name = type(error).__name__.removeprefix("Vendor")
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    kind = next(each for each in type(error).__mro__ if VendorError in each.__bases__)
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__.removeprefix("Vendor")).lower()

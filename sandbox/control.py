@@ -102,9 +102,10 @@ class Controls:
     def reset(self) -> None:
         """Everything as after a first start."""
         with self.store.transaction():
+            # First, because vendors seed at the present time.
+            self.clock.reset()
             for vendor in self.vendors:
                 vendor.reset()
-            self.clock.reset()
         self.calls.clear()
 
     def _webhooks(self) -> list[str]:

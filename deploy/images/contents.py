@@ -66,8 +66,8 @@ IMAGES = {
             asked=f"http://127.0.0.1:{PORT}/control/state",
             folders=("sandbox",),
             files=(),
-            # It has no kit, which needs the others.
-            common=(),
+            # It has no kit, which needs the others; shops have time zones.
+            common=("tzdata",),
             with_contracts=False,
         ),
     )

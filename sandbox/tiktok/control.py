@@ -176,6 +176,12 @@ def routes(state: TikTokState) -> APIRouter:
         _known(state, username)
         return {"access_tokens_ended": people.expire_tokens(state, username, order.refresh_too)}
 
+    @router.post("/creators/{username}/tokens", status_code=201, summary="Tokens with every scope, without consent")
+    async def post_tokens(username: str) -> dict[str, Any]:
+        _known(state, username)
+        with state.store.transaction():
+            return people.issue_tokens(state, username, ",".join(state.settings.app_scopes))
+
     @router.post("/consents", status_code=201, summary="Allow an authorize address without a browser")
     async def consent(order: ConsentOrder) -> dict[str, str]:
         _known(state, order.creator)

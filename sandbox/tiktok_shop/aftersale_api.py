@@ -1,14 +1,27 @@
 """Cancellations and returns (scope `seller.return_refund.basic`)."""
 
 import json
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Any
 
 from sandbox.tiktok_shop import aftersales, orders, paging
+from sandbox.tiktok_shop.aftersale_bodies import (
+    Approve,
+    Calculate,
+    Cancel,
+    CancelFilter,
+    CancelPage,
+    Chosen,
+    Locale,
+    Once,
+    Reject,
+    RejectReturn,
+    ReturnFilter,
+    ReturnPage,
+    Which,
+    Who,
+)
 from sandbox.tiktok_shop.answers import BAD_REQUEST, Refusal
-from sandbox.tiktok_shop.gate import Body, Call, Operation, Query
-from sandbox.tiktok_shop.order_api import Direction, Time
+from sandbox.tiktok_shop.gate import Call, Operation
 from sandbox.tiktok_shop.state import ShopState
 
 _SCOPE = ("seller.return_refund.basic",)
@@ -30,112 +43,6 @@ REJECT_REASONS = {
 }
 
 
-class _Sku(Body):
-    sku_id: str
-    quantity: Annotated[int, Field(ge=1)]
-
-
-class _Chosen(Body):
-    order_id: str
-    skus: list[_Sku] | None = None
-    order_line_item_ids: list[str] | None = None
-
-
-class _Cancel(_Chosen):
-    cancel_reason: str
-
-
-class _Calculate(_Chosen):
-    request_type: Literal["CANCEL", "REFUND", "RETURN_AND_REFUND"]
-    reason_name: str | None = None
-    shipment_type: Literal["PLATFORM", "BUYER_ARRANGE"] | None = None
-    handover_method: Literal["DROP_OFF", "PICKUP"] | None = None
-
-
-class _CancelPage(Query):
-    page_size: Annotated[int, Field(ge=1, le=50)] = 10
-    page_token: str = ""
-    sort_field: Literal["create_time", "update_time"] = "create_time"
-    sort_order: Direction = "ASC"
-
-
-class _ReturnPage(_CancelPage):
-    page_size: Annotated[int, Field(ge=10, le=50)] = 10
-
-
-class _Filter(Body):
-    order_ids: list[str] | None = None
-    buyer_user_ids: list[str] | None = None
-    create_time_ge: Time | None = None
-    create_time_lt: Time | None = None
-    update_time_ge: Time | None = None
-    update_time_lt: Time | None = None
-    locale: str | None = None
-
-
-class _CancelFilter(_Filter):
-    cancel_ids: list[str] | None = None
-    cancel_types: list[Literal["CANCEL", "BUYER_CANCEL"]] | None = None
-    cancel_status: (
-        list[
-            Literal[
-                "CANCELLATION_REQUEST_PENDING", "CANCELLATION_REQUEST_SUCCESS", "CANCELLATION_REQUEST_CANCEL",
-                "CANCELLATION_REQUEST_COMPLETE",
-            ]
-        ]
-        | None
-    ) = None  # fmt: skip
-
-
-class _ReturnFilter(_Filter):
-    return_ids: list[str] | None = None
-    return_types: list[Literal["REFUND", "RETURN_AND_REFUND", "REPLACEMENT"]] | None = None
-    return_status: list[str] | None = None
-    arbitration_status: list[Literal["IN_PROGRESS", "SUPPORT_BUYER", "SUPPORT_SELLER", "CLOSED"]] | None = None
-    seller_proposed_return_type: list[Literal["PARTIAL_REFUND"]] | None = None
-
-
-class _Once(Query):
-    idempotency_key: Annotated[str, Field(max_length=255)] = ""
-
-
-class _Reject(Body):
-    reject_reason: str
-    comment: Annotated[str, Field(max_length=500)] = ""
-    images: list[dict[str, Any]] = Field(default=[], max_length=9)
-
-
-class _RejectReturn(_Reject):
-    decision: Literal["REJECT_REFUND", "REJECT_RETURN", "REJECT_RECEIVED_PACKAGE", "REJECT_REPLACEMENT"]
-
-
-class _Amount(Body):
-    amount: str
-    currency: str
-
-
-class _Approve(Body):
-    decision: Literal[
-        "APPROVE_REFUND", "APPROVE_RETURN", "APPROVE_RECEIVED_PACKAGE", "APPROVE_REPLACEMENT",
-        "ISSUE_REPLACEMENT_REFUND",
-    ]  # fmt: skip
-    buyer_keep_item: bool = False
-    partial_refund: _Amount | None = None
-
-
-class _Which(Query):
-    return_or_cancel_id: str
-    locale: str = ""
-
-
-class _Locale(Query):
-    locale: str = ""
-
-
-class _Who(Query):
-    initiate_aftersale_user: Literal["SELLER", "BUYER"] = "SELLER"
-
-
 _CONDITIONS = {
     **dict.fromkeys(("cancel_ids", "return_ids"), "id IN (SELECT value FROM json_each(?))"),
     "order_ids": "order_id IN (SELECT value FROM json_each(?))",
@@ -152,7 +59,7 @@ _CONDITIONS = {
 
 
 def _cancel(state: ShopState, call: Call) -> dict[str, Any]:
-    body: _Cancel = call.body
+    body: Cancel = call.body
     order = orders.own(state, call.shop, body.order_id, NOT_FOUND)
     if body.cancel_reason not in CANCEL_REASONS or (order["paid_time"] is None and "_paid_" in body.cancel_reason):
         raise Refusal(BAD_REASON, "body.cancel_reason cannot be used for this order.")
@@ -170,7 +77,7 @@ def _cancel(state: ShopState, call: Call) -> dict[str, Any]:
     return {"cancel_id": case["id"], "cancel_status": case["status"]}
 
 
-def _lines(order: dict[str, Any], chosen: _Chosen) -> list[str]:
+def _lines(order: dict[str, Any], chosen: Chosen) -> list[str]:
     """Ids of the lines that a call means: named, by SKU and quantity, or all. Raises Refusal."""
     mine = [line for line in order["lines"] if not line["cancelled"]]
     if chosen.order_line_item_ids is not None:
@@ -384,23 +291,23 @@ def _eligibility(state: ShopState, call: Call) -> dict[str, Any]:
 _V, _PATH = ("202309",), "/return_refund/{version}"
 _CASE, _RETURN = f"{_PATH}/cancellations/{{cancel_id}}", f"{_PATH}/returns/{{return_id}}"
 OPERATIONS = [
-    Operation("cancel", "POST", f"{_PATH}/cancellations", _V, _SCOPE, _cancel, body=_Cancel),
+    Operation("cancel", "POST", f"{_PATH}/cancellations", _V, _SCOPE, _cancel, body=Cancel),
     Operation(
-        "cancellation_search", "POST", f"{_PATH}/cancellations/search", _V, _SCOPE, _search_cancels, _CancelPage,
-        _CancelFilter,
+        "cancellation_search", "POST", f"{_PATH}/cancellations/search", _V, _SCOPE, _search_cancels, CancelPage,
+        CancelFilter,
     ),
-    Operation("cancellation_approve", "POST", f"{_CASE}/approve", _V, _SCOPE, _approve_cancel, _Once),
-    Operation("cancellation_reject", "POST", f"{_CASE}/reject", _V, _SCOPE, _reject_cancel, _Once, _Reject),
+    Operation("cancellation_approve", "POST", f"{_CASE}/approve", _V, _SCOPE, _approve_cancel, Once),
+    Operation("cancellation_reject", "POST", f"{_CASE}/reject", _V, _SCOPE, _reject_cancel, Once, Reject),
     Operation(
-        "return_search", "POST", f"{_PATH}/returns/search", _V, _SCOPE, _search_returns, _ReturnPage, _ReturnFilter
+        "return_search", "POST", f"{_PATH}/returns/search", _V, _SCOPE, _search_returns, ReturnPage, ReturnFilter
     ),
-    Operation("return_approve", "POST", f"{_RETURN}/approve", _V, _SCOPE, _approve_return, _Once, _Approve),
-    Operation("return_reject", "POST", f"{_RETURN}/reject", _V, _SCOPE, _reject_return, _Once, _RejectReturn),
-    Operation("return_records", "GET", f"{_RETURN}/records", _V, _SCOPE, _records, _Locale),
-    Operation("reject_reasons", "GET", f"{_PATH}/reject_reasons", _V, _SCOPE, _reject_reasons, _Which),
-    Operation("refund_calculate", "POST", f"{_PATH}/refunds/calculate", _V, _SCOPE, _calculate, body=_Calculate),
+    Operation("return_approve", "POST", f"{_RETURN}/approve", _V, _SCOPE, _approve_return, Once, Approve),
+    Operation("return_reject", "POST", f"{_RETURN}/reject", _V, _SCOPE, _reject_return, Once, RejectReturn),
+    Operation("return_records", "GET", f"{_RETURN}/records", _V, _SCOPE, _records, Locale),
+    Operation("reject_reasons", "GET", f"{_PATH}/reject_reasons", _V, _SCOPE, _reject_reasons, Which),
+    Operation("refund_calculate", "POST", f"{_PATH}/refunds/calculate", _V, _SCOPE, _calculate, body=Calculate),
     Operation(
         "aftersale_eligibility", "GET", f"{_PATH}/orders/{{order_id}}/aftersale_eligibility", ("202309", "202512"),
-        _SCOPE, _eligibility, _Who,
+        _SCOPE, _eligibility, Who,
     ),
 ]  # fmt: skip

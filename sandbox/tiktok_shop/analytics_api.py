@@ -105,7 +105,7 @@ def _videos(state: ShopState, call: Call) -> dict[str, Any]:
                     for product_id in video.product_ids
                     if (row := products.product(state, product_id)) is not None
                 ],
-                "video_post_time": datetime.fromtimestamp(video.time, zone).strftime("%Y-%m-%d %H:%M:%S"),
+                "video_post_time": datetime.fromtimestamp(video.time, zone).isoformat(timespec="seconds"),
             }
         )
     return page(state, call, "videos", every, call.query.sort_field)
@@ -148,7 +148,7 @@ def _video(state: ShopState, call: Call) -> dict[str, Any]:
         }
 
     found = intervals(state, call, lambda part: figures.of_video(state, call.shop, video, part), show)
-    posted = datetime.fromtimestamp(video.time, ZoneInfo(call.shop.timezone)).strftime("%Y-%m-%d %H:%M:%S")
+    posted = datetime.fromtimestamp(video.time, ZoneInfo(call.shop.timezone)).isoformat(timespec="seconds")
     found["performance"]["video_post_time"] = posted
     return {**found, "engagement_data": figures.counts(state, call.shop, video)}
 

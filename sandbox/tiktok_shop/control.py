@@ -7,7 +7,7 @@ from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sandbox.problems import first_problem
-from sandbox.tiktok_shop import authorisation, consent, people, shop_control
+from sandbox.tiktok_shop import authorisation, consent, creator_control, people, shop_control
 from sandbox.tiktok_shop.settings import TikTokShopSettings
 from sandbox.tiktok_shop.state import NAME, ShopState
 
@@ -109,6 +109,7 @@ def routes(state: ShopState) -> APIRouter:
     add("creator", "creators")
 
     router.include_router(shop_control.routes(state))
+    router.include_router(creator_control.routes(state))
 
     @router.get("/webhooks", summary="Events and what became of them, newest first")
     async def get_webhooks(

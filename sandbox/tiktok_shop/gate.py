@@ -252,20 +252,24 @@ async def _read(operation: Operation, request: Request) -> tuple[bytes, File | N
     if length.isdigit() and int(length) > operation.max_file_bytes + MAX_BODY_BYTES:
         raise Refusal(FILE_TOO_LARGE, f"The file is larger than {operation.max_file_bytes} bytes.")
     try:
-        form = await request.form(max_files=1, max_fields=0)
+        async with request.form(max_files=1, max_fields=0) as form:
+            data = form.get("data")
+            if not isinstance(data, UploadFile):
+                raise Refusal(BAD_REQUEST, "body.data is missing.")
+            return b"", await _look_at(data, operation.max_file_bytes)
     except MultiPartException as error:
         raise Refusal(BAD_REQUEST, "The multipart body must have one part, the file `data`.") from error
-    data = form.get("data")
-    if not isinstance(data, UploadFile):
-        raise Refusal(BAD_REQUEST, "body.data is missing.")
+
+
+async def _look_at(data: UploadFile, most: int) -> File:
     head, size, md5 = b"", 0, hashlib.md5(usedforsecurity=False)
     while piece := await data.read(1024 * 1024):
         head = head or piece[:HEAD_BYTES]
         size += len(piece)
         md5.update(piece)
-    if size > operation.max_file_bytes:
-        raise Refusal(FILE_TOO_LARGE, f"The file is larger than {operation.max_file_bytes} bytes.")
-    return b"", File(data.filename or "", size, head, md5.hexdigest().upper())
+    if size > most:
+        raise Refusal(FILE_TOO_LARGE, f"The file is larger than {most} bytes.")
+    return File(data.filename or "", size, head, md5.hexdigest().upper())
 
 
 def check_signature(state: ShopState, request: Request, body: bytes) -> dict[str, str]:

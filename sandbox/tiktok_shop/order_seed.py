@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.tiktok_shop import aftersales, catalog, orders, people, products, shipping
+from sandbox.tiktok_shop import aftersales, catalog, orders, people, products, shipping, timers
 from sandbox.tiktok_shop.addresses import BOOK
 from sandbox.tiktok_shop.orders import NewLine, NewOrder
 from sandbox.tiktok_shop.state import ShopState, stable_id
@@ -62,6 +62,7 @@ def seed(state: ShopState) -> None:
     _shipped(state, "in-transit", now - 1 * _DAY)
     delivered = _shipped(state, "delivered", now - 5 * _DAY)
     _add(state, "replacement", now - 17 * _HOUR, lines=_lines((TRAY, 1)), replaced_order_id=delivered["id"])
+    sent_back = _shipped(state, "return-requested", now - 6 * _DAY)
     _shipped(state, "completed", now - 25 * _DAY)
     _shipped(state, "completed-long-ago", now - 90 * _DAY)
     split = _add(state, "partly-shipped", now - 1 * _DAY, lines=_lines((BLACK_BOX, 2), (SLEEVES, 1)))
@@ -76,6 +77,11 @@ def seed(state: ShopState) -> None:
     doubtful = _add(state, "cancel-requested", now - 19 * _HOUR, lines=_lines((BLACK_BOX, 1)))
     aftersales.request_cancel(state, doubtful["id"], "ecom_order_to_ship_canceled_reason_no_need", now - _HOUR)
     _seed_abroad(state, now)
+    # By now the orders of the past have gone their ways; with other delays than the usual ones perhaps not so far.
+    timers.settle(state)
+    if orders.find(state, sent_back["id"])["status"] == "DELIVERED":
+        reason = "ecom_order_delivered_refund_and_return_reason_not_as_described"
+        aftersales.request_return(state, sent_back["id"], "RETURN_AND_REFUND", reason, None, now - 2 * _HOUR)
 
 
 def _seed_abroad(state: ShopState, now: float) -> None:

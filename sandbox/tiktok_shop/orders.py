@@ -63,7 +63,7 @@ def create(state: ShopState, new: NewOrder, at: float, key: str = "") -> dict[st
     warehouse = new.warehouse_id or catalog.sales_warehouses(shop)[0]
     if warehouse not in catalog.sales_warehouses(shop):
         raise KeyError(warehouse)
-    order_id = stable_id("5769", key) if key else new_id("5769", 18)
+    order_id = stable_id("5769", key, 18) if key else new_id("5769", 18)
     address = new.address or BOOK[{"US": "knoxville", "GB": "london", "SG": "singapore"}[shop.region]]
     user = new.user_id or (stable_id("7494", key) if key else new_id("7494"))
     platform = new.shipping_type == "TIKTOK" or new.fulfillment_type == "FULFILLMENT_BY_TIKTOK"
@@ -119,7 +119,7 @@ def _line(state: ShopState, shop: Shop, line: NewLine, free: bool, key: str) -> 
     price = "0.00" if free or line.gift else sku["price"]
     rate = Decimal("0.06") if shop.region == "US" else Decimal("0")
     return {
-        "id": stable_id("5770", key) if key else new_id("5770", 18),
+        "id": stable_id("5770", key, 18) if key else new_id("5770", 18),
         "product_id": product["id"],
         "product_name": product["title"],
         "sku_id": sku["id"],

@@ -14,6 +14,9 @@ from sandbox.tiktok_shop import (
     analytics_api,
     consent,
     control,
+    creator_api,
+    creator_reads,
+    creators,
     event_api,
     events,
     label_api,
@@ -21,6 +24,7 @@ from sandbox.tiktok_shop import (
     order_api,
     order_seed,
     package_api,
+    panel,
     people,
     product_api,
     products,
@@ -33,21 +37,11 @@ from sandbox.tiktok_shop.gate import Gate, refused
 from sandbox.tiktok_shop.state import NAME, TABLES, ShopState
 from sandbox.vendor import Outage
 
-OPERATIONS = [
-    operation
-    for part in (
-        shops,
-        event_api,
-        order_api,
-        product_api,
-        logistics_api,
-        package_api,
-        label_api,
-        aftersale_api,
-        analytics_api,
-    )
-    for operation in part.OPERATIONS
-]
+_PARTS = (
+    *(shops, event_api, order_api, product_api, logistics_api, package_api, label_api, aftersale_api),
+    *(analytics_api, creator_api, creator_reads),
+)
+OPERATIONS = [operation for part in _PARTS for operation in part.OPERATIONS]
 # What the shared parts of the sandbox call their refusals.
 _CODES = {"internal_error": INTERNAL, "rate_limit_exceeded": TOO_MANY}
 
@@ -74,9 +68,8 @@ class TikTokShop:
 
     def _seed(self) -> None:
         with self._state.store.transaction():
-            for part in (people, products, order_seed):
+            for part in (people, products, order_seed, creators):
                 part.seed(self._state)
-        timers.settle(self._state)
 
     def outage(self) -> Outage:
         """Whether TikTok Shop is down."""
@@ -107,16 +100,18 @@ class TikTokShop:
 
     def panel(self) -> str:
         """TikTok Shop's part of the control page."""
-        return ""
+        return panel.render(self._state)
 
     def perform(self, operation: str, fields: Mapping[str, str]) -> None:
         """Carry out a form of the panel."""
-        raise KeyError(operation)
+        timers.settle(self._state)
+        panel.perform(self._state, operation, fields)
 
     def summary(self) -> dict[str, Any]:
-        """What there is."""
+        """Counts of orders by status."""
         timers.settle(self._state)
-        return {"outage": self.outage(), "shops": [one.name for one in people.shops(self._state)]}
+        counts = self._state.store.all("SELECT status, count(*) AS n FROM shop_order GROUP BY status ORDER BY status")
+        return {"outage": self.outage(), "orders": {row["status"]: row["n"] for row in counts}}
 
     def reset(self) -> None:
         """Forget everything; what was seeded comes back. The shared tables are cleared by the caller."""

@@ -6,7 +6,7 @@ whether somebody polls, a loop wakes up, or the clock jumps a week ahead.
 
 from collections.abc import Callable
 
-from sandbox.tiktok_shop import aftersales, authorisation, orders, products, shipping
+from sandbox.tiktok_shop import aftersales, authorisation, creators, orders, products, shipping
 from sandbox.tiktok_shop.state import ShopState
 
 # Each takes the timer's subject and the time at which it was due, and leaves alone what has moved on meanwhile.
@@ -20,6 +20,8 @@ _DUE: dict[str, Callable[[ShopState, str, float], None]] = {
     "answer_due": aftersales.deadline,
     "refunded": aftersales.refund,
     "audit": products.end_audit,
+    "post_ends": creators.end_post,
+    "precheck_ends": creators.end_precheck,
 }
 
 

@@ -12,10 +12,11 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from kit.custody import Lease, TokenPair
 from kit.db import new_id
+from kit.listen import notify
 from kit.vault import Vault
 from services.fulfillment import shop_store
 from services.fulfillment.domain import Authorization, OpenedShop, ShopState, renew_time
-from services.fulfillment.store import database_time, in_seconds
+from services.fulfillment.store import CATALOGUES_CHANNEL, database_time, in_seconds
 from services.fulfillment.tables import authorizations, shops
 
 _CONNECTED = authorizations.c.state == ShopState.CONNECTED.value
@@ -33,8 +34,8 @@ def save_connection(
     tokens: TokenPair,
     opened: Sequence[OpenedShop],
 ) -> UUID:
-    """Stores a consent and the shops that it opens; those that the workspace has already keep their ids. Returns the
-    authorisation's id. Raises ShopBelongsToAnother.
+    """Stores a consent and the shops that it opens, and wakes who reads catalogues. Shops that the workspace has
+    already keep their ids. Returns the authorisation's id. Raises ShopBelongsToAnother.
     """
     values = {
         "seller_name": seller_name,
@@ -60,6 +61,7 @@ def save_connection(
             ~select(shops.c.shop_id).where(shops.c.authorization_id == authorizations.c.authorization_id).exists(),
         )
     )
+    notify(tx, CATALOGUES_CHANNEL)
     return authorization_id
 
 

@@ -90,7 +90,8 @@ class ShopCalls:
         ShopUnavailable, DeadlineExceeded; VendorNotFound when TikTok Shop has no such thing.
         """
         left = context.remaining_seconds(seconds)
-        return self.run(lambda: self._ask(shop, question, left), left)
+        with context.about(workspace_id=shop.workspace_id, shop_id=shop.shop_id):
+            return self.run(lambda: self._ask(shop, question, left), left)
 
     def opened(self, authorization: Authorization) -> Sequence[VendorShop]:
         """The shops that a consent opens now. Raises as `ask`."""
@@ -98,14 +99,16 @@ class ShopCalls:
         async def asked(token: str) -> Sequence[VendorShop]:
             return await self.client.shops.authorized(Access(token, str(authorization.authorization_id)))
 
-        return self.run(lambda: self._with_token(authorization, asked), _SECONDS)
+        with context.about(workspace_id=authorization.workspace_id):
+            return self.run(lambda: self._with_token(authorization, asked), _SECONDS)
 
     def refresh_ahead(self, authorization: Authorization) -> None:
         """Refreshes an access token that ends soon, unless that was done meanwhile. Raises as `ask`."""
         end = authorization.access_expire_time
         if end is not None:
             tokens = tokens_of(authorization, self._custody, self.client, self._database, self._vault)
-            self.run(lambda: _as_refusals(tokens.refresh_ahead(end)), _SECONDS)
+            with context.about(workspace_id=authorization.workspace_id):
+                self.run(lambda: _as_refusals(tokens.refresh_ahead(end)), _SECONDS)
 
     def run(self, work: Callable[[], Coroutine[Any, Any, Answer]], seconds: float) -> Answer:
         """Runs something in the loop. Raises DeadlineExceeded, and ShopUnavailable when the process is just ending."""
@@ -114,7 +117,9 @@ class ShopCalls:
             raise _ending()
         started = work()
         try:
-            running = asyncio.run_coroutine_threadsafe(self._counted(started), loop)
+            # Not bound by the caller's deadline: a token that was refreshed is stored however long that takes.
+            with context.call(request_id=context.request_id(), timeout_seconds=None):
+                running = asyncio.run_coroutine_threadsafe(self._counted(started), loop)
         except RuntimeError:
             started.close()
             raise _ending() from None

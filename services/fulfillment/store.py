@@ -17,6 +17,7 @@ from services.fulfillment.tables import connections, outbox
 
 SCHEMA = "fulfillment"
 EVENTS_CHANNEL = "fulfillment_events"
+CATALOGUES_CHANNEL = "fulfillment_catalogues"
 
 
 def database_time(tx: Connection) -> datetime:

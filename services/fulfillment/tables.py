@@ -24,6 +24,7 @@ from kit.db import time_column
 from kit.outbox import outbox_table
 from kit.shared_rate_limit import rate_buckets_table
 from kit.vault import data_keys_table
+from kit.vendor_calls import vendor_calls_table
 
 metadata = MetaData()
 
@@ -165,3 +166,5 @@ webhook_events = Table(
 outbox = outbox_table(metadata)
 
 rate_buckets = rate_buckets_table(metadata)
+
+vendor_calls = vendor_calls_table(metadata)

@@ -41,6 +41,7 @@ from services.gateway.routes import (
     series,
     shop_numbers,
     shops,
+    vendor_calls,
     webhooks,
     workspaces,
 )
@@ -73,6 +74,7 @@ _TAGS = [
     {"name": "Accounts", "description": "Connected profiles on the platforms."},
     {"name": "Shops", "description": "Connected TikTok Shop sellers: their products, orders and numbers."},
     {"name": "Activity", "description": "What happened, and what people were told of it."},
+    {"name": "Vendor calls", "description": "What was asked of the platforms' APIs, and what they answered."},
     {"name": "Workspace", "description": "The brand that the key acts for, its people and keys."},
     {"name": "Operator", "description": "For whoever runs the installation."},
     {"name": "Health", "description": "For whatever watches the process. No key is needed."},
@@ -129,6 +131,7 @@ def build_app(config: GatewayConfig) -> FastAPI:
         products.router,
         shop_numbers.router,
         activities.router,
+        vendor_calls.router,
         workspaces.router,
         workspaces.operator_router,
         webhooks.router,

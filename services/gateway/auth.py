@@ -81,6 +81,8 @@ ROUTE_SCOPES: dict[str, Scope.ValueType | None] = {
     "GET /v1/shops/{shop_id}/numbers/products": Scope.SCOPE_ACCOUNTS_READ,
     "GET /v1/activities": Scope.SCOPE_ACTIVITY_READ,
     "GET /v1/messages": Scope.SCOPE_ACTIVITY_READ,
+    "GET /v1/vendor-calls": Scope.SCOPE_ACTIVITY_READ,
+    "GET /v1/vendor-calls/{vendor_call_id}": Scope.SCOPE_ACTIVITY_READ,
     "GET /v1/workspace": None,
     "GET /v1/users": Scope.SCOPE_WORKSPACE_ADMIN,
     "POST /v1/users": Scope.SCOPE_WORKSPACE_ADMIN,

@@ -15,6 +15,7 @@ from reelroute.identity.v1 import identity_pb2_grpc
 from reelroute.notification.v1 import notification_pb2_grpc
 from reelroute.publisher.v1 import publisher_pb2_grpc
 from reelroute.scheduler.v1 import bulk_pb2_grpc, plans_pb2_grpc, scheduler_pb2_grpc, series_pb2_grpc
+from reelroute.vendorcalls.v1 import vendorcalls_pb2_grpc
 
 from kit import context, errors
 from kit.rpc import aio_channel, call_metadata, channel
@@ -49,6 +50,7 @@ class Clients:
         self.series = series_pb2_grpc.SeriesServiceStub(self._channels["scheduler"])
         self.bulk = bulk_pb2_grpc.BulkServiceStub(self._channels["scheduler"])
         self.publisher = publisher_pb2_grpc.PublisherServiceStub(self._channels["publisher"])
+        self.vendor_calls = vendorcalls_pb2_grpc.VendorCallServiceStub(self._channels["publisher"])
         self.notification = notification_pb2_grpc.NotificationServiceStub(self._channels["notification"])
         self.fulfillment = fulfillment_pb2_grpc.FulfillmentServiceStub(self._channels["fulfillment"])
         # For services.gateway.upload, which says why it has a channel of its own.

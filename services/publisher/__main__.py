@@ -11,13 +11,15 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 from reelroute.publisher.v1 import publisher_pb2_grpc
+from reelroute.vendorcalls.v1 import vendorcalls_pb2_grpc
 
-from kit import outbox, service
+from kit import outbox, service, vendor_calls_api
 from kit.db import ALL_WORKSPACES, Database
 from kit.listen import Listener
 from kit.loop import Loop
 from kit.shared_rate_limit import SharedRateLimiter, forget_idle_buckets
 from kit.vault import Vault, open_ring
+from kit.vendor_calls import Recorder
 from services.publisher import account_store, domain, store
 from services.publisher.api import PublisherApi
 from services.publisher.caps import Caps
@@ -43,9 +45,11 @@ def run(config: PublisherConfig) -> None:
     vault = Vault(open_ring(config), data_keys)
     vault.check(database)
     ledger = Ledger(database, vault, f"{config.holder}/{os.getpid()}")
+    recorder = Recorder(database, config.vendor_call_days)
     tiktok, bulletin_config = TikTokConfig(), BulletinConfig()
-    client = TikTokClient(tiktok, limiter=SharedRateLimiter(database, "tiktok", tiktok.rates()))
-    bulletin = BulletinClient(bulletin_config) if bulletin_config.base_url else None
+    limiter = SharedRateLimiter(database, "tiktok", tiktok.rates())
+    client = TikTokClient(tiktok, on_call=recorder.on_call, limiter=limiter)
+    bulletin = BulletinClient(bulletin_config, on_call=recorder.on_call) if bulletin_config.base_url else None
     worker = Worker(config, ledger, _platforms(client, bulletin))
     channels = outbox.open_channels(
         {
@@ -63,6 +67,7 @@ def run(config: PublisherConfig) -> None:
     lead = timedelta(seconds=config.refresh_lead_seconds)
     renewals = Renewals(database, worker.refresh_ahead, lead, config.refreshes_at_once)
     relay = Loop("outbox relay", outbox.Relay(database, channels).run_once, interval_seconds=5, drain_seconds=5)
+    recording = Loop("vendor calls", recorder.run_once, interval_seconds=1, drain_seconds=5)
     listener = Listener(
         database.url, {store.CHECKS_CHANNEL: worker.look_for_verdicts, f"{store.SCHEMA}_outbox": relay.wake}
     )
@@ -74,10 +79,15 @@ def run(config: PublisherConfig) -> None:
                 publisher_pb2_grpc.add_PublisherServiceServicer_to_server,
                 PublisherApi(ledger, worker, foresight, client, bulletin),
                 "reelroute.publisher.v1.PublisherService",
-            )
+            ),
+            (
+                vendorcalls_pb2_grpc.add_VendorCallServiceServicer_to_server,
+                vendor_calls_api.VendorCallApi(database),
+                vendor_calls_api.FULL_NAME,
+            ),
         ],
-        # Ended in the reverse order: the worker first, so that the relay still sends its last reports.
-        parts=[relay, listener, worker],
+        # Ended in the reverse order: the worker first, so that its last reports are still sent, its last calls stored.
+        parts=[relay, recording, listener, worker],
         duties=[
             service.Duty("preflight", config.preflight_seconds, preflight.run_once),
             service.Duty("refresh ahead", config.refresh_poll_seconds, renewals.run_once),
@@ -86,6 +96,7 @@ def run(config: PublisherConfig) -> None:
             service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database)),
             service.Duty("forget places in accounts' days", 600, Caps(database).forget),
             service.Duty("forget idle rate buckets", 600, lambda: forget_idle_buckets(database)),
+            service.Duty("forget vendor calls", 600, recorder.forget),
         ],
     )
     database.close()

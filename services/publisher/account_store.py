@@ -104,7 +104,7 @@ def save_account(
         "problem": "",
         "refresh_lease_time": None,
         "endings_told": sorted(endings.reached(tokens.refresh_expire_time, datetime.now(UTC))),
-        "ending_check_time": None,
+        "ending_check_time": endings.first_look(tokens.refresh_expire_time),
         **_sealed(tx, vault, workspace_id, account_id, tokens),
         **_limits(limits),
     }
@@ -206,15 +206,18 @@ def save_tokens(
     ).first()
     if before is None:
         return None
-    told = before.endings_told
+    ending: dict[str, object] = {}
     if not endings.is_same(before.refresh_expire_time, tokens.refresh_expire_time):
         # Renewals prolong it by themselves: what is planned behind its present end is in no danger.
-        told = sorted(endings.reached(tokens.refresh_expire_time, datetime.now(UTC)) | {endings.POSTS})
+        ending = {
+            "endings_told": sorted(endings.reached(tokens.refresh_expire_time, datetime.now(UTC)) | {endings.POSTS}),
+            "ending_check_time": endings.first_look(tokens.refresh_expire_time),
+        }
     tx.execute(
         update(accounts)
         .where(*mine)
         .values(
-            endings_told=told,
+            **ending,
             **_sealed(tx, vault, account.workspace_id, account.account_id, tokens),
             state=AccountState.CONNECTED.value,
             problem="",

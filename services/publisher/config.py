@@ -33,6 +33,8 @@ class PublisherConfig(VaultSettings):
     observe_poll_seconds: float = Field(default=1, gt=0)
     # How often it is looked for posts that are due in a day, or in ten minutes, and will not go out; seconds.
     preflight_seconds: float = Field(default=20, gt=0)
+    # For how many days calls to platforms are kept, without tokens; 0: they are not recorded.
+    vendor_call_days: int = Field(default=14, ge=0, le=3650)
     # How long before its end an access token is refreshed, used or not, seconds; at most half of its life.
     refresh_lead_seconds: float = Field(default=10_800, ge=600)
     # How often it is looked for such tokens, seconds.

@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar
 import structlog
 from prometheus_client import Counter, Histogram
 
+from kit import context
 from services.publisher import domain
 from services.publisher.accounts import Accounts
 from services.publisher.caps import Caps
@@ -162,9 +163,17 @@ class Attempt:
             delivery_id=str(self.claim.delivery_id),
             attempt=self.claim.attempt,
         )
+        claim = self.claim
+        about = context.about(
+            workspace_id=claim.workspace_id,
+            post_id=claim.post_id,
+            delivery_id=claim.delivery_id,
+            account_id=claim.account_id,
+        )
         try:
-            async with self._deliverer.leases.kept(self._held):
-                outcome = await self._run()
+            with about:
+                async with self._deliverer.leases.kept(self._held):
+                    outcome = await self._run()
         except Fenced:
             outcome = "fenced"
             log.warning("another attempt holds the delivery")

@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 
 # Days before the end.
 STAGES = (30, 7, 1)
+# What is planned behind an end is looked at from then on.
+WINDOW = timedelta(days=max(STAGES))
 # In the place of a stage: that posts are planned behind the end.
 POSTS = 0
 # An end counts as the same when it moves by less: platforms count it in whole seconds from when they answer.
@@ -25,6 +27,11 @@ def is_same(end: datetime | None, other: datetime | None) -> bool:
     return abs(end - other) < _SAME
 
 
+def first_look(end: datetime | None) -> datetime | None:
+    """When there may first be something to tell of an end."""
+    return end - WINDOW if end is not None else None
+
+
 def reached(end: datetime | None, now: datetime) -> frozenset[int]:
     """The stages whose time has come."""
     return frozenset(days for days in STAGES if end is not None and end - timedelta(days=days) <= now)
@@ -32,6 +39,8 @@ def reached(end: datetime | None, now: datetime) -> frozenset[int]:
 
 def to_tell(end: datetime, told: Set[int], posts: int, now: datetime) -> frozenset[int]:
     """What is to be told now that was not; empty when nothing is. `posts` are planned behind the end."""
+    if end <= now:
+        return frozenset()
     found = reached(end, now) | (frozenset({POSTS}) if posts else frozenset())
     return found - told
 

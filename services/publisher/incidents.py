@@ -18,6 +18,7 @@ from uuid import UUID
 import structlog
 from prometheus_client import Gauge
 
+from kit import context
 from kit.activity import INSTALLATION, activities, activity_request
 from kit.db import ALL_WORKSPACES, Database
 from kit.outbox import Notice
@@ -158,7 +159,8 @@ class Incidents:
         if account is not None:
             try:
                 async with asyncio.timeout(_PROBE_SECONDS):
-                    await self._adapters[incident.platform].probe(account, self._tokens_of(account))
+                    with context.about(workspace_id=account.workspace_id, account_id=account.account_id):
+                        await self._adapters[incident.platform].probe(account, self._tokens_of(account))
             except (AttemptFailed, TimeoutError) as error:
                 # What the account itself cannot do is no trouble of the platform.
                 kind = error.failure.kind if isinstance(error, AttemptFailed) else FailureKind.TRANSIENT

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from prometheus_client import Counter
 
+from kit import context
 from services.publisher import domain
 from services.publisher.accounts import Accounts
 from services.publisher.domain import (
@@ -76,8 +77,15 @@ class Observer:
 
     async def check(self, publication: Publication) -> None:
         """Asks about one. An unexpected error is logged, and it is asked again later."""
+        about = context.about(
+            workspace_id=publication.workspace_id,
+            post_id=publication.post_id,
+            delivery_id=publication.delivery_id,
+            account_id=publication.account_id,
+        )
         try:
-            await self._check(publication)
+            with about:
+                await self._check(publication)
         except Fenced:
             # Another attempt or a person was first: what they found stands.
             VERDICTS.labels("fenced").inc()

@@ -6,7 +6,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, or_, select, text, update
+from sqlalchemy import Connection, func, select, text, update
 
 from services.publisher.account_store import account_of
 from services.publisher.domain import Account, AccountState
@@ -53,19 +53,14 @@ def take_renewals(tx: Connection, limit: int, again: timedelta) -> list[Account]
     return [account_of(row) for row in tx.execute(taken).mappings()]
 
 
-def take_endings(tx: Connection, limit: int, within: timedelta, again: timedelta) -> list[Ending]:
-    """At most so many accounts whose authorisation ends within that time and that were not looked at for a while, for
-    this caller; `again`: when they are looked at next.
+def take_endings(tx: Connection, limit: int, again: timedelta) -> list[Ending]:
+    """At most so many accounts of which it is time to look at the end of their authorisation, for this caller; `again`:
+    when they are looked at next.
     """
     due = (
         select(accounts.c.account_id)
-        .where(
-            _CONNECTED,
-            accounts.c.refresh_expire_time > func.now(),
-            accounts.c.refresh_expire_time <= func.now() + within,
-            or_(accounts.c.ending_check_time.is_(None), accounts.c.ending_check_time <= func.now()),
-        )
-        .order_by(accounts.c.refresh_expire_time)
+        .where(_CONNECTED, accounts.c.ending_check_time <= func.now(), accounts.c.refresh_expire_time.is_not(None))
+        .order_by(accounts.c.ending_check_time)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )

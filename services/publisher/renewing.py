@@ -29,7 +29,6 @@ log = structlog.get_logger()
 _AGAIN = timedelta(minutes=10)
 _ENDINGS_AT_ONCE = 100
 _CHECK_AGAIN = timedelta(hours=1)
-_WINDOW = timedelta(days=max(endings.STAGES))
 # Planned so far ahead, and so many of a workspace, posts are counted.
 _HORIZON = timedelta(days=366)
 _MOST_POSTS = 20_000
@@ -62,7 +61,7 @@ class Endings:
         """Looks at those that were not looked at for an hour."""
         while True:
             with self._database.transaction(ALL_WORKSPACES) as tx:
-                found = renewal_store.take_endings(tx, _ENDINGS_AT_ONCE, _WINDOW, _CHECK_AGAIN)
+                found = renewal_store.take_endings(tx, _ENDINGS_AT_ONCE, _CHECK_AGAIN)
             by_workspace: dict[UUID, list[Ending]] = {}
             for each in found:
                 by_workspace.setdefault(each.account.workspace_id, []).append(each)

@@ -26,6 +26,7 @@ from kit.db import time_column
 from kit.outbox import outbox_table
 from kit.shared_rate_limit import rate_buckets_table
 from kit.vault import data_keys_table
+from kit.vendor_calls import vendor_calls_table
 
 metadata = MetaData()
 
@@ -65,7 +66,7 @@ accounts = Table(
     UniqueConstraint("workspace_id", "platform", "platform_account_id", name="one_account_per_profile"),
     Index("accounts_by_handle", "workspace_id", "handle", "account_id"),
     Index("accounts_to_renew", "renew_time", postgresql_where=text("state = 'CONNECTED'")),
-    Index("accounts_that_end", "refresh_expire_time", postgresql_where=text("state = 'CONNECTED'")),
+    Index("accounts_that_end", "ending_check_time", postgresql_where=text("state = 'CONNECTED'")),
 )
 
 connections = Table(
@@ -205,3 +206,5 @@ preflights = Table(
 outbox = outbox_table(metadata)
 
 rate_buckets = rate_buckets_table(metadata)
+
+vendor_calls = vendor_calls_table(metadata)

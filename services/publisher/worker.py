@@ -130,7 +130,8 @@ class Worker:
         if adapter is None or adapter.quotas.posts_per_minute or self._accounts is None:
             return
         try:
-            limits = await adapter.read_limits(account, self._accounts.tokens_of(account))
+            with context.about(workspace_id=account.workspace_id, account_id=account.account_id):
+                limits = await adapter.read_limits(account, self._accounts.tokens_of(account))
         except AttemptFailed as refusal:
             log.info("limits not read", account_id=str(account.account_id), reason=refusal.failure.reason)
             return
@@ -150,7 +151,8 @@ class Worker:
         if self._tokens_of is None:
             return
         try:
-            await self._tokens_of(account).refresh_ahead()
+            with context.about(workspace_id=account.workspace_id, account_id=account.account_id):
+                await self._tokens_of(account).refresh_ahead()
         except AttemptFailed as refusal:
             log.info("token not refreshed ahead", account_id=str(account.account_id), reason=refusal.failure.reason)
 

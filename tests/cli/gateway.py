@@ -45,6 +45,7 @@ class Memory:
     # Deliveries by the outage that made them late.
     outages: dict[str, list[Json]] = field(default_factory=dict)
     incidents: list[Json] = field(default_factory=list)
+    vendor_calls: list[Json] = field(default_factory=list)
     answers: dict[str, Json] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     # By method and path: statuses for the next requests. 0 drops the connection before, 1 after the work is done.
@@ -179,6 +180,11 @@ class FakeGateway:
         self._thread.join()
 
 
+def one(rows: list[Json], key: str, value: str) -> Answer:
+    found = [each for each in rows if each[key] == value]
+    return (200, found[0]) if found else problem(404, "NOT_FOUND", "There is no such thing.")
+
+
 def answer(memory: Memory, request: Request) -> Answer:
     query = request.query
     match request.method, request.path.strip("/").split("/"):
@@ -192,6 +198,12 @@ def answer(memory: Memory, request: Request) -> Answer:
             }
         case "GET", ["v1", "accounts"]:
             return page("accounts", memory.accounts, query)
+        case "GET", ["v1", "accounts", account_id]:
+            return one(memory.accounts, "account_id", account_id)
+        case "GET", ["v1", "vendor-calls"]:
+            return page("vendor_calls", memory.vendor_calls, query)
+        case "GET", ["v1", "vendor-calls", vendor_call_id]:
+            return one(memory.vendor_calls, "vendor_call_id", vendor_call_id)
         case "GET", ["v1", "media"]:
             return page("media", memory.media, query)
         case "POST", ["v1", "media"]:

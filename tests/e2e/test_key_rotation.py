@@ -73,6 +73,7 @@ class Publishers:
         return told.stdout.splitlines()
 
 
+@pytest.mark.timeout(300)
 def test_rotating_the_master_key_under_load_fails_no_post(rotating: Product) -> None:
     publishers = Publishers(rotating)
     old, new = publishers.ring.read_text().strip(), base64.b64encode(os.urandom(32)).decode()
@@ -115,7 +116,7 @@ def under_load(running: Product) -> Iterator[list[dict[str, Any]]]:
     with ThreadPoolExecutor(1) as pool:
         posting = pool.submit(post)
         try:
-            running.wait(lambda: (posts and running.delivery(posts[0])["state"] == "PUBLISHED") or None, 30)
+            running.wait(lambda: (posts and running.delivery(posts[0])["state"] == "PUBLISHED") or None, 90)
             yield posts
         finally:
             stop.set()
@@ -132,6 +133,6 @@ def rotate(publishers: Publishers, old: str, new: str) -> None:
         lines = publishers.report()
         return True if lines[1].endswith("old      0 data keys") and "current" in lines[0] else None
 
-    publishers.running.wait(is_rewrapped, 30, lambda: str(publishers.report()))
+    publishers.running.wait(is_rewrapped, 90, lambda: str(publishers.report()))
     publishers.give(new)
     publishers.add("publisher-3")  # which never sees the old one

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import re
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -49,12 +50,33 @@ def test_s20_no_secret_is_in_any_log(worked: Product) -> None:
         assert not _UPLOAD_ADDRESS.search(content), f"{log.name} holds an upload address"
 
 
+def test_s20_no_secret_is_in_any_recorded_call_and_each_belongs_to_a_workspace(worked: Product) -> None:
+    operations = {"exchange_code", "creator_info", "video_init", "upload_chunk", "status_fetch", "refresh"}
+    rows = worked.wait(lambda: recorded_calls(worked, operations), 10)
+    for workspace_id, row in rows:
+        assert workspace_id is not None, row
+        for secret in known_secrets(worked):
+            assert secret not in row, row.replace(secret, b"[secret]")
+        assert not _TOKEN.search(row), row
+        assert not _UPLOAD_ADDRESS.search(row), row
+
+
+def recorded_calls(running: Product, operations: set[str]) -> list[tuple[str | None, bytes]] | None:
+    """Workspace and text of every row, once all operations are among them."""
+    with closing(psycopg2.connect(running.stack.admin_url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT operation, workspace_id, call::text FROM publisher.vendor_calls AS call")
+        rows = cursor.fetchall()
+    if not operations <= {operation for operation, _, _ in rows}:
+        return None
+    return [(workspace_id, text.encode()) for _, workspace_id, text in rows]
+
+
 def test_s20_no_token_is_in_any_answer(worked: Product) -> None:
     delivery = worked.get("/v1/posts")["posts"][0]["deliveries"][0]["delivery_id"]
     for path in (
         "/v1/accounts", f"/v1/accounts/{worked.accounts['emberfold.water']}", "/v1/posts?page_size=200",
         f"/v1/deliveries/{delivery}/publication", "/v1/activities?page_size=200", "/v1/messages?page_size=200",
-        "/v1/forecast", "/v1/keys", "/v1/incidents",
+        "/v1/forecast", "/v1/keys", "/v1/incidents", "/v1/vendor-calls",
     ):  # fmt: skip
         answer = worked.api.get(path).raise_for_status().content
         assert not _TOKEN.search(answer)

@@ -25,6 +25,7 @@ from sqlalchemy import text
 from kit.db import ALL_WORKSPACES, Database
 from kit.key_ring import KeyRing
 from kit.vault import Vault
+from kit.vendor_calls import Recorder
 from services.fulfillment.api import FulfillmentApi
 from services.fulfillment.calling import ShopCalls
 from services.fulfillment.catalogue import Catalogue
@@ -119,6 +120,7 @@ class Stage:
     calls: ShopCalls
     catalogue: Catalogue
     hints: Webhooks
+    recorder: Recorder
     stub: FulfillmentServiceStub
     shop: TikTokShop
 
@@ -158,13 +160,15 @@ class Stage:
 def staged(database: Database, shop: TikTokShop, config: TikTokShopConfig | None = None) -> Iterator[Stage]:
     """One replica on a database that others may have, too."""
     vault = a_vault()
-    calls = ShopCalls(database, vault, TikTokShopClient(config or a_config(str(shop.http.base_url).rstrip("/"))))
+    recorder = Recorder(database, 14)
+    settings = config or a_config(str(shop.http.base_url).rstrip("/"))
+    calls = ShopCalls(database, vault, TikTokShopClient(settings, on_call=recorder.on_call))
     calls.start()
     try:
         catalogue = Catalogue(database, calls, every_seconds=600, whole_seconds=86_400)
         hints = Webhooks(database, vault, calls, catalogue)
         api = FulfillmentApi(database, vault, calls, catalogue)
         with served((add_FulfillmentServiceServicer_to_server, api)) as channel:
-            yield Stage(database, vault, calls, catalogue, hints, FulfillmentServiceStub(channel), shop)
+            yield Stage(database, vault, calls, catalogue, hints, recorder, FulfillmentServiceStub(channel), shop)
     finally:
         assert calls.stop(10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from typing import Any
+from uuid import UUID
 
 import grpc
 import pytest
@@ -56,9 +57,14 @@ def test_orders_are_read_in_pages_the_last_changed_first(stage: Stage, shop: pb.
     assert waiting == [order for order in found if order.status == "AWAITING_SHIPMENT"]
 
 
-def test_no_buyer_s_data_is_answered_or_logged(stage: Stage, shop: pb.Shop, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_buyer_s_data_is_answered_logged_or_recorded(
+    stage: Stage, shop: pb.Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = orders_of(stage, shop)
-    told = "".join(repr(order) for order in found) + "".join(capsys.readouterr())
+    stage.recorder.run_once()
+    recorded = stage.rows("SELECT * FROM vendor_calls WHERE operation = 'orders_search'")
+    assert {row["shop_id"] for row in recorded} == {UUID(shop.shop_id)}
+    told = "".join(repr(each) for each in (*found, *recorded)) + "".join(capsys.readouterr())
     secrets: set[str] = set()
 
     def collect(value: object) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import grpc
 import pytest
 from reelroute.fulfillment.v1 import fulfillment_pb2 as pb
 
@@ -89,6 +90,17 @@ def test_a_consent_that_was_taken_back_is_lost_told_once_and_found_again_by_conn
     (found,) = stage.connect()
     assert (found.shop_id, found.state, found.problem) == (shop.shop_id, pb.SHOP_STATE_CONNECTED, "")
     assert read_products(stage, found) > 0
+
+
+def test_a_caller_whose_time_runs_out_during_a_refresh_loses_no_token(stage: Stage, shop: pb.Shop) -> None:
+    ends_in(stage, minutes=1)
+    stage.shop.fault("token_refresh", "delay", delay_seconds=1)
+    request = pb.ListShopOrdersRequest(workspace_id=str(WORKSPACE), shop_id=shop.shop_id)
+    with pytest.raises(grpc.RpcError) as caught:
+        stage.stub.ListShopOrders(request, timeout=0.5)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert stage.stub.ListShopOrders(request, timeout=20).orders
+    assert stage.shop.calls("token_refresh") == 1
 
 
 def test_a_token_host_that_is_away_loses_nothing(stage: Stage, shop: pb.Shop) -> None:

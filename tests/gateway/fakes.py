@@ -25,6 +25,7 @@ from reelroute.scheduler.v1 import (
     scheduler_pb2_grpc,
     series_pb2,
 )
+from reelroute.vendorcalls.v1 import vendorcalls_pb2, vendorcalls_pb2_grpc
 
 from kit import errors
 
@@ -103,6 +104,7 @@ class Memory:
     shop_orders: list[fulfillment_pb2.ShopOrder] = field(default_factory=list)
     # Seconds that fulfillment takes for a webhook.
     webhook_seconds: float = 0
+    vendor_calls: dict[str, vendorcalls_pb2.GetVendorCallResponse] = field(default_factory=dict)
     # With the deliveries that each made late.
     outages: dict[str, list[scheduler_pb2.Delivery]] = field(default_factory=dict)
     answered: dict[str, tuple[bytes, Message]] = field(default_factory=dict)
@@ -379,6 +381,19 @@ class FakeContent(Fake, content_pb2_grpc.ContentServiceServicer):
     def ListMediaAssets(self, request: Any, context: Context) -> content_pb2.ListMediaAssetsResponse:
         self.saw(request, context)
         return content_pb2.ListMediaAssetsResponse(media_assets=self.memory.assets.values())
+
+
+class FakeVendorCalls(Fake, vendorcalls_pb2_grpc.VendorCallServiceServicer):
+    def ListVendorCalls(self, request: Any, context: Context) -> vendorcalls_pb2.ListVendorCallsResponse:
+        self.saw(request, context)
+        found = [each.vendor_call for each in self.memory.vendor_calls.values()]
+        return vendorcalls_pb2.ListVendorCallsResponse(vendor_calls=found)
+
+    def GetVendorCall(self, request: Any, context: Context) -> vendorcalls_pb2.GetVendorCallResponse:
+        self.saw(request, context)
+        if request.vendor_call_id not in self.memory.vendor_calls or request.workspace_id != WORKSPACE:
+            raise errors.NotFound("There is no such call.", code_reason="VENDOR_CALL_NOT_FOUND")
+        return self.memory.vendor_calls[request.vendor_call_id]
 
 
 class FakePublisher(Fake, publisher_pb2_grpc.PublisherServiceServicer):

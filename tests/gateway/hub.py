@@ -13,6 +13,7 @@ from reelroute.identity.v1 import identity_pb2_grpc
 from reelroute.notification.v1 import notification_pb2_grpc
 from reelroute.publisher.v1 import publisher_pb2_grpc
 from reelroute.scheduler.v1 import bulk_pb2_grpc, plans_pb2_grpc, scheduler_pb2_grpc, series_pb2_grpc
+from reelroute.vendorcalls.v1 import vendorcalls_pb2_grpc
 
 from kit import rpc_server
 from tests.gateway import planning_fakes, shop_fakes
@@ -24,6 +25,7 @@ from tests.gateway.fakes import (
     FakeNotification,
     FakePublisher,
     FakeScheduler,
+    FakeVendorCalls,
     Memory,
 )
 
@@ -50,11 +52,12 @@ class Hub:
         ]
         # In the same process.
         others: dict[str, list[tuple[Callable[[Any, grpc.Server], None], Fake]]] = {
+            "publisher": [(vendorcalls_pb2_grpc.add_VendorCallServiceServicer_to_server, FakeVendorCalls(self))],
             "scheduler": [
                 (plans_pb2_grpc.add_PlanServiceServicer_to_server, planning_fakes.FakePlans(self)),
                 (series_pb2_grpc.add_SeriesServiceServicer_to_server, planning_fakes.FakeSeries(self)),
                 (bulk_pb2_grpc.add_BulkServiceServicer_to_server, planning_fakes.FakeBulk(self)),  # type: ignore[abstract]
-            ]
+            ],
         }
         for name, add, fake in services:
             server = rpc_server.build_server(SERVICE_TOKEN, threads=4)

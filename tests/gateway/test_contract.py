@@ -15,10 +15,22 @@ from reelroute.fulfillment.v1 import fulfillment_pb2
 from reelroute.identity.v1 import identity_pb2
 from reelroute.publisher.v1 import publisher_pb2
 from reelroute.scheduler.v1 import plans_pb2, scheduler_pb2, series_pb2
+from reelroute.vendorcalls.v1 import vendorcalls_pb2
 from schemathesis.checks import CHECKS
 
 from services.gateway.app import build_app
-from services.gateway.models import accounts, channels, deliveries, drafts, holds, plans, series, shops, workspaces
+from services.gateway.models import (
+    accounts,
+    channels,
+    deliveries,
+    drafts,
+    holds,
+    plans,
+    series,
+    shops,
+    vendor_calls,
+    workspaces,
+)
 from services.gateway.models.fields import AnswerModel, RequestModel, models_of, words_of
 from services.gateway.models.problems import Problem
 from services.gateway.routes import health
@@ -68,6 +80,9 @@ def test_words_of_requests_are_those_of_the_protos() -> None:
     assert list(get_args(plans.ActionWord)) == words_of(plans_pb2.DuplicateAction, "DUPLICATE_ACTION_")
     assert list(get_args(series.GapWord)) == words_of(series_pb2.GapRule, "GAP_RULE_")
     assert list(get_args(shops.SellerRegionWord)) == words_of(fulfillment_pb2.SellerRegion, "SELLER_REGION_")
+    assert list(get_args(vendor_calls.OutcomeWord)) == words_of(
+        vendorcalls_pb2.VendorCallOutcome, "VENDOR_CALL_OUTCOME_"
+    )
     assert list(get_args(series.StateWord)) == words_of(series_pb2.SeriesState, "SERIES_STATE_")
 
 

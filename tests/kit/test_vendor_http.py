@@ -384,8 +384,8 @@ async def test_bodies_are_recorded_but_long_ones_by_their_size_only(vendor: Fake
     vendor.then(answers({"avatar_url": "https://cdn.example/a?sig=1", "n": 1}), answers({"list": ["x" * 100] * 1_000}))
     await caller.call(times=2, method="POST", json={"title": "caption", "access_token": "act.1"})
     first, second = caller.records
-    assert first.request == {"title": "caption", "access_token": "[redacted]"}
-    assert first.answer == {"avatar_url": "https://cdn.example/a?[redacted]", "n": 1}
+    assert first.request == {"json": {"title": "caption", "access_token": "[redacted]"}}
+    assert first.answer == {"json": {"avatar_url": "https://cdn.example/a?[redacted]", "n": 1}}
     assert second.answer == {"bytes": 10 + 1_000 * 102 + 999 * 2 + 2}  # opening, texts with quotes, separators, end
 
 

@@ -45,3 +45,5 @@ def sandbox(sandbox_url: str) -> Iterator[Sandbox]:
 def stage(database: Database, sandbox: Sandbox) -> Iterator[Stage]:
     with staged(database, sandbox) as opened:
         yield opened
+    # Nobody finds a call that does not say for whom it was made.
+    assert [call.operation for call in opened.calls if call.subjects.workspace_id is None] == []

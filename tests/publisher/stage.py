@@ -30,6 +30,7 @@ from kit.errors import NotFound
 from kit.key_ring import KeyRing
 from kit.loop import Loop
 from kit.vault import Vault
+from kit.vendor_call import CallRecord
 from services.publisher import account_store
 from services.publisher.api import PublisherApi
 from services.publisher.config import PublisherConfig
@@ -282,6 +283,8 @@ class Stage:
     account: Account = field(init=False)
     relay: Loop = field(init=False)
     client: TikTokClient = field(init=False)
+    # Of all workers to the platform.
+    calls: list[CallRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.start_relay()
@@ -311,7 +314,8 @@ class Stage:
         **changes: Any,
     ) -> Worker:
         """A running publisher worker; stopped at the end of the test."""
-        self.client = client = TikTokClient(self.sandbox.config(**(tiktok or {})))
+        config = self.sandbox.config(**(tiktok or {}))
+        self.client = client = TikTokClient(config, on_call=self.calls.append)
 
         @contextlib.asynccontextmanager
         async def platforms() -> AsyncIterator[Platforms]:

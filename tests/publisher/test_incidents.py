@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
+from kit import context
 from kit.db import ALL_WORKSPACES, Database
 from services.publisher import domain, incident_store
 from services.publisher.domain import Account, AttemptFailed, Failure, FailureKind, Platform
@@ -126,6 +127,22 @@ async def test_one_process_at_a_time_probes_and_less_often_while_it_fails(replic
             )
     assert waits == pytest.approx([4, 8, 15, 15, 15, 15], abs=1)
     assert all(replicas.is_open_in(replica) for replica in replicas.each)
+
+
+async def test_a_probe_is_recorded_as_a_call_for_its_account(
+    replicas: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about: list[tuple[context.Subjects, Account]] = []
+
+    async def probe(account: Account, _tokens: object) -> None:
+        about.append((context.subjects(), account))
+
+    monkeypatch.setattr(replicas.platform, "probe", probe)
+    await replicas.fail(replicas.each[0])
+    replicas.make_probe_due()
+    await replicas.look()
+    ((subjects, account),) = about
+    assert (subjects.workspace_id, subjects.account_id) == (account.workspace_id, account.account_id)
 
 
 async def test_two_passed_probes_in_a_row_close_it_and_nothing_less(replicas: Replicas) -> None:

@@ -49,6 +49,16 @@ def test_a_due_post_ends_published_once_with_the_platforms_video_id(stage: Stage
     ]
 
 
+def test_every_call_for_a_post_says_so(stage: Stage) -> None:
+    stage.worker()
+    posts = [stage.assert_published_once(stage.schedule()) for _ in range(2)]
+    for planned in posts:
+        made = [call for call in stage.calls if str(call.subjects.delivery_id) == planned.delivery_id]
+        assert {call.operation for call in made} == {"creator_info", "video_init", "upload_chunk", "status_fetch"}
+        assert {str(call.subjects.post_id) for call in made} == {planned.claimed.post_id}
+        assert {call.subjects.account_id for call in made} == {stage.account.account_id}
+
+
 def test_many_due_posts_are_published_side_by_side(stage: Stage) -> None:
     stage.worker(max_deliveries=10)
     posts = [stage.schedule() for _ in range(40)]

@@ -232,3 +232,11 @@ def test_a_restart_with_a_state_file_keeps_tokens_posts_uploads_and_clock(tmp_pa
         assert again.status(done)["status"] == "PUBLISH_COMPLETE"
     for secret in (app.tokens["emberfold.air"]["access_token"], "sandbox-client-secret"):
         assert secret.encode() not in (tmp_path / "sandbox.db").read_bytes()
+
+
+def test_tokens_without_consent_leave_those_of_the_app_good(connected: App) -> None:
+    tokens = connected.control("POST", "/tiktok/creators/emberfold.air/tokens")
+    for token in (tokens["access_token"], connected.tokens["emberfold.air"]["access_token"]):
+        answer = connected.http.post(CREATOR_INFO, headers={"Authorization": f"Bearer {token}"})
+        assert answer.json()["data"]["creator_username"] == "emberfold.air"
+    assert connected.http.post("/control/tiktok/creators/nobody/tokens").status_code == 404

@@ -139,6 +139,12 @@ def test_an_approved_replacement_is_an_order_of_its_own(seller: ShopApp) -> None
     assert [(order["is_replacement_order"], order["payment"]["total_amount"]) for order in again] == [(True, "0.00")]
 
 
+def test_a_return_waits_from_the_start(seller: ShopApp) -> None:
+    [case] = seller.ok("POST", f"{RETURNS}/search", body={})["return_orders"]
+    assert (case["return_type"], case["return_status"]) == ("RETURN_AND_REFUND", "RETURN_OR_REFUND_REQUEST_PENDING")
+    assert case["seller_next_action_response"][0]["action"] == "SELLER_RESPOND_RETURN"
+
+
 def test_what_may_be_asked_for_and_what_comes_back_can_be_read(seller: ShopApp) -> None:
     order_id = delivered(seller)
     found = seller.ok("GET", f"/return_refund/202309/orders/{order_id}/aftersale_eligibility")["sku_eligibility"]

@@ -179,6 +179,7 @@ def test_orders_of_other_shops_and_too_many_are_refused(seller: ShopApp) -> None
     assert seller.code("GET", "/order/202309/orders", {"ids": order_id}) == 0
     abroad = {"by": "emberfold-trading", "region": "GB"}
     assert seller.code("GET", "/order/202309/orders", {"ids": order_id}, **abroad) == 10006402
+    assert seller.ok("GET", "/order/202309/orders", {"ids": "5769"})["orders"] == []
     assert seller.code("GET", "/order/202309/orders", {"ids": ",".join([order_id] * 51)}) == 10002014
     assert seller.code("GET", "/order/202309/orders") == 36009004
 

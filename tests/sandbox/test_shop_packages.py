@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.sandbox.shop import ShopApp
@@ -71,7 +72,7 @@ def test_what_may_not_be_shipped_is_refused_with_its_reason(seller: ShopApp) -> 
     doubtful = new_order(seller)
     seller.control("POST", f"/orders/{doubtful}/request-cancel")
     assert mark(seller, doubtful) == 21011007
-    [delivered] = search(seller, order_status="DELIVERED")
+    delivered, *_ = search(seller, order_status="DELIVERED")
     assert mark(seller, delivered["id"]) == 21011020
     assert mark(seller, new_order(seller), order_line_item_ids=[delivered["line_items"][0]["id"]]) == 21011029
 
@@ -95,6 +96,15 @@ def test_carrier_and_number_must_fit(seller: ShopApp, number: str, carrier: str,
 def test_a_tracking_number_serves_so_many_orders_and_no_more(seller: ShopApp) -> None:
     seller.settings(orders_per_tracking_number=2)
     assert [mark(seller, new_order(seller), "TBA777777777") for _ in range(3)] == [0, 0, 21011026]
+
+
+def test_a_lost_answer_has_shipped_all_the_same_and_a_second_try_says_so(seller: ShopApp) -> None:
+    order_id = new_order(seller)
+    seller.control("POST", "//faults", endpoint="tiktok_shop.mark_shipped", mode="lost_reply")
+    with pytest.raises(httpx.TransportError):
+        mark(seller, order_id)
+    assert mark(seller, order_id) == 21011006
+    assert detail(seller, order_id)["tracking_number"] == "TBA305500000102"
 
 
 def test_shipping_information_can_be_corrected_once_within_72_hours(seller: ShopApp) -> None:

@@ -276,6 +276,36 @@ ACTIVITY: dict[str, Any] = {
     "account_id": ACCOUNT_ID,
     "attributes": {"platform_post_id": "7400000000000000002"},
 }
+VENDOR_CALL: dict[str, Any] = {
+    "vendor_call_id": "0199a9c1-5a6b-7c8d-9e0f-1a2b3c4d5e11",
+    "post_id": POST_ID,
+    "delivery_id": DELIVERY_ID,
+    "account_id": ACCOUNT_ID,
+    "order_id": None,
+    "shop_id": None,
+    "vendor": "tiktok",
+    "operation": "status_fetch",
+    "method": "POST",
+    "path": "/v2/post/publish/status/fetch/",
+    "attempt": 1,
+    "start_time": "2027-01-04T17:00:40.812Z",
+    "duration_ms": 184.2,
+    "outcome": "OK",
+    "status": 200,
+    "code": "",
+    "log_id": "202701041700408123456789",
+    "handle": "v_pub_file~v2-1.7400000000000000001",
+}
+WHOLE_VENDOR_CALL: dict[str, Any] = {
+    **VENDOR_CALL,
+    "request": {"json": {"publish_id": "v_pub_file~v2-1.7400000000000000001"}},
+    "answer": {
+        "json": {
+            "data": {"status": "PUBLISH_COMPLETE", "publicaly_available_post_id": [7400000000000000002]},
+            "error": {"code": "ok", "message": "", "log_id": "202701041700408123456789"},
+        }
+    },
+}
 MESSAGE: dict[str, Any] = {
     "message_id": "0199a9c1-9c0d-7e1f-8a2b-3c4d5e6f7a10",
     "activity_id": "0199a9c1-8b9c-7d0e-9f1a-2b3c4d5e6f09",

@@ -185,6 +185,17 @@ async def test_one_to_fifty_orders_are_asked_for_at_once(scene: Scene, count: in
         await scene.client.orders.get(SHOP, [str(number) for number in range(count)])
 
 
+async def test_a_buyers_data_is_in_no_record(scene: Scene) -> None:
+    scene.vendor.then(answers({"code": 0, "message": "Success", "request_id": "1", "data": {"orders": [EXAMPLE]}}))
+    await scene.client.orders.get(SHOP, [ORDER])
+    (record,) = scene.records
+    written = json.dumps(record.answer)
+    assert "canary" not in written.lower()
+    for hidden in (EXAMPLE["user_id"], "90210", "Los Angeles"):
+        assert hidden not in written
+    assert all(shown in written for shown in ("AWAITING_SHIPMENT", "Air fryer", "21.47"))
+
+
 async def test_shipping_answers_the_package_and_what_to_be_warned_of(scene: Scene) -> None:
     shipment = SelfShipment("1Z999", "71178")
     shipped = await scene.client.packages.mark_shipped(SHOP, ORDER, shipment)

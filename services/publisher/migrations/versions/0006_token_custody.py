@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
-revision = "0005_token_custody"
-down_revision = "0004_forecast"
+revision = "0006_token_custody"
+down_revision = "0005_vendor_calls"
 
 
 def upgrade() -> None:
@@ -17,7 +17,11 @@ def upgrade() -> None:
     op.add_column("accounts", sa.Column("endings_told", ARRAY(sa.Integer), nullable=False, server_default="{}"))
     connected = sa.text("state = 'CONNECTED'")
     op.create_index("accounts_to_renew", "accounts", ["renew_time"], postgresql_where=connected)
-    op.create_index("accounts_that_end", "accounts", ["refresh_expire_time"], postgresql_where=connected)
+    # Row-level security holds for the owner too: without a name there would be no rows.
+    op.execute("SET LOCAL app.workspace = '*'")
+    op.execute("UPDATE accounts SET ending_check_time = refresh_expire_time - interval '30 days'")
+    op.execute("SET LOCAL app.workspace = ''")
+    op.create_index("accounts_that_end", "accounts", ["ending_check_time"], postgresql_where=connected)
 
 
 def downgrade() -> None:
