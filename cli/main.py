@@ -16,9 +16,11 @@ from cli import (
     outages,
     plans,
     posts,
+    products,
     replay,
     rules,
     series,
+    shops,
 )
 from cli.client import ClientError
 from cli.display import failures
@@ -37,6 +39,8 @@ app.add_typer(series.app, name="series")
 app.add_typer(media.app, name="media")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(agents.app, name="agents")
+app.add_typer(shops.app, name="shops")
+app.add_typer(products.app, name="products")
 app.add_typer(rules.app, name="channels")
 app.add_typer(keys.app, name="keys")
 app.add_typer(calls.app, name="calls")

@@ -89,6 +89,7 @@ _MEANINGS = {
     "*.content_address": "Host and port of content.",
     "*.scheduler_address": "Host and port of the scheduler.",
     "*.publisher_address": "Host and port of the publisher.",
+    "*.fulfillment_address": "Host and port of fulfillment.",
     "*.notification_address": "Host and port of notification.",
     "*.connect_timeout_seconds": "To connect, the wait for a free connection included.",
     "*.read_timeout_seconds": "Silence after the request was sent.",

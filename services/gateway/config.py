@@ -23,6 +23,7 @@ class GatewayConfig(Settings):
     scheduler_address: str = listen_default("scheduler")
     publisher_address: str = listen_default("publisher")
     notification_address: str = listen_default("notification")
+    fulfillment_address: str = listen_default("fulfillment")
 
     # One call to a service.
     call_seconds: float = Field(default=10, gt=0)
@@ -31,6 +32,8 @@ class GatewayConfig(Settings):
     upload_seconds: float = Field(default=3600, gt=0)
     # An upload of which nothing more arrives for so long is given up.
     upload_idle_seconds: float = Field(default=60, gt=0)
+    # A webhook, until it is answered for. TikTok Shop waits 3 s, and sends again what got no answer.
+    webhook_seconds: float = Field(default=2.5, gt=0)
     # One question of /readyz to one service.
     ready_seconds: float = Field(default=2, gt=0)
     # Drain on SIGTERM.
@@ -48,6 +51,8 @@ class GatewayConfig(Settings):
     # A calendar: a hundred thousand posts are some 50 MB.
     max_calendar_bytes: int = Field(default=64 * MEBIBYTE, ge=1)
     max_json_bytes: int = Field(default=MEBIBYTE, ge=1)
+    # A webhook; platforms send some hundred bytes.
+    max_webhook_bytes: int = Field(default=64 * 1024, ge=1, le=MEBIBYTE)
     # 500 posts with captions of 2,200 characters outside of ASCII, and room. A service takes 16 MiB a message.
     max_batch_bytes: int = Field(default=8 * MEBIBYTE, ge=1)
 

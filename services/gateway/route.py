@@ -24,8 +24,15 @@ from services.gateway.errors import BodyTooLarge, BodyTooSlow, JsonBroken, JsonT
 
 # Nothing that we take nests deeper than six.
 MAX_JSON_DEPTH = 100
-# They take as long as what they send or answer with.
-_LONG = frozenset({"POST /v1/media", "POST /v1/posts:import", "POST /v1/posts:batchChange"})
+# They take as long as what they send, read or answer with.
+_LONG = frozenset(
+    {
+        "POST /v1/media",
+        "POST /v1/posts:import",
+        "POST /v1/posts:batchChange",
+        "POST /v1/shops/{shop_id}:syncCatalogue",
+    }
+)
 _BATCH = "POST /v1/posts:batchCreate"
 
 _JSON_TYPE = re.compile(r"application/([a-z0-9.+-]+\+)?json", re.IGNORECASE)
@@ -116,7 +123,7 @@ class JsonRequest(Request):
     async def read(cls, request: Request, limit: int) -> JsonRequest:
         """Reads the body. Raises MediaTypeUnsupported, BodyTooLarge, BodyTooSlow, JsonBroken or JsonTooDeep."""
         made = cls(request.scope, request.receive)
-        made._bytes = await _bounded(request, limit)
+        made._bytes = await bounded_body(request, limit)
         if made._bytes:
             media_type = request.headers.get("content-type", "").partition(";")[0].strip()
             if not _JSON_TYPE.fullmatch(media_type):
@@ -133,7 +140,8 @@ class JsonRequest(Request):
         return self._parsed
 
 
-async def _bounded(request: Request, limit: int) -> bytes:
+async def bounded_body(request: Request, limit: int) -> bytes:
+    """The whole body. Raises BodyTooLarge, BodyTooSlow."""
     too_large = BodyTooLarge(f"The body is larger than {limit} bytes. Send less at a time.")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:

@@ -15,6 +15,7 @@ from uuid import uuid4
 import grpc
 from google.protobuf.message import Message
 from reelroute.content.v1 import agents_pb2, agents_pb2_grpc, content_pb2, content_pb2_grpc
+from reelroute.fulfillment.v1 import fulfillment_pb2
 from reelroute.identity.v1 import identity_pb2, identity_pb2_grpc
 from reelroute.notification.v1 import notification_pb2, notification_pb2_grpc
 from reelroute.publisher.v1 import publisher_pb2, publisher_pb2_grpc
@@ -102,12 +103,19 @@ class Memory:
     # Of every post that is saved from now on.
     conflicts: list[scheduler_pb2.Conflict] = field(default_factory=list)
     foreseen: list[publisher_pb2.ForeseenFailure] = field(default_factory=list)
+    shops: dict[str, fulfillment_pb2.Shop] = field(default_factory=dict)
+    products: dict[str, fulfillment_pb2.Product] = field(default_factory=dict)
+    shop_orders: list[fulfillment_pb2.ShopOrder] = field(default_factory=list)
+    # Seconds that fulfillment takes for a webhook.
+    webhook_seconds: float = 0
     vendor_calls: dict[str, vendorcalls_pb2.GetVendorCallResponse] = field(default_factory=dict)
     # With the deliveries that each made late.
     outages: dict[str, list[scheduler_pb2.Delivery]] = field(default_factory=dict)
     answered: dict[str, tuple[bytes, Message]] = field(default_factory=dict)
     # Every request in order, with its metadata.
     calls: list[tuple[Message, dict[str, Any]]] = field(default_factory=list)
+    # How long each caller would wait, by the name of its request.
+    seconds_left: dict[str, float] = field(default_factory=dict)
     # Raised by the next call of that name, once.
     failures: dict[str, Exception] = field(default_factory=dict)
     uploaded: bytearray = field(default_factory=bytearray)
@@ -170,6 +178,43 @@ class Memory:
         self.accounts[account.account_id] = account
         return account.account_id
 
+    def shop(self, **values: Any) -> str:
+        """A connected shop; its id."""
+        shop = fulfillment_pb2.Shop(
+            shop_id=str(uuid4()),
+            workspace_id=WORKSPACE,
+            platform_shop_id="7495540735365777507",
+            name="Emberfold",
+            region="US",
+            seller_name="Emberfold Inc.",
+            state=fulfillment_pb2.SHOP_STATE_CONNECTED,
+        )
+        shop.MergeFrom(fulfillment_pb2.Shop(**values))
+        self.shops[shop.shop_id] = shop
+        return shop.shop_id
+
+    def product(self, shop_id: str, **values: Any) -> str:
+        """A product with one SKU that has a price and one that has none; its id."""
+        product = fulfillment_pb2.Product(
+            product_id=str(uuid4()),
+            shop_id=shop_id,
+            platform_product_id="1729382476852921560",
+            title="Water playmat",
+            status="ACTIVATE",
+            skus=[
+                fulfillment_pb2.Sku(
+                    platform_sku_id="1729382476852921561",
+                    seller_sku="MAT-WATER",
+                    price=fulfillment_pb2.Money(currency="USD", minor_units=3490),
+                    available_quantity=212,
+                ),
+                fulfillment_pb2.Sku(platform_sku_id="1729382476852921562"),
+            ],
+        )
+        product.MergeFrom(fulfillment_pb2.Product(**values))
+        self.products[product.product_id] = product
+        return product.product_id
+
     def post(self, **delivery: Any) -> scheduler_pb2.Delivery:
         """A post with one delivery of the given kind; the delivery."""
         post = scheduler_pb2.Post(post_id=str(uuid4()), workspace_id=WORKSPACE, time_zone="UTC")
@@ -198,6 +243,7 @@ class Fake:
     def saw(self, request: Message, context: Context) -> None:
         """Keeps the request; fails when a test asked for it."""
         self.memory.calls.append((request, dict(context.invocation_metadata())))
+        self.memory.seconds_left[type(request).__name__] = context.time_remaining()
         failure = self.memory.failures.pop(type(request).__name__.removesuffix("Request"), None)
         if failure:
             raise failure

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from reelroute.content.v1 import agents_pb2_grpc, content_pb2_grpc
+from reelroute.fulfillment.v1 import fulfillment_pb2_grpc
 from reelroute.identity.v1 import identity_pb2_grpc
 from reelroute.notification.v1 import notification_pb2_grpc
 from reelroute.publisher.v1 import publisher_pb2_grpc
@@ -15,7 +16,7 @@ from reelroute.scheduler.v1 import bulk_pb2_grpc, plans_pb2_grpc, scheduler_pb2_
 from reelroute.vendorcalls.v1 import vendorcalls_pb2_grpc
 
 from kit import rpc_server
-from tests.gateway import planning_fakes
+from tests.gateway import planning_fakes, shop_fakes
 from tests.gateway.fakes import (
     SERVICE_TOKEN,
     Fake,
@@ -44,6 +45,11 @@ class Hub:
             ("publisher", publisher_pb2_grpc.add_PublisherServiceServicer_to_server, FakePublisher(self)),
             ("scheduler", scheduler_pb2_grpc.add_SchedulerServiceServicer_to_server, FakeScheduler(self)),  # type: ignore[abstract]
             ("notification", notification_pb2_grpc.add_NotificationServiceServicer_to_server, FakeNotification(self)),  # type: ignore[abstract]
+            (
+                "fulfillment",
+                fulfillment_pb2_grpc.add_FulfillmentServiceServicer_to_server,
+                shop_fakes.FakeFulfillment(self),
+            ),
         ]
         # In the same process.
         others: dict[str, list[tuple[Callable[[Any, grpc.Server], None], Fake]]] = {
