@@ -51,7 +51,10 @@ class Clients:
         self.series = series_pb2_grpc.SeriesServiceStub(self._channels["scheduler"])
         self.bulk = bulk_pb2_grpc.BulkServiceStub(self._channels["scheduler"])
         self.publisher = publisher_pb2_grpc.PublisherServiceStub(self._channels["publisher"])
-        self.vendor_calls = vendorcalls_pb2_grpc.VendorCallServiceStub(self._channels["publisher"])
+        # Of every service that calls vendors: each has the calls that it made.
+        self.vendor_calls = [
+            vendorcalls_pb2_grpc.VendorCallServiceStub(self._channels[name]) for name in ("publisher", "fulfillment")
+        ]
         self.notification = notification_pb2_grpc.NotificationServiceStub(self._channels["notification"])
         self.fulfillment = fulfillment_pb2_grpc.FulfillmentServiceStub(self._channels["fulfillment"])
         # For services.gateway.upload, which says why it has a channel of its own.

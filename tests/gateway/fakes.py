@@ -28,6 +28,7 @@ from reelroute.scheduler.v1 import (
 from reelroute.vendorcalls.v1 import vendorcalls_pb2, vendorcalls_pb2_grpc
 
 from kit import errors
+from kit.paging import Page
 
 SERVICE_TOKEN = "test-service-token-of-32-characters-or-more"
 ALL_SCOPES = [number for number in identity_pb2.Scope.values() if number]
@@ -108,7 +109,10 @@ class Memory:
     shop_orders: list[fulfillment_pb2.ShopOrder] = field(default_factory=list)
     # Seconds that fulfillment takes for a webhook.
     webhook_seconds: float = 0
-    vendor_calls: dict[str, vendorcalls_pb2.GetVendorCallResponse] = field(default_factory=dict)
+    # By the service that made them, and their ids.
+    vendor_calls: dict[str, dict[str, vendorcalls_pb2.GetVendorCallResponse]] = field(
+        default_factory=lambda: {"publisher": {}, "fulfillment": {}}
+    )
     # With the deliveries that each made late.
     outages: dict[str, list[scheduler_pb2.Delivery]] = field(default_factory=dict)
     answered: dict[str, tuple[bytes, Message]] = field(default_factory=dict)
@@ -388,16 +392,27 @@ class FakeContent(Fake, content_pb2_grpc.ContentServiceServicer):
 
 
 class FakeVendorCalls(Fake, vendorcalls_pb2_grpc.VendorCallServiceServicer):
+    """The calls that one service made."""
+
+    def __init__(self, hub: HasMemory, service: str) -> None:
+        super().__init__(hub)
+        self._service = service
+
     def ListVendorCalls(self, request: Any, context: Context) -> vendorcalls_pb2.ListVendorCallsResponse:
         self.saw(request, context)
-        found = [each.vendor_call for each in self.memory.vendor_calls.values()]
-        return vendorcalls_pb2.ListVendorCallsResponse(vendor_calls=found)
+        page = Page.parse(request.page_size, request.page_token, (str,))
+        ids = sorted(self.memory.vendor_calls[self._service], reverse=True)
+        found = [each for each in ids if page.after is None or each < page.after[0]]
+        shown, token = page.cut(found, lambda each: (each,))
+        calls = [self.memory.vendor_calls[self._service][each].vendor_call for each in shown]
+        return vendorcalls_pb2.ListVendorCallsResponse(vendor_calls=calls, next_page_token=token)
 
     def GetVendorCall(self, request: Any, context: Context) -> vendorcalls_pb2.GetVendorCallResponse:
         self.saw(request, context)
-        if request.vendor_call_id not in self.memory.vendor_calls or request.workspace_id != WORKSPACE:
+        mine = self.memory.vendor_calls[self._service]
+        if request.vendor_call_id not in mine or request.workspace_id != WORKSPACE:
             raise errors.NotFound("There is no such call.", code_reason="VENDOR_CALL_NOT_FOUND")
-        return self.memory.vendor_calls[request.vendor_call_id]
+        return mine[request.vendor_call_id]
 
 
 class FakePublisher(Fake, publisher_pb2_grpc.PublisherServiceServicer):

@@ -54,7 +54,10 @@ class Hub:
         # In the same process.
         others: dict[str, list[tuple[Callable[[Any, grpc.Server], None], Fake]]] = {
             "content": [(agents_pb2_grpc.add_AgentServiceServicer_to_server, FakeAgents(self))],
-            "publisher": [(vendorcalls_pb2_grpc.add_VendorCallServiceServicer_to_server, FakeVendorCalls(self))],
+            **{
+                name: [(vendorcalls_pb2_grpc.add_VendorCallServiceServicer_to_server, FakeVendorCalls(self, name))]
+                for name in ("publisher", "fulfillment")
+            },
             "scheduler": [
                 (plans_pb2_grpc.add_PlanServiceServicer_to_server, planning_fakes.FakePlans(self)),
                 (series_pb2_grpc.add_SeriesServiceServicer_to_server, planning_fakes.FakeSeries(self)),
