@@ -65,6 +65,9 @@ def answer(memory: Memory, request: Request) -> Answer | None:
             return 200, {"shops": memory.shops}
         case "GET", ["v1", "shops"]:
             return page("shops", memory.shops, query)
+        case "GET", ["v1", "shops", shop_id]:
+            (shop,) = (each for each in memory.shops if each["shop_id"] == shop_id)
+            return 200, shop
         case "POST", ["v1", "shops", verb]:
             return _changed(memory, *verb.split(":"))
         case "GET", ["v1", "products"]:
