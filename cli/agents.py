@@ -54,8 +54,9 @@ def use_skill(
 
 
 def _arguments(schema: dict[str, Any]) -> str:
-    required = schema.get("required", [])
-    return " ".join(name if name in required else f"[{name}]" for name in schema.get("properties", {}))
+    required = sorted(schema.get("required", []))
+    others = sorted(set(schema.get("properties", {})) - set(required))
+    return " ".join([*required, *(f"[{name}]" for name in others)])
 
 
 def _told(arguments: list[str], file: Path | None) -> dict[str, Any]:

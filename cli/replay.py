@@ -232,7 +232,10 @@ class Compared:
 
 
 def compared(recorded: Json | None, replayed: Json | None) -> Iterator[Compared]:
-    """Every value of two answers, in the order of the first."""
+    """Every value of two answers, in the order of the first; of one that was too large to be recorded, its size."""
+    if recorded is not None and "json" not in recorded and "bytes" in recorded:
+        yield Compared("bytes", recorded["bytes"], None, None)
+        return
     before, after = _values(recorded), _values(replayed)
     hidden = [name for name, value in before.items() if isinstance(value, str) and _is_left_out(value)]
     for name in dict.fromkeys((*before, *after)):

@@ -100,6 +100,14 @@ def test_a_replay_for_programs_names_every_difference(run: Run, memory: Memory, 
     assert {each["field"] for each in document["differences"]} == {"data.publish_id", "error.log_id"}
 
 
+def test_an_answer_that_was_too_large_to_be_recorded_differs_in_nothing(
+    run: Run, memory: Memory, sandbox: httpx.Client
+) -> None:
+    document = run("replay", recorded(memory, answer={"bytes": 70_000}), "--json").document
+    assert document["replayed"]["status"] == 200
+    assert document["differences"] == []
+
+
 def test_a_creator_that_the_sandbox_lacks_is_added(run: Run, memory: Memory, sandbox: httpx.Client) -> None:
     memory.accounts[0]["handle"] = "emberfold.void"
     path = "/v2/post/publish/creator_info/query/"
