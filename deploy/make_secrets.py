@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent / "secrets"
-SERVICES = ("identity", "content", "scheduler", "publisher", "notification")
+SERVICES = ("identity", "content", "scheduler", "publisher", "notification", "fulfillment")
 _DATABASE = "postgres:5432/reelroute"
 
 
@@ -45,6 +45,7 @@ def make(folder: Path) -> list[str]:
     add("sandbox_control_token", secrets.token_urlsafe(24))
     # Not secrets at first, but where secrets go: TikTok's, once there is an app, and addresses with passwords.
     add("tiktok_client_secret", "sandbox-client-secret")
+    add("tiktok_shop_app_secret", "sandbox-app-secret")
     add("notify_targets", '{"log": "log://"}')
     return made
 

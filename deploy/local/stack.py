@@ -65,6 +65,7 @@ def start(
             pool.submit(migrations.prepare, name, postgres.admin_url, urls[name]).result()
     announce("starting the services")
     uses_sandbox = "REELROUTE_TIKTOK_CLIENT_KEY" not in environment
+    shops_use_sandbox = "REELROUTE_TIKTOK_SHOP_APP_KEY" not in environment
     common = {
         **{name: value for name, value in environment.items() if name in _PASSED_ON or name.startswith("REELROUTE_")},
         "REELROUTE_SERVICE_TOKEN": secrets.service_token,
@@ -74,7 +75,8 @@ def start(
     own: dict[str, dict[str, str]] = {name: {"REELROUTE_DATABASE_URL": urls[name]} for name in SERVICES}
     own["identity"]["REELROUTE_FIRST_KEY_FILE"] = str(data / "api-key")
     own["content"]["REELROUTE_MEDIA_FOLDER"] = str(data / "media")
-    own["publisher"]["REELROUTE_KEY_RING_FILE"] = str(key_ring_file(data, secrets.master_key))
+    for name in ("publisher", "fulfillment"):
+        own[name]["REELROUTE_KEY_RING_FILE"] = str(key_ring_file(data, secrets.master_key))
     if uses_sandbox:
         own["publisher"] |= {
             "REELROUTE_TIKTOK_BASE_URL": sandbox_url,
@@ -84,11 +86,27 @@ def start(
             "REELROUTE_BULLETIN_BASE_URL": sandbox_url,
             "REELROUTE_TIKTOK_MEDIA_URL_PREFIX": f"{gateway_url}/",
         }
+    if shops_use_sandbox:
+        own["fulfillment"] |= {
+            "REELROUTE_TIKTOK_SHOP_BASE_URL": sandbox_url,
+            "REELROUTE_TIKTOK_SHOP_TOKEN_URL": sandbox_url,
+            "REELROUTE_TIKTOK_SHOP_AUTHORIZE_URL": f"{sandbox_url}/open/authorize",
+            "REELROUTE_TIKTOK_SHOP_US_AUTHORIZE_URL": f"{sandbox_url}/open/authorize",
+            "REELROUTE_TIKTOK_SHOP_APP_KEY": "sandbox-app-key",
+            "REELROUTE_TIKTOK_SHOP_APP_SECRET": "sandbox-app-secret",
+            "REELROUTE_TIKTOK_SHOP_SERVICE_ID": "sandbox-service-id",
+        }
+    if uses_sandbox or shops_use_sandbox:
         supervisor.start(
             _child(
                 "sandbox",
                 [sys.executable, "-m", "sandbox"],
                 {
+                    # Where `reelroute shops connect` listens; and the gateway takes the webhooks.
+                    "REELROUTE_SANDBOX_TIKTOK_SHOP__REDIRECT_URL": "http://127.0.0.1:8765/callback",
+                    "REELROUTE_SANDBOX_TIKTOK_SHOP__WEBHOOK_URL": (
+                        f"http://127.0.0.1:{port['gateway']}/v1/webhooks/tiktok-shop"
+                    ),
                     **common,
                     "REELROUTE_SANDBOX_PORT": str(port["sandbox"]),
                     "REELROUTE_SANDBOX_STATE_FILE": str(data / "sandbox.sqlite"),

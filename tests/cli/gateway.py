@@ -57,6 +57,9 @@ class Memory:
     duplicate_rules: list[Json] = field(default_factory=list)
     series: dict[str, Json] = field(default_factory=dict)
     foreseen: list[Json] = field(default_factory=list)
+    shops: list[Json] = field(default_factory=list)
+    products: list[Json] = field(default_factory=list)
+    shop_orders: list[Json] = field(default_factory=list)
     # What the next changes of many posts answer, instead of what they would.
     broken_lines: list[list[Json]] = field(default_factory=list)
 

@@ -246,9 +246,3 @@ def test_an_account_is_connected_by_its_owners_consent(
     assert start.body["redirect_uri"] == f"http://127.0.0.1:{free_port}/callback"
     (finish,) = gateway.memory.sent("/v1/connections:finish")
     assert finish.body == {"state": "s1", "code": "c1"}
-
-
-@pytest.fixture
-def free_port() -> int:
-    with Listener(0) as listener:
-        return listener.port
