@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import Annotated
+
 import typer
 
 from cli import consent, display, options
-from cli.client import Json
+from cli.client import Api, Json, Refused
 from cli.consent import Listener
 from cli.display import failures, moment
 
@@ -23,13 +26,14 @@ def list_accounts(as_json: options.AsJson = False) -> None:
             display.document({"accounts": accounts})
             return
         display.table(
-            ["Account", "Platform", "Handle", "State", "Good until", "Problem"],
+            ["Account", "Platform", "Handle", "State", "Allows", "Good until", "Problem"],
             [
                 (
                     each["account_id"],
                     each["platform"],
                     f"@{each['handle']}",
                     each["state"],
+                    " ".join(each["scopes"]),
                     moment(each["authorization_expire_time"]),
                     each["problem"],
                 )
@@ -37,6 +41,70 @@ def list_accounts(as_json: options.AsJson = False) -> None:
             ],
             whole=["Account", "Handle", "Good until"],
         )
+
+
+@app.command("disconnect")
+def disconnect(
+    account: Annotated[str, typer.Argument(help="Its @handle or id.")],
+    yes: options.Yes = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Takes the owner's grant back and erases the tokens. The account's posts are held until it is connected again."""
+    with failures(as_json=as_json), options.api() as api:
+        account_id = options.account_id(api, account)
+        options.confirm(f"Disconnect {account}? Its posts will be held.", yes=yes, as_json=as_json)
+        found = api.post(f"/v1/accounts/{account_id}:disconnect", {})
+        if as_json:
+            display.document(found)
+        else:
+            display.say(display.printable(f"@{found['handle']} is {found['state']}. {found['problem']}"))
+
+
+@app.command("numbers")
+def numbers(
+    account: Annotated[str, typer.Argument(help="Its @handle or id.")],
+    posts: Annotated[int, typer.Option(min=0, max=1000, help="So many of its newest posts.")] = 20,
+    as_json: options.AsJson = False,
+) -> None:
+    """Shows what the platform tells now of an account's public posts, and of the account where its owner allows it."""
+    with failures(as_json=as_json), options.api() as api:
+        path = f"/v1/accounts/{options.account_id(api, account)}"
+        of_account = _account_numbers(api, path)
+        newest = list(itertools.islice(api.pages(f"{path}/posts/numbers", "posts"), posts)) if posts else []
+        if as_json:
+            display.document({"account": of_account, "posts": newest})
+            return
+        if of_account is not None:
+            display.facts([(name, of_account[name]) for name in ("followers", "following", "likes", "posts")])
+            display.say()
+        display.table(
+            ["Published", "Views", "Likes", "Comments", "Shares", "Post", "Address"],
+            [
+                (
+                    moment(each["publish_time"]),
+                    *(_number(each[name]) for name in ("views", "likes", "comments", "shares")),
+                    each["post_id"],
+                    each["url"],
+                )
+                for each in newest
+            ],
+            whole=["Published", "Views", "Likes", "Comments", "Shares"],
+        )
+
+
+def _account_numbers(api: Api, path: str) -> Json | None:
+    """None, with a note, where the owner has not allowed them: those of posts may be read all the same."""
+    try:
+        return api.get(f"{path}/numbers")
+    except Refused as refused:
+        if refused.reason != "SCOPE_NOT_GRANTED":
+            raise
+        display.note(display.printable(str(refused)))
+        return None
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
 
 
 @connect_app.command("tiktok")

@@ -78,6 +78,11 @@ def edit(
     brand_organic: options.BrandOrganic = False,
     branded_content: options.BrandedContent = False,
     ai_generated: options.AiGenerated = False,
+    draft: options.Draft = False,
+    music_usage_confirmed: options.MusicUsageConfirmed = False,
+    auto_add_music: options.AutoAddMusic = False,
+    photo_cover: options.PhotoCover = 1,
+    photo_title: options.PhotoTitle = "",
     max_lateness: options.MaxLateness = "",
     late: options.Late = None,
     accept_conflicts: content.AcceptConflicts = False,
@@ -97,14 +102,19 @@ def edit(
             "brand_organic": brand_organic,
             "branded_content": branded_content,
             "ai_generated": ai_generated,
+            "draft": draft,
+            "music_usage_confirmed": music_usage_confirmed,
+            "auto_add_music": auto_add_music,
         }
-        if set_privacy is None and any(switches.values()):
+        if set_privacy is None and not draft and (any(switches.values()) or photo_cover != 1 or photo_title):
             raise typer.BadParameter("TikTok's choices are set together: say who sees it.", param_hint="--set-privacy")
         values: Json = {"channel": set_channel, "time_zone": set_zone, "caption": set_caption}
         if set_media:
             values["media_asset_ids"] = [content.asset_id(api, each) for each in set_media]
-        if set_privacy is not None:
-            values["options"] = {"tiktok": options.tiktok(set_privacy, **switches)}
+        if set_privacy is not None or draft:
+            privacy = options.choose_privacy(set_privacy, draft=draft, as_json=as_json)
+            chosen = options.tiktok(privacy, **switches, photo_cover=photo_cover, photo_title=photo_title)
+            values["options"] = {"tiktok": chosen}
         values["lateness"] = options.lateness(max_lateness, late)
         given = {name: value for name, value in values.items() if value is not None}
         if not given:

@@ -54,6 +54,9 @@ def import_calendar(
     brand_organic: options.BrandOrganic = False,
     branded_content: options.BrandedContent = False,
     ai_generated: options.AiGenerated = False,
+    draft: options.Draft = False,
+    music_usage_confirmed: options.MusicUsageConfirmed = False,
+    auto_add_music: options.AutoAddMusic = False,
 ) -> None:
     """Schedules a calendar. Good rows are taken, bad ones reported; importing a file again changes what differs.
 
@@ -88,13 +91,16 @@ def import_calendar(
             "skus": sorted(skus) if skus is not None else None,
             "media": {},
             "tiktok": options.tiktok(
-                options.choose_privacy(privacy, as_json=as_json),
+                options.choose_privacy(privacy, draft=draft, as_json=as_json),
                 allow_comment=allow_comment,
                 allow_duet=allow_duet,
                 allow_stitch=allow_stitch,
                 brand_organic=brand_organic,
                 branded_content=branded_content,
                 ai_generated=ai_generated,
+                draft=draft,
+                music_usage_confirmed=music_usage_confirmed,
+                auto_add_music=auto_add_music,
             ),
         }
         with options.api() as api:

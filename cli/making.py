@@ -30,21 +30,31 @@ def create(
     brand_organic: options.BrandOrganic = False,
     branded_content: options.BrandedContent = False,
     ai_generated: options.AiGenerated = False,
+    draft: options.Draft = False,
+    music_usage_confirmed: options.MusicUsageConfirmed = False,
+    auto_add_music: options.AutoAddMusic = False,
+    photo_cover: options.PhotoCover = 1,
+    photo_title: options.PhotoTitle = "",
     as_json: options.AsJson = False,
 ) -> None:
     """Schedules one post."""
     with failures(as_json=as_json):
         choices = options.tiktok(
-            options.choose_privacy(privacy, as_json=as_json),
+            options.choose_privacy(privacy, draft=draft, as_json=as_json),
             allow_comment=allow_comment,
             allow_duet=allow_duet,
             allow_stitch=allow_stitch,
             brand_organic=brand_organic,
             branded_content=branded_content,
             ai_generated=ai_generated,
+            draft=draft,
+            music_usage_confirmed=music_usage_confirmed,
+            auto_add_music=auto_add_music,
+            photo_cover=photo_cover,
+            photo_title=photo_title,
         )
         with options.api() as api:
-            draft = content.content(
+            wanted = content.content(
                 api,
                 accounts=account,
                 media=media,
@@ -56,7 +66,7 @@ def create(
                 accept_conflicts=accept_conflicts,
             )
             timed = {"local_time": at, "time_zone": zone, "ambiguous_time": ambiguous_time and ambiguous_time.value}
-            _tell(api, api.post("/v1/posts", draft | timed), as_json=as_json)
+            _tell(api, api.post("/v1/posts", wanted | timed), as_json=as_json)
 
 
 def queue(
@@ -76,21 +86,31 @@ def queue(
     brand_organic: options.BrandOrganic = False,
     branded_content: options.BrandedContent = False,
     ai_generated: options.AiGenerated = False,
+    draft: options.Draft = False,
+    music_usage_confirmed: options.MusicUsageConfirmed = False,
+    auto_add_music: options.AutoAddMusic = False,
+    photo_cover: options.PhotoCover = 1,
+    photo_title: options.PhotoTitle = "",
     as_json: options.AsJson = False,
 ) -> None:
     """Schedules one post in the next free slot of its channel. `reelroute plan slots` shows the slots."""
     with failures(as_json=as_json):
         choices = options.tiktok(
-            options.choose_privacy(privacy, as_json=as_json),
+            options.choose_privacy(privacy, draft=draft, as_json=as_json),
             allow_comment=allow_comment,
             allow_duet=allow_duet,
             allow_stitch=allow_stitch,
             brand_organic=brand_organic,
             branded_content=branded_content,
             ai_generated=ai_generated,
+            draft=draft,
+            music_usage_confirmed=music_usage_confirmed,
+            auto_add_music=auto_add_music,
+            photo_cover=photo_cover,
+            photo_title=photo_title,
         )
         with options.api() as api:
-            draft = content.content(
+            wanted = content.content(
                 api,
                 accounts=account,
                 media=media,
@@ -101,7 +121,7 @@ def queue(
                 lateness=options.lateness(max_lateness, late),
                 accept_conflicts=accept_conflicts,
             )
-            post = api.post("/v1/posts:queue", draft | {"not_before_time": not_before or None})
+            post = api.post("/v1/posts:queue", wanted | {"not_before_time": not_before or None})
             _tell(api, post, as_json=as_json)
 
 

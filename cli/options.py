@@ -8,6 +8,7 @@ import re
 import sys
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -56,6 +57,19 @@ AllowStitch = Annotated[bool, typer.Option("--allow-stitch", help="People may st
 BrandOrganic = Annotated[bool, typer.Option("--brand-organic", help="It promotes your own brand.")]
 BrandedContent = Annotated[bool, typer.Option("--branded-content", help="It is a paid partnership.")]
 AiGenerated = Annotated[bool, typer.Option("--ai-generated", help="Made or changed by AI so that viewers should know.")]
+Draft = Annotated[
+    bool, typer.Option("--draft", help="Into the owner's inbox at TikTok, who posts it in the app; needs no --privacy.")
+]
+MusicUsageConfirmed = Annotated[
+    bool,
+    typer.Option(
+        "--music-usage-confirmed",
+        help="You agree to TikTok's Music Usage Confirmation, and of a paid partnership to its Branded Content Policy.",
+    ),
+]
+AutoAddMusic = Annotated[bool, typer.Option("--auto-add-music", help="TikTok adds music to the photos.")]
+PhotoCover = Annotated[int, typer.Option("--photo-cover", min=1, max=35, help="Which photo is the cover.")]
+PhotoTitle = Annotated[str, typer.Option("--photo-title", help="Above the caption of photos; up to 90 characters.")]
 
 
 Shop = Annotated[str, typer.Argument(help="Its name, code or id.", show_default=False)]
@@ -108,9 +122,13 @@ def confirm(question: str, *, yes: bool, as_json: bool = False) -> None:
         raise typer.Exit(display.EXIT_NOT_DONE)
 
 
-def choose_privacy(given: Privacy | None, *, as_json: bool) -> Privacy:
-    """The author's choice; asked for where a person is there. Raises typer.BadParameter elsewhere."""
-    if given is not None:
+def choose_privacy(given: Privacy | None, *, draft: bool, as_json: bool) -> Privacy | None:
+    """The author's choice; asked for where a person is there. Raises typer.BadParameter elsewhere. None of a draft: its
+    owner chooses in the app.
+    """
+    if draft and given is not None:
+        raise typer.BadParameter("Who sees a draft is chosen in the app when it is posted.", param_hint="--privacy")
+    if given is not None or draft:
         return given
     words = [each.value for each in Privacy]
     if not may_ask(as_json=as_json):
@@ -126,7 +144,7 @@ def choose_privacy(given: Privacy | None, *, as_json: bool) -> Privacy:
 
 
 def tiktok(
-    privacy: Privacy,
+    privacy: Privacy | None,
     *,
     allow_comment: bool,
     allow_duet: bool,
@@ -134,10 +152,26 @@ def tiktok(
     brand_organic: bool,
     branded_content: bool,
     ai_generated: bool,
+    draft: bool = False,
+    music_usage_confirmed: bool = False,
+    auto_add_music: bool = False,
+    photo_cover: int = 1,
+    photo_title: str = "",
 ) -> Json:
-    """The choices as REST takes them."""
+    """The choices as REST takes them. Agreement is given now."""
+    if not music_usage_confirmed and not draft:
+        policy = " and Branded Content Policy" if branded_content else ""
+        display.note(
+            f"TikTok wants you to agree to its Music Usage Confirmation{policy} before a post is sent:"
+            " --music-usage-confirmed records that you do."
+        )
     return {
-        "privacy_level": privacy.value,
+        "post_mode": "MEDIA_UPLOAD" if draft else "DIRECT_POST",
+        "privacy_level": privacy.value if privacy else None,
+        "music_usage_confirm_time": datetime.now(UTC).isoformat(timespec="seconds") if music_usage_confirmed else None,
+        "auto_add_music": auto_add_music,
+        "photo_cover_index": photo_cover - 1,
+        "photo_title": photo_title,
         "allow_comment": allow_comment,
         "allow_duet": allow_duet,
         "allow_stitch": allow_stitch,

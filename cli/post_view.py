@@ -58,7 +58,7 @@ def show(post: Json, handles: dict[str, str]) -> None:
             ("approval", post["approval"]),
             ("caption", post["caption"]),
             ("media", "\n".join(f"{each['media_asset_id']} {each['mime_type']}" for each in post["media"])),
-            ("privacy", (post["options"].get("tiktok") or {}).get("privacy_level", "")),
+            ("privacy", _privacy(post["options"].get("tiktok") or {})),
             ("late", _lateness(post["lateness"])),
         ]
     )
@@ -81,6 +81,10 @@ def show(post: Json, handles: dict[str, str]) -> None:
                 ("waits for", "you: reelroute posts waiting" if each["needs_person"] else ""),
             ]
         )
+
+
+def _privacy(chosen: Json) -> str:
+    return "a draft for its owner" if chosen.get("post_mode") == "MEDIA_UPLOAD" else chosen.get("privacy_level") or ""
 
 
 def doubts(saved: Json) -> None:

@@ -67,19 +67,29 @@ def create(
     brand_organic: options.BrandOrganic = False,
     branded_content: options.BrandedContent = False,
     ai_generated: options.AiGenerated = False,
+    draft: options.Draft = False,
+    music_usage_confirmed: options.MusicUsageConfirmed = False,
+    auto_add_music: options.AutoAddMusic = False,
+    photo_cover: options.PhotoCover = 1,
+    photo_title: options.PhotoTitle = "",
     as_json: options.AsJson = False,
 ) -> None:
     """Makes a series and the posts of its first occurrences; the others follow ahead of their time."""
     with failures(as_json=as_json):
         recurrence = _recurrence({}, rrule, cron, start, zone, until, gap, ambiguous_time)
         choices = options.tiktok(
-            options.choose_privacy(privacy, as_json=as_json),
+            options.choose_privacy(privacy, draft=draft, as_json=as_json),
             allow_comment=allow_comment,
             allow_duet=allow_duet,
             allow_stitch=allow_stitch,
             brand_organic=brand_organic,
             branded_content=branded_content,
             ai_generated=ai_generated,
+            draft=draft,
+            music_usage_confirmed=music_usage_confirmed,
+            auto_add_music=auto_add_music,
+            photo_cover=photo_cover,
+            photo_title=photo_title,
         )
         with options.api() as api:
             post = content.content(

@@ -14,6 +14,10 @@ class WebhookStale(Unauthenticated):
     """A webhook that was signed too long ago, or ahead of our clock: one that was recorded and sent again is such."""
 
 
+class WebhookReplayed(Unauthenticated):
+    """A webhook that was taken before, time and signature included: whoever sends it again has recorded it."""
+
+
 class WebhookTooLarge(InvalidArgument):
     """A webhook with a larger body than the vendor ever sends; nothing of it was looked at."""
 

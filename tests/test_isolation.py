@@ -25,6 +25,7 @@ OF_NO_WORKSPACE = {
     "publisher.preflights",
     "publisher.publish_epochs",
     "publisher.rate_buckets",
+    "publisher.webhooks",
     "fulfillment.rate_buckets",
     "scheduler.claim_clock",
     "scheduler.outages",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -70,7 +71,7 @@ def start(
         "REELROUTE_SERVICE_TOKEN": secrets.service_token,
         **{f"REELROUTE_{name.upper()}_ADDRESS": f"127.0.0.1:{port[name]}" for name in SERVICES},
     }
-    sandbox_url = f"http://127.0.0.1:{port['sandbox']}"
+    sandbox_url, gateway_url = (f"http://127.0.0.1:{port[name]}" for name in ("sandbox", "gateway"))
     own: dict[str, dict[str, str]] = {name: {"REELROUTE_DATABASE_URL": urls[name]} for name in SERVICES}
     own["identity"]["REELROUTE_FIRST_KEY_FILE"] = str(data / "api-key")
     own["content"]["REELROUTE_MEDIA_FOLDER"] = str(data / "media")
@@ -83,6 +84,7 @@ def start(
             "REELROUTE_TIKTOK_CLIENT_KEY": "sandbox-client-key",
             "REELROUTE_TIKTOK_CLIENT_SECRET": "sandbox-client-secret",
             "REELROUTE_BULLETIN_BASE_URL": sandbox_url,
+            "REELROUTE_TIKTOK_MEDIA_URL_PREFIX": f"{gateway_url}/",
         }
     if shops_use_sandbox:
         own["fulfillment"] |= {
@@ -108,6 +110,9 @@ def start(
                     **common,
                     "REELROUTE_SANDBOX_PORT": str(port["sandbox"]),
                     "REELROUTE_SANDBOX_STATE_FILE": str(data / "sandbox.sqlite"),
+                    # What is set up at TikTok for an app.
+                    "REELROUTE_SANDBOX_TIKTOK__URL_PREFIXES": json.dumps([f"{gateway_url}/"]),
+                    "REELROUTE_SANDBOX_TIKTOK__WEBHOOK_URL": f"{gateway_url}/v1/webhooks/tiktok",
                 },
                 logs,
                 http_ready(f"{sandbox_url}/control/state"),
@@ -125,7 +130,7 @@ def start(
         supervisor.start(_child(name, [sys.executable, "-m", f"services.{name}"], variables, logs, ready))
     supervisor.wait_ready(timeout=_READY_SECONDS)
     return Stack(
-        gateway_url=f"http://127.0.0.1:{port['gateway']}",
+        gateway_url=gateway_url,
         sandbox_url=sandbox_url,
         service_addresses={name: f"127.0.0.1:{port[name]}" for name in SERVICES},
         admin_url=postgres.admin_url,

@@ -67,6 +67,9 @@ ROUTE_SCOPES: dict[str, Scope.ValueType | None] = {
     "POST /v1/connections:finish": Scope.SCOPE_ACCOUNTS_WRITE,
     "GET /v1/accounts": Scope.SCOPE_ACCOUNTS_READ,
     "GET /v1/accounts/{account_id}": Scope.SCOPE_ACCOUNTS_READ,
+    "POST /v1/accounts/{account_id}:disconnect": Scope.SCOPE_ACCOUNTS_WRITE,
+    "GET /v1/accounts/{account_id}/numbers": Scope.SCOPE_ACCOUNTS_READ,
+    "GET /v1/accounts/{account_id}/posts/numbers": Scope.SCOPE_ACCOUNTS_READ,
     "GET /v1/agents": None,
     # What an agent may touch is what an account's owner may: shops, their orders and numbers.
     "POST /v1/agents:useSkill": Scope.SCOPE_ACCOUNTS_WRITE,

@@ -18,6 +18,7 @@ from services.gateway.calendars.entries import TikTokChoices
 from services.gateway.calendars.posts import Post, Remark
 from services.gateway.clients import Clients
 from services.gateway.errors import invalid
+from services.gateway.models.drafts import TikTokOptions
 
 _CAME_TO_NOTHING = frozenset({pb.DELIVERY_STATE_CANCELED, pb.DELIVERY_STATE_FAILED, pb.DELIVERY_STATE_REJECTED})
 
@@ -68,7 +69,7 @@ class Export:
         return [self._post(post) for post in answer.posts if not _came_to_nothing(post)]
 
     def _post(self, post: pb.Post) -> Post:
-        chosen = post.options.tiktok if post.options.HasField("tiktok") else None
+        chosen = TikTokOptions.of(post.options.tiktok) if post.options.HasField("tiktok") else None
         return Post(
             post_id=post.post_id,
             ref=post.ref,

@@ -177,7 +177,8 @@ class Import:
                 made: TikTokOptions | None = base.model_copy(update=own)
             else:
                 # Without a privacy level nothing was chosen: the platform's check says so.
-                made = TikTokOptions(**own) if "privacy_level" in own else None
+                is_chosen = "privacy_level" in own or own.get("post_mode") == "MEDIA_UPLOAD"
+                made = TikTokOptions(**own) if is_chosen else None
             options = PostOptions(tiktok=made)
             known = self._options[choices] = (options, options.to_proto())
         return known

@@ -5,6 +5,7 @@ keys are still needed.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -17,10 +18,11 @@ from kit import outbox, service, vendor_calls_api
 from kit.db import ALL_WORKSPACES, Database
 from kit.listen import Listener
 from kit.loop import Loop
+from kit.media_link import media_link
 from kit.shared_rate_limit import SharedRateLimiter, forget_idle_buckets
 from kit.vault import Vault, open_ring
 from kit.vendor_calls import Recorder
-from services.publisher import account_store, domain, store
+from services.publisher import account_store, domain, store, webhook_store
 from services.publisher.api import PublisherApi
 from services.publisher.caps import Caps
 from services.publisher.config import PublisherConfig
@@ -28,7 +30,7 @@ from services.publisher.foresight import Foresight
 from services.publisher.ledger import Ledger
 from services.publisher.platforms.base import Adapter
 from services.publisher.platforms.bulletin import BulletinAdapter
-from services.publisher.platforms.tiktok import TikTokAdapter, quotas_of
+from services.publisher.platforms.tiktok import MediaUrl, TikTokAdapter, quotas_of
 from services.publisher.preflight import Preflight
 from services.publisher.renewing import Endings, Renewals
 from services.publisher.tables import data_keys
@@ -50,7 +52,10 @@ def run(config: PublisherConfig) -> None:
     limiter = SharedRateLimiter(database, "tiktok", tiktok.rates())
     client = TikTokClient(tiktok, on_call=recorder.on_call, limiter=limiter)
     bulletin = BulletinClient(bulletin_config, on_call=recorder.on_call) if bulletin_config.base_url else None
-    worker = Worker(config, ledger, _platforms(client, bulletin))
+    media_url: MediaUrl | None = None
+    if tiktok.media_url_prefix:
+        media_url = functools.partial(media_link, config.service_token.get_secret_value(), tiktok.media_url_prefix)
+    worker = Worker(config, ledger, _platforms(client, media_url, bulletin))
     channels = outbox.open_channels(
         {
             "scheduler": config.scheduler_address,
@@ -62,7 +67,7 @@ def run(config: PublisherConfig) -> None:
     quotas = {domain.Platform.TIKTOK: quotas_of(tiktok)}
     if bulletin is not None:
         quotas[domain.Platform.BULLETIN] = BulletinAdapter.quotas
-    foresight = Foresight(database, channels, quotas, config.lead_seconds)
+    foresight = Foresight(database, channels, quotas, config.lead_seconds, serves_media=media_url is not None)
     preflight = Preflight(database, foresight, worker.read_limits)
     lead = timedelta(seconds=config.refresh_lead_seconds)
     renewals = Renewals(database, worker.refresh_ahead, lead, config.refreshes_at_once)
@@ -95,6 +100,7 @@ def run(config: PublisherConfig) -> None:
             service.Duty("key rotation", config.key_ring_seconds, lambda: vault.rotate(database)),
             service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database)),
             service.Duty("forget places in accounts' days", 600, Caps(database).forget),
+            service.Duty("forget webhooks", 600, lambda: _forget_webhooks(database)),
             service.Duty("forget idle rate buckets", 600, lambda: forget_idle_buckets(database)),
             service.Duty("forget vendor calls", 600, recorder.forget),
         ],
@@ -103,10 +109,12 @@ def run(config: PublisherConfig) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _platforms(client: TikTokClient, bulletin: BulletinClient | None) -> AsyncIterator[Platforms]:
+async def _platforms(
+    client: TikTokClient, media_url: MediaUrl | None, bulletin: BulletinClient | None
+) -> AsyncIterator[Platforms]:
     async with contextlib.AsyncExitStack() as clients:
         adapters: dict[domain.Platform, Adapter] = {
-            domain.Platform.TIKTOK: TikTokAdapter(await clients.enter_async_context(client))
+            domain.Platform.TIKTOK: TikTokAdapter(await clients.enter_async_context(client), media_url)
         }
         if bulletin is not None:
             adapters[domain.Platform.BULLETIN] = BulletinAdapter(await clients.enter_async_context(bulletin))
@@ -116,6 +124,11 @@ async def _platforms(client: TikTokClient, bulletin: BulletinClient | None) -> A
 def _forget_connections(database: Database) -> None:
     with database.transaction(ALL_WORKSPACES) as tx:
         account_store.forget_connections(tx)
+
+
+def _forget_webhooks(database: Database) -> None:
+    with database.transaction(ALL_WORKSPACES) as tx:
+        webhook_store.forget(tx)
 
 
 def show_keys(config: PublisherConfig, arguments: Sequence[str]) -> None:

@@ -145,6 +145,14 @@ def read_accounts(tx: Connection, workspace_id: UUID, account_ids: set[UUID]) ->
     return {row["account_id"]: account_of(row) for row in rows}
 
 
+def accounts_of_profile(tx: Connection, platform: Platform, platform_account_id: str) -> list[Account]:
+    """The accounts of a profile, in every workspace that has connected it."""
+    query = select(accounts).where(
+        accounts.c.platform == platform.value, accounts.c.platform_account_id == platform_account_id
+    )
+    return [account_of(row) for row in tx.execute(query).mappings()]
+
+
 def list_accounts(tx: Connection, workspace_id: UUID, page: Page) -> list[Account]:
     """Accounts by handle; one more than the page holds when there is a next page."""
     query = select(accounts).where(accounts.c.workspace_id == workspace_id)
@@ -196,12 +204,17 @@ def save_tokens(
 ) -> AccountState | None:
     """Stores refreshed tokens, before anybody uses them, and lets the next refresh be. They prove the authorisation.
 
-    Returns the account's state before. None, and nothing is changed, when it was connected anew since `used` was read.
+    Returns the account's state before. None, and nothing is changed, when it was connected anew, or disconnected, since
+    `used` was read.
     """
     mine = (accounts.c.workspace_id == account.workspace_id, accounts.c.account_id == account.account_id)
     before = tx.execute(
         select(accounts.c.state, accounts.c.refresh_expire_time, accounts.c.endings_told)
-        .where(*mine, accounts.c.refresh_token == used.stored_refresh)
+        .where(
+            *mine,
+            accounts.c.refresh_token == used.stored_refresh,
+            accounts.c.state != AccountState.DISCONNECTED.value,
+        )
         .with_for_update()
     ).first()
     if before is None:
@@ -276,6 +289,35 @@ def set_authorization_lost(tx: Connection, account: Account, used: TokenPair, pr
     return result.rowcount == 1
 
 
+def set_disconnected(tx: Connection, account: Account, problem: str) -> bool:
+    """→ DISCONNECTED; False when it was already. Its tokens stay until they are revoked: see `erase_tokens`."""
+    result = tx.execute(
+        update(accounts)
+        .where(
+            accounts.c.workspace_id == account.workspace_id,
+            accounts.c.account_id == account.account_id,
+            accounts.c.state != AccountState.DISCONNECTED.value,
+        )
+        .values(state=AccountState.DISCONNECTED.value, problem=problem, refresh_lease_time=None, update_time=func.now())
+    )
+    return result.rowcount == 1
+
+
+def erase_tokens(tx: Connection, vault: Vault, account: Account, revoked: TokenPair) -> None:
+    """Leaves nothing of the tokens of a disconnected account, unless it was connected anew since they were read."""
+    nothing = TokenPair("", revoked.access_expire_time, "", None)
+    tx.execute(
+        update(accounts)
+        .where(
+            accounts.c.workspace_id == account.workspace_id,
+            accounts.c.account_id == account.account_id,
+            accounts.c.state == AccountState.DISCONNECTED.value,
+            accounts.c.refresh_token == revoked.stored_refresh,
+        )
+        .values(**_sealed(tx, vault, account.workspace_id, account.account_id, nothing))
+    )
+
+
 def _sealed(tx: Connection, vault: Vault, workspace_id: UUID, account_id: UUID, tokens: TokenPair) -> dict[str, object]:
     return {
         "access_token": vault.seal(tx, workspace_id, _place("access_token", account_id), tokens.access_token),
@@ -317,4 +359,5 @@ def account_of(row: RowMapping) -> Account:
 def _limits_of(values: dict[str, Any] | None) -> AccountLimits | None:
     if values is None:
         return None
-    return AccountLimits(values["longest_video_seconds"], tuple(values["privacy_levels"]))
+    # What an earlier version stored says nothing of the settings that it did not know.
+    return AccountLimits(**values | {"privacy_levels": tuple(values["privacy_levels"])})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import grpc
@@ -13,13 +13,15 @@ from kit.activity import activity
 from kit.db import ALL_WORKSPACES
 from kit.paging import Page
 from kit.timestamps import from_timestamp, to_timestamp
-from services.publisher import account_store, connecting, domain, incident_store, messages, reports, store
+from services.publisher import account_store, connecting, domain, incident_store, messages, numbers, reports, store
 from services.publisher.account_store import PendingConnection
 from services.publisher.forecast import TOKEN_ENDS, last_token_end, token_text
 from services.publisher.foresight import Foresight
 from services.publisher.ledger import Ledger
 from services.publisher.platforms import checks
-from services.publisher.platforms.base import Problem
+from services.publisher.platforms.base import Problem, Tokens
+from services.publisher.platforms.tiktok_checks import LIST_SCOPE
+from services.publisher.webhooks import Webhooks
 from services.publisher.worker import Worker
 from vendors.bulletin.client import BulletinClient
 from vendors.tiktok import oauth
@@ -27,6 +29,7 @@ from vendors.tiktok.client import TikTokClient
 
 CONNECTION_LIFE = timedelta(minutes=10)
 _CONNECT_SECONDS = 60.0
+_READ_SECONDS = 30.0
 _HORIZON = timedelta(days=14)
 
 
@@ -44,6 +47,8 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
         self._ledger, self._database, self._vault = ledger, ledger.database, ledger.vault
         self._worker, self._foresight = worker, foresight
         self._client, self._bulletin = client, bulletin
+        self._webhooks = Webhooks(self._database, client.config, worker.confirm)
+        self._serves_media = bool(client.config.media_url_prefix)
 
     def StartConnection(
         self, request: pb.StartConnectionRequest, context: grpc.ServicerContext
@@ -140,6 +145,69 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
             accounts=[messages.account_to(account) for account in shown], next_page_token=token
         )
 
+    def DisconnectAccount(
+        self, request: pb.DisconnectAccountRequest, context: grpc.ServicerContext
+    ) -> pb.DisconnectAccountResponse:
+        workspace_id, account_id = UUID(request.workspace_id), UUID(request.account_id)
+        with self._database.transaction(workspace_id) as tx:
+            account = account_store.read_account(tx, workspace_id, account_id)
+            tokens = account_store.read_tokens(tx, self._vault, account)
+            now = store.database_time(tx)
+            problem = f"It was disconnected on {now:%Y-%m-%d}. Connect it again, or cancel its posts."
+            if account_store.set_disconnected(tx, account, problem):
+                told = activity(
+                    workspace_id,
+                    "account.disconnected",
+                    f"@{account.handle} is disconnected. Its posts are held until it is connected again.",
+                    now,
+                    account_id=account_id,
+                    attributes={"handle": account.handle, "platform": account.platform.value.lower()},
+                )
+                store.tell(tx, [reports.account_hold(workspace_id, account_id, problem), told])
+        if tokens.access_token and account.platform is domain.Platform.TIKTOK:
+            self._worker.call(connecting.revoke_tiktok(self._client, tokens), _CONNECT_SECONDS)
+        with self._database.transaction(workspace_id) as tx:
+            account_store.erase_tokens(tx, self._vault, account, tokens)
+            account = account_store.read_account(tx, workspace_id, account_id)
+        return pb.DisconnectAccountResponse(account=messages.account_to(account))
+
+    def GetAccountNumbers(
+        self, request: pb.GetAccountNumbersRequest, context: grpc.ServicerContext
+    ) -> pb.GetAccountNumbersResponse:
+        _, tokens = self._readable(request.workspace_id, request.account_id, numbers.STATS_SCOPE)
+        found = self._worker.call(numbers.of_account(self._client, tokens), _READ_SECONDS)
+        return pb.GetAccountNumbersResponse(numbers=messages.account_numbers_to(found, datetime.now(UTC)))
+
+    def ListPostNumbers(
+        self, request: pb.ListPostNumbersRequest, context: grpc.ServicerContext
+    ) -> pb.ListPostNumbersResponse:
+        account, tokens = self._readable(request.workspace_id, request.account_id, LIST_SCOPE)
+        reading = numbers.of_posts(
+            self._client, tokens, request.platform_post_ids, request.page_size, request.page_token
+        )
+        page = self._worker.call(reading, _READ_SECONDS)
+        oldest = min((each.create_time for each in page.videos if each.create_time), default=datetime.now(UTC))
+        with self._database.transaction(account.workspace_id) as tx:
+            ours = store.deliveries_of_posts(
+                tx,
+                account.workspace_id,
+                account.account_id,
+                [each.id for each in page.videos],
+                oldest - numbers.LET_OUT_BEFORE,
+            )
+        return pb.ListPostNumbersResponse(
+            posts=[messages.post_numbers_to(each, ours.get(each.id)) for each in page.videos],
+            next_page_token=page.cursor,
+            read_time=to_timestamp(datetime.now(UTC)),
+        )
+
+    def _readable(self, workspace_id: str, account_id: str, scope: str) -> tuple[domain.Account, Tokens]:
+        """An account whose numbers may be asked for, and its tokens. Raises what numbers.check does."""
+        with self._database.transaction(UUID(workspace_id)) as tx:
+            account = account_store.read_account(tx, UUID(workspace_id), UUID(account_id))
+        numbers.check(account, scope)
+        return account, self._worker.tokens_of(account)
+
     def CheckPosts(self, request: pb.CheckPostsRequest, context: grpc.ServicerContext) -> pb.CheckPostsResponse:
         workspace_id = UUID(request.workspace_id)
         wanted = {
@@ -150,12 +218,42 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
         return pb.CheckPostsResponse(
             results=[
                 pb.PostCheckResult(
-                    problems=[messages.problem_to(problem) for problem in _check(post, known, now)],
+                    problems=[messages.problem_to(problem) for problem in self._check(post, known, now)],
                     platforms=_platforms(post, known),
                 )
                 for post in request.posts
             ]
         )
+
+    def _check(self, post: pb.PostCheck, known: dict[UUID, domain.Account], now: datetime) -> list[Problem]:
+        """The problems of a draft: of its accounts, and of what their platforms take."""
+        of_accounts: list[Problem] = []
+        of_platforms: list[Problem] = []
+        media = [messages.media_from(facts) for facts in post.media]
+        options = {domain.Platform.TIKTOK: messages.options_from(dict(post.tiktok_options))}
+        for index, text in enumerate(post.account_ids):
+            field, account_id = f"account_ids[{index}]", _uuid(text)
+            account = known.get(account_id) if account_id else None
+            if account is None:
+                message = "The workspace has no account with this id. List the accounts, or connect one."
+                of_accounts.append(Problem(field, "ACCOUNT_NOT_FOUND", message))
+                continue
+            if account.state is domain.AccountState.AUTHORIZATION_LOST:
+                of_accounts.append(Problem(field, "AUTHORIZATION_LOST", f"@{account.handle}: {account.problem}", False))
+            elif account.state is domain.AccountState.DISCONNECTED:
+                of_accounts.append(Problem(field, "DISCONNECTED", f"@{account.handle}: {account.problem}", False))
+            elif post.HasField("schedule_time"):
+                time = from_timestamp(post.schedule_time, "schedule_time")
+                end = last_token_end(account, now)
+                if end is not None and time >= end:
+                    of_accounts.append(Problem(field, TOKEN_ENDS, token_text(account), False))
+            chosen = options.get(account.platform)
+            of_platforms += checks.problems(
+                account, post.caption, media, chosen, account.limits, serves_media=self._serves_media
+            )
+            of_platforms += checks.notes(account, post.caption, media, chosen)
+        # Accounts of one platform mostly have the same.
+        return [*of_accounts, *dict.fromkeys(of_platforms)]
 
     def ForecastPosts(
         self, request: pb.ForecastPostsRequest, context: grpc.ServicerContext
@@ -197,6 +295,14 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
         self._ledger.settle(workspace_id, delivery_id, verdict)
         return pb.SettlePublicationResponse(publication=self._publication(workspace_id, delivery_id))
 
+    def ReceiveWebhook(
+        self, request: pb.ReceiveWebhookRequest, context: grpc.ServicerContext
+    ) -> pb.ReceiveWebhookResponse:
+        if messages.platform_from(request.platform) is not domain.Platform.TIKTOK:
+            raise domain.PlatformNotConfigured("This platform sends no webhooks.")
+        self._webhooks.take_tiktok(request.body, request.signature)
+        return pb.ReceiveWebhookResponse()
+
     def ListIncidents(
         self, request: pb.ListIncidentsRequest, context: grpc.ServicerContext
     ) -> pb.ListIncidentsResponse:
@@ -214,32 +320,6 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
         with self._database.transaction(ALL_WORKSPACES) as tx:
             epoch = store.begin_epoch(tx, request.reason)
         return pb.BeginPublishEpochResponse(publish_epoch=epoch.number, begin_time=to_timestamp(epoch.begin_time))
-
-
-def _check(post: pb.PostCheck, known: dict[UUID, domain.Account], now: datetime) -> list[Problem]:
-    """The problems of a draft: of its accounts, and of what their platforms take."""
-    of_accounts: list[Problem] = []
-    of_platforms: list[Problem] = []
-    media = [messages.media_from(facts) for facts in post.media]
-    options = {domain.Platform.TIKTOK: messages.options_from(dict(post.tiktok_options))}
-    for index, text in enumerate(post.account_ids):
-        field, account_id = f"account_ids[{index}]", _uuid(text)
-        account = known.get(account_id) if account_id else None
-        if account is None:
-            message = "The workspace has no account with this id. List the accounts, or connect one."
-            of_accounts.append(Problem(field, "ACCOUNT_NOT_FOUND", message))
-            continue
-        if account.state is domain.AccountState.AUTHORIZATION_LOST:
-            of_accounts.append(Problem(field, "AUTHORIZATION_LOST", f"@{account.handle}: {account.problem}", False))
-        elif post.HasField("schedule_time"):
-            time = from_timestamp(post.schedule_time, "schedule_time")
-            end = last_token_end(account, now)
-            if end is not None and time >= end:
-                of_accounts.append(Problem(field, TOKEN_ENDS, token_text(account), False))
-        platform = account.platform
-        of_platforms += checks.problems(platform, post.caption, media, options.get(platform), account.limits)
-    # Accounts of one platform mostly have the same.
-    return [*of_accounts, *dict.fromkeys(of_platforms)]
 
 
 def _platforms(post: pb.PostCheck, known: dict[UUID, domain.Account]) -> list[pb.Platform.ValueType]:

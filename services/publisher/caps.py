@@ -25,12 +25,14 @@ class Caps:
 
     database: Database
 
-    async def enter(self, account: Account, delivery_id: UUID, quotas: Quotas, wait: Callable[[], None]) -> bool:
-        """Takes a place; True when there is one to `leave`, False where the platform has no caps. Calls `wait` before
-        it waits for one. Raises AttemptFailed(RATE_LIMITED) when none comes soon.
+    async def enter(
+        self, account: Account, delivery_id: UUID, quotas: Quotas, wait: Callable[[], None], *, draft: bool = False
+    ) -> bool:
+        """Takes a place; True when there is one to `leave`, False where the platform has no caps. Drafts have a cap of
+        their own. Calls `wait` before it waits for one. Raises AttemptFailed(RATE_LIMITED) when none comes soon.
         """
         while quotas.has_caps:
-            now, free, reason = await asyncio.to_thread(self._take, account, delivery_id, quotas)
+            now, free, reason = await asyncio.to_thread(self._take, account, delivery_id, draft, quotas)
             if free <= now:
                 return True
             if free > now + PATIENCE:
@@ -44,7 +46,7 @@ class Caps:
         """The attempt is over: from now on the ledger says whether it counts."""
         await asyncio.to_thread(self._leave, account, delivery_id)
 
-    def _take(self, account: Account, delivery_id: UUID, quotas: Quotas) -> tuple[datetime, datetime, str]:
+    def _take(self, account: Account, delivery_id: UUID, draft: bool, quotas: Quotas) -> tuple[datetime, datetime, str]:
         """Now, and when there is room: now, when the place is taken; and the reason of a wait."""
         of_all = quotas.accounts_per_day > 0
         with self.database.transaction(ALL_WORKSPACES if of_all else account.workspace_id) as tx:
@@ -53,15 +55,15 @@ class Caps:
             used += use_store.uses(tx, account.workspace_id, [account.account_id], now - DAY)
             if of_all:
                 others = use_store.last_uses(tx, account.platform, now - DAY)
-                used += [use for use in others if use[0] != account.account_id]
+                used += [use for use in others if use.account_id != account.account_id]
             # Of what has a place and is let out already, the latter counts.
-            by_delivery = {delivery: (user, time) for user, delivery, time in used if delivery != delivery_id}
+            by_delivery = {use.delivery_id: use for use in used if use.delivery_id != delivery_id}
             uses = Uses()
-            for user, time in by_delivery.values():
-                uses.add(user, time)
-            free, reason = uses.room(quotas, account.account_id, now)
+            for use in by_delivery.values():
+                uses.add(use.account_id, use.time, draft=use.draft)
+            free, reason = uses.room(quotas, account.account_id, now, draft=draft)
             if free <= now:
-                use_store.take_place(tx, account, delivery_id)
+                use_store.take_place(tx, account, delivery_id, draft=draft)
         return now, free, reason
 
     def _leave(self, account: Account, delivery_id: UUID) -> None:

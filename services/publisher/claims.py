@@ -25,7 +25,7 @@ from reelroute.scheduler.v1 import scheduler_pb2_grpc
 
 from kit import rpc
 from services.publisher.config import PublisherConfig
-from services.publisher.domain import Claim, Fenced, GrantStale, MediaRef, Options, Withdrawn
+from services.publisher.domain import Account, Claim, Fenced, GrantStale, MediaRef, Options, Publication, Withdrawn
 
 log = structlog.get_logger()
 
@@ -220,6 +220,25 @@ class SchedulerClient:
                 if not future.done():
                     future.set_result(verdict)
         self._asker = None
+
+    async def is_paused(self, publication: Publication, account: Account) -> bool:
+        """Whether people have paused what a publication belongs to: everything, its platform, account or post. False
+        when the scheduler does not say so now. A pause of a channel is not seen: the ledger knows none.
+        """
+        request = pb.ListHoldsRequest(workspace_id=str(publication.workspace_id), page_size=200)
+        try:
+            answer = await self._stub.ListHolds(request, timeout=_CALL_SECONDS, metadata=rpc.call_metadata(self._token))
+        except grpc.aio.AioRpcError as error:
+            log.warning("holds could not be read", code=error.code().name)
+            return False
+        ours = {
+            (pb.HOLD_SCOPE_EVERYTHING, ""),
+            (pb.HOLD_SCOPE_PLATFORM, account.platform.value.lower()),
+            (pb.HOLD_SCOPE_WORKSPACE, ""),
+            (pb.HOLD_SCOPE_ACCOUNT, str(publication.account_id)),
+            (pb.HOLD_SCOPE_POST, str(publication.post_id)),
+        }
+        return any(each.cause == pb.HOLD_CAUSE_PAUSE and (each.scope, each.target) in ours for each in answer.holds)
 
     async def release(self, claims: Iterable[Claim]) -> None:
         """Gives deliveries back, of which nothing was sent. What does not get through waits for its lease's end."""

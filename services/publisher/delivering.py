@@ -259,38 +259,44 @@ class Attempt:
         message = ""
         if prepare:
             self._held.at("checking it against the platform's limits")
-            message = await self._checked(adapter, work)
-            if adapter.traits.has_handle:
+            work = await self._checked(adapter, work)
+            message = f"It fits what {work.account.platform.title} takes of @{work.account.handle}."
+            has_handle = adapter.has_handle(work)
+            if has_handle or self._state.handle:
+                # Whatever handle there was is given up.
                 duration = sum(file.duration_ms for file in work.media)
                 await self._store(self._ledger.prepared(self._state, self.claim, message, duration))
                 self._in_doubt = False
+                message = ""  # it is recorded
+            if has_handle:
                 self._held.at("announcing it to the platform")
                 handle = await self._called(work.account, adapter.begin(work))
                 await self._store(self._ledger.handle_stored(self._state, handle))
-                message = ""  # it is recorded
-        if adapter.traits.has_handle and time.monotonic() < self._held.due_at:
+        if self._state.handle and time.monotonic() < self._held.due_at:
             await self._stage(adapter, work)
         await self._send(adapter, work, message, in_doubt=False)
 
-    async def _checked(self, adapter: Adapter, work: Work) -> str:
-        """Everything that can be checked without effect, by the same rules as drafts and forecasts; a sentence about
-        it. Raises AttemptFailed.
+    async def _checked(self, adapter: Adapter, work: Work) -> Work:
+        """Everything that can be checked without effect, by the same rules as drafts and forecasts; the work with what
+        the platform says now that its account may do. Raises AttemptFailed.
         """
-        _refuse(adapter.check(work, None))
+        _refuse(adapter.check(work))
         account = work.account
         if await self._deliverer.caps.enter(
             account,
             self.claim.delivery_id,
             adapter.quotas,
             lambda: self._held.at("waiting for room in the account's day", waits=True),
+            draft=domain.is_draft(work.options),
         ):
             self._place_of = account
         self._held.at("reading what the account may do")
-        limits = await self._called(account, adapter.read_limits(account, work.tokens))
+        limits = await self._called(account, adapter.read_limits(account, work.options, work.tokens))
         if limits is not None:
             await self._deliverer.accounts.learned(account, limits)
-            _refuse(adapter.check(work, limits))
-        return f"It fits what {account.platform.title} takes of @{account.handle}."
+            work = dataclasses.replace(work, limits=limits)
+            _refuse(adapter.check(work))
+        return work
 
     async def _stage(self, adapter: Adapter, work: Work) -> None:
         """Sends ahead what can be sent; nothing, when there is no place for it before the due time."""
@@ -336,7 +342,7 @@ class Attempt:
             else:
                 await self._store(self._ledger.taken(self._state, taken, watch=adapter.traits.tells_removal))
                 return
-            if not adapter.traits.has_handle:
+            if not self._state.handle:
                 await self._uncertain(adapter, text)
                 return
             await self._store(self._ledger.noted(self._state, text))
@@ -374,7 +380,7 @@ class Attempt:
             if not held.has_grant:
                 continue
             held.at(f"publishing on {work.account.platform.title}")
-            handle = _handle(self._state) if adapter.traits.has_handle else None
+            handle = _handle(self._state) if self._state.handle else None
             try:
                 return await self._called(
                     work.account, adapter.send(work, handle, self._state.sent_bytes, self._stored, self._last_moment)
@@ -539,10 +545,13 @@ class Attempt:
 
 
 def _refuse(problems: Sequence[Problem]) -> None:
-    """Raises AttemptFailed for what cannot be published as it stands."""
+    """Raises AttemptFailed for what cannot be published as it stands: for good, or until a person chooses otherwise,
+    where only the account's present settings are against it.
+    """
     if problems:
         message = " ".join(problem.message for problem in problems)
-        raise AttemptFailed(Failure(FailureKind.PERMANENT, problems[0].reason, message))
+        kind = FailureKind.PERMANENT if any(problem.blocking for problem in problems) else FailureKind.CHOICE
+        raise AttemptFailed(Failure(kind, problems[0].reason, message))
 
 
 def _options(claim: Claim, account: Account) -> domain.Options:
@@ -550,9 +559,12 @@ def _options(claim: Claim, account: Account) -> domain.Options:
 
 
 def _sending(publication: Publication, claim: Claim, message: str) -> str:
-    what = f"{publication.media_size:,} bytes, from byte {publication.sent_bytes:,}" if publication.media_size else (
-        f"{len(claim.caption):,} characters"
-    )  # fmt: skip
+    if publication.media_size:
+        what = f"{publication.media_size:,} bytes, from byte {publication.sent_bytes:,}"
+    elif claim.media:
+        what = f"the addresses of {len(claim.media)} files"
+    else:
+        what = f"{len(claim.caption):,} characters"
     return f"{message} Sending {what}.".strip()
 
 

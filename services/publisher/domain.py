@@ -15,7 +15,8 @@ Each step is committed before the next begins, so the step that a crash leaves b
     ACCEPTED           the platform has everything: only ask
     PUBLISHED, REMOVED, REJECTED, FAILED   over: report it again to whoever asks
 
-A platform that publishes in one call has no HANDLE: it goes from OPENED to COMMITTING.
+What is published in one call has no HANDLE: it goes from OPENED to COMMITTING, or from PREPARED where an earlier
+attempt left a handle to give up.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class AccountState(enum.Enum):
 
     CONNECTED = "CONNECTED"
     AUTHORIZATION_LOST = "AUTHORIZATION_LOST"
+    DISCONNECTED = "DISCONNECTED"  # on request: its tokens are erased
 
 
 class Visibility(enum.Enum):
@@ -83,6 +85,7 @@ class FailureKind(enum.Enum):
     PERMANENT = "PERMANENT"
     OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
     PLATFORM = "PLATFORM"
+    CHOICE = "CHOICE"
 
 
 class Next(enum.Enum):
@@ -98,7 +101,10 @@ class Next(enum.Enum):
 # The reason of FailureKind.ACCOUNT when the platform no longer accepts our authorisation.
 AUTHORIZATION_LOST = "AUTHORIZATION_LOST"
 # What failed in these ways may be tried again; nothing was published.
-FOR_NOW = (FailureKind.TRANSIENT, FailureKind.RATE_LIMITED, FailureKind.ACCOUNT, FailureKind.PLATFORM)
+FOR_NOW = (
+    *(FailureKind.TRANSIENT, FailureKind.RATE_LIMITED, FailureKind.ACCOUNT, FailureKind.PLATFORM),
+    FailureKind.CHOICE,
+)
 # Steps at which nothing was sent that publishes.
 NOTHING_SENT = (Step.OPENED, Step.PREPARED, Step.HANDLE)
 
@@ -111,7 +117,7 @@ ACCESS_MARGIN = timedelta(minutes=5)
 _GIVEN_UP = frozenset({Step.OPENED, Step.REJECTED, Step.FAILED})
 _ARROWS = {
     Step.OPENED: _GIVEN_UP | {Step.PREPARED, Step.COMMITTING, Step.UNCERTAIN},
-    Step.PREPARED: _GIVEN_UP | {Step.HANDLE, Step.UNCERTAIN},
+    Step.PREPARED: _GIVEN_UP | {Step.HANDLE, Step.COMMITTING, Step.UNCERTAIN},
     # Asked about after a restore it may turn out to be anything.
     Step.HANDLE: _GIVEN_UP | {Step.PREPARED, Step.COMMITTING, Step.ACCEPTED, Step.PUBLISHED, Step.UNCERTAIN},
     Step.COMMITTING: _GIVEN_UP | {Step.PREPARED, Step.HANDLE, Step.ACCEPTED, Step.PUBLISHED, Step.UNCERTAIN},
@@ -122,6 +128,11 @@ _ARROWS = {
     Step.REJECTED: frozenset(),
     Step.FAILED: frozenset(),
 }
+
+
+def is_draft(choices: Options) -> bool:
+    """Whether a post goes into its account owner's inbox, and not to viewers."""
+    return choices.get("post_mode") == "MEDIA_UPLOAD"
 
 
 def check_arrow(before: Step, after: Step) -> None:
@@ -199,6 +210,10 @@ class AccountLimits:
     longest_video_seconds: int | None = None
     # Who may be allowed to see a post, in the platform's words.
     privacy_levels: tuple[str, ...] = ()
+    # The account's own settings: off, whatever a post says.
+    comment_disabled: bool = False
+    duet_disabled: bool = False
+    stitch_disabled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.publisher.domain import ACCESS_MARGIN, Account
+from services.publisher.domain import ACCESS_MARGIN, Account, is_draft
 from services.publisher.obstacles import Cause, Facts, Obstacle, Upcoming, obstacles
 from services.publisher.quotas import MINUTE, PATIENCE, Quotas, Uses, cap_message, free_at
 
@@ -117,8 +117,11 @@ class _Simulation:
     def __init__(self, facts: Facts, now: datetime) -> None:
         self._facts, self._now = facts, now
         self._uses = {
-            platform: Uses({account: sorted(times) for account, times in by_account.items()})
-            for platform, by_account in facts.uses.items()
+            platform: Uses(
+                {account: sorted(times) for account, times in uses.by_account.items()},
+                {account: sorted(times) for account, times in uses.drafts.items()},
+            )
+            for platform, uses in facts.uses.items()
         }
         self._of_minute: dict[object, list[datetime]] = {}
         self._token_ends: dict[UUID, datetime | None] = {}
@@ -158,7 +161,9 @@ class _Simulation:
                 yield Foreseen(each, Cause.DECISION, "TOO_LATE", text)
             return
         uses = self._uses.setdefault(account.platform, Uses())
-        free, reason = uses.room(quotas, account.account_id, prepared)
+        choices = each.options.get(account.platform.value.lower(), {})
+        draft = is_draft(choices)
+        free, reason = uses.room(quotas, account.account_id, prepared, draft=draft)
         if free > prepared:
             if free - each.schedule_time > each.max_lateness:
                 yield self._late(each, account, quotas, reason, free, goes_out=False)
@@ -170,23 +175,23 @@ class _Simulation:
         if not self._has_token(account, prepared):
             yield Foreseen(each, Cause.TOKEN, TOKEN_ENDS, token_text(account))
             return
-        out = self._within_minute(account, quotas, max(time, free))
+        out = self._within_minute(account, quotas, max(time, free), draft=draft)
         if out > max(time, free) + ON_TIME:
             self._waits.setdefault(each.delivery_id, "RATE_REACHED")
-        uses.add(account.account_id, out)
+        uses.add(account.account_id, out, draft=draft)
         put_off = self._waits.get(each.delivery_id, "")
         if not put_off and was_put_off and each.due_time > self._now:
             put_off = each.failure_reason or "PUT_OFF"
         if put_off and out - each.schedule_time > ON_TIME:
             yield self._late(each, account, quotas, put_off, out, goes_out=True)
 
-    def _within_minute(self, account: Account, quotas: Quotas, time: datetime) -> datetime:
+    def _within_minute(self, account: Account, quotas: Quotas, time: datetime, *, draft: bool) -> datetime:
         """When it leaves, with those that are due at the same time before it; takes its place."""
         out = time
         places = [
             (cap, self._of_minute.setdefault(key, []))
             for key, cap in (
-                (account.account_id, quotas.account_posts_per_minute),
+                ((account.account_id, draft), quotas.account_posts_per_minute),
                 (account.platform, quotas.posts_per_minute),
             )
             if cap
@@ -202,7 +207,7 @@ class _Simulation:
     ) -> Foreseen:
         platform = account.platform.title
         match reason:
-            case "DAILY_CAP_REACHED" | "ACTIVE_ACCOUNTS_REACHED":
+            case "DAILY_CAP_REACHED" | "ACTIVE_ACCOUNTS_REACHED" | "PENDING_DRAFTS_REACHED":
                 why = cap_message(platform, quotas, reason)
             case "RATE_REACHED":
                 why = f"More posts are due at that time than {platform} takes in a minute."

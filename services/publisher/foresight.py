@@ -27,7 +27,7 @@ from services.publisher.forecast import Foreseen
 from services.publisher.library import facts_of
 from services.publisher.obstacles import Facts, Upcoming
 from services.publisher.platforms.base import MediaFile
-from services.publisher.quotas import DAY, Quotas
+from services.publisher.quotas import DAY, Quotas, Uses
 
 Answered = TypeVar("Answered")
 
@@ -48,16 +48,25 @@ class Forecast:
 
 
 class Foresight:
-    """Makes forecasts. `quotas` are those of the platforms that this installation has."""
+    """Makes forecasts. `quotas` are those of the platforms that this installation has; `serves_media`: they can fetch
+    files from it.
+    """
 
     def __init__(
-        self, database: Database, channels: Mapping[str, grpc.Channel], quotas: Mapping[Platform, Quotas], lead: float
+        self,
+        database: Database,
+        channels: Mapping[str, grpc.Channel],
+        quotas: Mapping[Platform, Quotas],
+        lead: float,
+        *,
+        serves_media: bool = False,
     ) -> None:
         self._database = database
         self._scheduler = scheduler_pb2_grpc.SchedulerServiceStub(channels["scheduler"])
         self._content = content_pb2_grpc.ContentServiceStub(channels["content"])
         self._quotas = quotas
         self._lead = timedelta(seconds=lead)
+        self._serves_media = serves_media
 
     def forecast(self, workspace_id: UUID, horizon: timedelta) -> Forecast:
         """What of a workspace's deliveries will not go out within so long from now. Raises what it is refused."""
@@ -97,24 +106,25 @@ class Foresight:
             accounts = account_store.read_accounts(tx, workspace_id, {each.account_id for each in upcoming})
             capped = [each.account_id for each in accounts.values() if self._has_caps(each.platform)]
             used = use_store.uses(tx, workspace_id, capped, now - DAY) if capped else []
-        return Facts(accounts, media, self._quotas, self._uses(accounts, used, now), self._lead)
+        return Facts(accounts, media, self._quotas, self._uses(accounts, used, now), self._lead, self._serves_media)
 
     def _has_caps(self, platform: Platform) -> bool:
         return platform in self._quotas and self._quotas[platform].has_caps
 
     def _uses(
         self, accounts: Mapping[UUID, Account], used: Iterable[use_store.Use], now: datetime
-    ) -> dict[Platform, dict[UUID, list[datetime]]]:
-        found: dict[Platform, dict[UUID, list[datetime]]] = {}
-        for account_id, _, time in used:
-            found.setdefault(accounts[account_id].platform, {}).setdefault(account_id, []).append(time)
+    ) -> dict[Platform, Uses]:
+        found: dict[Platform, Uses] = {}
+        for use in used:
+            uses = found.setdefault(accounts[use.account_id].platform, Uses())
+            uses.add(use.account_id, use.time, draft=use.draft)
         for platform, quotas in self._quotas.items():
             # Accounts of other workspaces take places of the application too.
             if quotas.accounts_per_day:
                 with self._database.transaction(ALL_WORKSPACES) as tx:
                     others = use_store.last_uses(tx, platform, now - DAY)
-                for account_id, _, time in others:
-                    found.setdefault(platform, {}).setdefault(account_id, [time])
+                for use in others:
+                    found.setdefault(platform, Uses()).by_account.setdefault(use.account_id, [use.time])
         return found
 
     def _media(self, workspace_id: UUID, wanted: set[str]) -> dict[str, tuple[str, MediaFile]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from reelroute.publisher.v1 import publisher_pb2 as pb
 from sqlalchemy import RowMapping
@@ -12,9 +13,13 @@ from kit.timestamps import to_timestamp
 from services.publisher import domain
 from services.publisher.forecast import Foreseen
 from services.publisher.platforms.base import MediaFile, Problem, unreadable
-from services.publisher.platforms.checks import PRIVATE_LEVELS
+from services.publisher.platforms.tiktok_checks import PRIVATE_LEVELS
+from vendors.tiktok.models import UserInfo, Video
 
-_OPTION_BOOLS = {"allow_comment", "allow_duet", "allow_stitch", "brand_organic", "branded_content", "is_ai_generated"}
+_OPTION_BOOLS = {
+    *("allow_comment", "allow_duet", "allow_stitch", "brand_organic", "branded_content", "is_ai_generated"),
+    "auto_add_music",
+}
 
 
 def platform_from(value: pb.Platform.ValueType) -> domain.Platform:
@@ -105,6 +110,8 @@ def publication_to(
 
 def chosen_visibility(publication: domain.Publication) -> domain.Visibility:
     """Who sees a post that a person has found on the platform: whom its author chose."""
+    if any(domain.is_draft(choices) for choices in publication.options.values()):
+        return domain.Visibility.INBOX
     levels = {choices.get("privacy_level") for choices in publication.options.values()}
     return domain.Visibility.PRIVATE if levels & set(PRIVATE_LEVELS) else domain.Visibility.PUBLIC
 
@@ -152,6 +159,34 @@ def foreseen_to(foreseen: Foreseen) -> pb.ForeseenFailure:
         reason=foreseen.reason,
         message=foreseen.message,
         delayed_until_time=to_timestamp(foreseen.delayed_until) if foreseen.delayed_until else None,
+    )
+
+
+def account_numbers_to(user: UserInfo, read_time: datetime) -> pb.AccountNumbers:
+    """An account's numbers as the proto shows them; what is None stays absent."""
+    return pb.AccountNumbers(
+        followers=user.follower_count,
+        following=user.following_count,
+        likes=user.likes_count,
+        posts=user.video_count,
+        read_time=to_timestamp(read_time),
+    )
+
+
+def post_numbers_to(video: Video, ours: tuple[UUID, UUID] | None) -> pb.PostNumbers:
+    """A post's numbers as the proto shows them; `ours` are its post and delivery, where it is of ours."""
+    post_id, delivery_id = ours or ("", "")
+    return pb.PostNumbers(
+        platform_post_id=video.id,
+        url=video.share_url,
+        caption=video.description or video.title,
+        publish_time=to_timestamp(video.create_time) if video.create_time else None,
+        views=video.view_count,
+        likes=video.like_count,
+        comments=video.comment_count,
+        shares=video.share_count,
+        post_id=str(post_id),
+        delivery_id=str(delivery_id),
     )
 
 

@@ -5,7 +5,7 @@ is still there. It may take hours. A question is harmless, so any process may as
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -57,19 +57,32 @@ _NOTHING_CAME = Failure(
     "NOTHING_ARRIVED",
     "The publishing call had no answer, and the platform shows that nothing came of it.",
 )
+_STOPPED = Failure(
+    # It waits under the pause, and no try is counted.
+    FailureKind.PLATFORM,
+    "STOPPED",
+    "It was stopped by a pause, while the platform was still fetching its files.",
+)
 _INTERRUPTED = Failure(
     FailureKind.TRANSIENT, "UPLOAD_INTERRUPTED", "The upload broke off before its end; it goes on where it stands."
 )
 
 
+async def _never(_publication: Publication, _account: Account) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Observer:
-    """Asks about what is open."""
+    """Asks about what is open. `is_paused` says whether people have stopped a publication since it went out: what can
+    still be stopped then is.
+    """
 
     ledger: Ledger
     adapters: Mapping[domain.Platform, Adapter]
     accounts: Accounts
     incidents: Incidents
+    is_paused: Callable[[Publication, Account], Awaitable[bool]] = _never
 
     async def take(self, room: int) -> list[Publication]:
         """At most `room` publications that may be asked about now; others do not get them for a while."""
@@ -103,6 +116,13 @@ class Observer:
                 return
             options = publication.options.get(account.platform.value.lower(), {})
             answer = await adapter.ask(account, options, publication.handle, tokens)
+            if (
+                isinstance(answer, Processing)
+                and answer.can_be_stopped
+                and await self.is_paused(publication, account)
+                and await adapter.stop(account, publication.handle, tokens)
+            ):
+                answer = _STOPPED
         except AttemptFailed as error:
             if account is not None:
                 self.incidents.note_failure(account, error)

@@ -6,15 +6,15 @@ An open incident counts for nothing: it mostly ends within the hour.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.publisher.domain import AUTHORIZATION_LOST, Account, AccountState, MediaRef, Options, Platform
+from services.publisher.domain import Account, AccountState, MediaRef, Options, Platform
 from services.publisher.platforms import checks
 from services.publisher.platforms.base import MediaFile
-from services.publisher.quotas import Quotas
+from services.publisher.quotas import Quotas, Uses
 
 
 class Cause(enum.Enum):
@@ -62,14 +62,16 @@ class Upcoming:
 class Facts:
     """What is known now. `media` are the files that the library has, by id. `quotas` are those of the platforms that
     this installation has; `uses` when accounts posted within the last day, those of others too where the application
-    has a cap. `lead`: so long before its time a delivery is prepared.
+    has a cap. `lead`: so long before its time a delivery is prepared. `serves_media`: platforms can fetch files from
+    this installation.
     """
 
     accounts: Mapping[UUID, Account]
     media: Mapping[str, tuple[str, MediaFile]]
     quotas: Mapping[Platform, Quotas]
-    uses: Mapping[Platform, Mapping[UUID, Sequence[datetime]]] = field(default_factory=dict)
+    uses: Mapping[Platform, Uses] = field(default_factory=dict)
     lead: timedelta = timedelta(0)
+    serves_media: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +106,8 @@ def obstacles(each: Upcoming, facts: Facts) -> Iterator[Obstacle]:
 
 
 def _account_obstacles(each: Upcoming, account: Account, facts: Facts) -> Iterator[Obstacle]:
-    if account.state is AccountState.AUTHORIZATION_LOST:
-        yield Obstacle(Cause.ACCOUNT, AUTHORIZATION_LOST, f"@{account.handle} cannot publish: {account.problem}")
+    if account.state is not AccountState.CONNECTED:
+        yield Obstacle(Cause.ACCOUNT, account.state.value, f"@{account.handle} cannot publish: {account.problem}")
     elif each.hold_cause == "ACCOUNT":
         yield Obstacle(
             Cause.ACCOUNT, "HELD_ACCOUNT", f"@{account.handle} cannot publish. {each.hold_reason} Connect it again."
@@ -133,7 +135,9 @@ def _content_obstacles(each: Upcoming, account: Account, facts: Facts) -> Iterat
         else:
             files.append(file)
     options = each.options.get(account.platform.value.lower())
-    for problem in checks.problems(account.platform, each.caption, files, options or None, account.limits):
+    for problem in checks.problems(
+        account, each.caption, files, options or None, account.limits, serves_media=facts.serves_media
+    ):
         is_media = problem.field.startswith("media")
         if is_media and len(files) < len(each.media):
             continue  # about the media as a whole, of which some are lacking

@@ -24,11 +24,12 @@ MINUTE = timedelta(seconds=61)
 class Quotas:
     """What a platform takes, known without asking it; 0: no such limit is known.
 
-    In any 24 hours: posts of one account, and accounts that post through the application. In any minute: posts of one
-    account, and of the application.
+    In any 24 hours: posts of one account, drafts that wait in its owner's inbox, and accounts that post through the
+    application. In any minute: posts of one account, and of the application.
     """
 
     posts_per_day: int = 0
+    drafts_per_day: int = 0
     accounts_per_day: int = 0
     account_posts_per_minute: int = 0
     posts_per_minute: int = 0
@@ -36,7 +37,7 @@ class Quotas:
     @property
     def has_caps(self) -> bool:
         """Whether it has limits of a day."""
-        return bool(self.posts_per_day or self.accounts_per_day)
+        return bool(self.posts_per_day or self.drafts_per_day or self.accounts_per_day)
 
 
 def free_at(uses: Sequence[datetime], cap: int, window: timedelta, now: datetime) -> datetime:
@@ -48,12 +49,15 @@ def free_at(uses: Sequence[datetime], cap: int, window: timedelta, now: datetime
 
 @dataclass(slots=True)
 class Uses:
-    """What was used of a platform's day: when each account posted, in the order of time."""
+    """What was used of a platform's day: when each account posted, and when it got drafts, in the order of time."""
 
     by_account: dict[object, list[datetime]] = field(default_factory=dict)
+    drafts: dict[object, list[datetime]] = field(default_factory=dict)
 
-    def room(self, quotas: Quotas, account: object, now: datetime) -> tuple[datetime, str]:
-        """When the account may post, from now on, and the reason of a wait."""
+    def room(self, quotas: Quotas, account: object, now: datetime, *, draft: bool = False) -> tuple[datetime, str]:
+        """When the account may post, or get a draft, from now on, and the reason of a wait."""
+        if draft:
+            return free_at(self.drafts.get(account, []), quotas.drafts_per_day, DAY, now), "PENDING_DRAFTS_REACHED"
         mine = self.by_account.get(account, [])
         posts = free_at(mine, quotas.posts_per_day, DAY, now)
         accounts = now
@@ -64,9 +68,9 @@ class Uses:
             return posts, "DAILY_CAP_REACHED"
         return accounts, "ACTIVE_ACCOUNTS_REACHED"
 
-    def add(self, account: object, time: datetime) -> None:
-        """The account posts at this time."""
-        bisect.insort(self.by_account.setdefault(account, []), time)
+    def add(self, account: object, time: datetime, *, draft: bool = False) -> None:
+        """The account posts, or gets a draft, at this time."""
+        bisect.insort((self.drafts if draft else self.by_account).setdefault(account, []), time)
 
 
 def cap_message(platform: str, quotas: Quotas, reason: str) -> str:
@@ -74,5 +78,8 @@ def cap_message(platform: str, quotas: Quotas, reason: str) -> str:
     if reason == "DAILY_CAP_REACHED":
         posts = quotas.posts_per_day
         return f"{platform} takes {posts} posts of an account in 24 hours, and this one comes after as many."
+    if reason == "PENDING_DRAFTS_REACHED":
+        drafts = quotas.drafts_per_day
+        return f"{platform} keeps {drafts} drafts of 24 hours in an account's inbox, and this one comes after as many."
     accounts = quotas.accounts_per_day
     return f"{platform} lets {accounts} accounts post through this application in 24 hours, and others come first."

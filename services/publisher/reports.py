@@ -92,8 +92,8 @@ def account_hold(workspace_id: UUID, account_id: UUID, reason: str) -> Notice:
 
 
 def account_holds(failed: Sequence[tuple[Publication, Failure]]) -> list[Notice]:
-    """Holds on the accounts that cannot publish until their owner acts. A lost authorisation was told when it was
-    found, and by now its account may be connected again.
+    """Holds on the accounts that cannot publish until their owner acts. A lost authorisation, or a disconnection, was
+    told when it was found, and by now its account may be connected again.
     """
     found = {
         state.account_id: account_hold(state.workspace_id, state.account_id, failure.message)

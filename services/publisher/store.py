@@ -377,6 +377,21 @@ def handles_since(tx: Connection, workspace_id: UUID, account_id: UUID, since: d
     return {row.delivery_id: {row.handle, row.platform_post_id} - {""} for row in rows}
 
 
+def deliveries_of_posts(
+    tx: Connection, workspace_id: UUID, account_id: UUID, platform_post_ids: Sequence[str], since: datetime
+) -> dict[str, tuple[UUID, UUID]]:
+    """Post and delivery of an account's publications that were let out since then, by the platform's id of the post."""
+    rows = tx.execute(
+        select(publications.c.platform_post_id, publications.c.post_id, publications.c.delivery_id).where(
+            publications.c.workspace_id == workspace_id,
+            publications.c.account_id == account_id,
+            publications.c.commit_time >= since,
+            publications.c.platform_post_id.in_(platform_post_ids),
+        )
+    )
+    return {row.platform_post_id: (row.post_id, row.delivery_id) for row in rows}
+
+
 def last_line(tx: Connection, publication: Publication) -> str | None:
     """The last line of the attempt log; None while it is empty."""
     return tx.execute(

@@ -65,6 +65,7 @@ accounts = Table(
     time_column("update_time", now=True),
     UniqueConstraint("workspace_id", "platform", "platform_account_id", name="one_account_per_profile"),
     Index("accounts_by_handle", "workspace_id", "handle", "account_id"),
+    Index("accounts_by_profile", "platform", "platform_account_id"),
     Index("accounts_to_renew", "renew_time", postgresql_where=text("state = 'CONNECTED'")),
     Index("accounts_that_end", "ending_check_time", postgresql_where=text("state = 'CONNECTED'")),
 )
@@ -135,6 +136,7 @@ publications = Table(
         "commit_time",
         postgresql_where=text("commit_time IS NOT NULL"),
     ),
+    Index("publications_by_handle", "workspace_id", "account_id", "handle", postgresql_where=text("handle <> ''")),
     Index("publications_to_check", "next_check_time", postgresql_where=text("next_check_time IS NOT NULL")),
 )
 
@@ -188,8 +190,17 @@ day_places = Table(
     Column("delivery_id", Uuid, primary_key=True),
     Column("workspace_id", Uuid, nullable=False),
     Column("account_id", Uuid, nullable=False),
+    Column("draft", Boolean, nullable=False, server_default="false"),
     Column("expire_time", DateTime(timezone=True), nullable=False),
     Index("day_places_of_account", "workspace_id", "account_id"),
+)
+
+# Webhooks that were taken, for as long as they would pass for fresh: each is taken once.
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("expire_time", DateTime(timezone=True), nullable=False),
 )
 
 # How far each stage of the preflight has come.

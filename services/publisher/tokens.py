@@ -82,7 +82,7 @@ class AccountRow:
         """See TokenStore."""
         with self.database.transaction(self.account.workspace_id) as tx:
             account = account_store.read_account(tx, self.account.workspace_id, self.account.account_id)
-            if account.state is AccountState.AUTHORIZATION_LOST:
+            if account.state is not AccountState.CONNECTED:
                 raise AuthorizationLost(account.problem)
             return account_store.read_tokens(tx, self.vault, account)
 

@@ -131,12 +131,40 @@ class Worker:
             return
         try:
             with context.about(workspace_id=account.workspace_id, account_id=account.account_id):
-                limits = await adapter.read_limits(account, self._accounts.tokens_of(account))
+                limits = await adapter.read_limits(account, {}, self._accounts.tokens_of(account))
         except AttemptFailed as refusal:
             log.info("limits not read", account_id=str(account.account_id), reason=refusal.failure.reason)
             return
         if limits is not None:
             await self._accounts.learned(account, limits)
+
+    def tokens_of(self, account: Account) -> AccountTokens:
+        """An account's tokens, for a `call`. Raises Unavailable when the process is not running yet."""
+        if self._tokens_of is None:
+            raise _not_running()
+        return self._tokens_of(account)
+
+    def confirm(self, account: Account) -> None:
+        """Begins to ask the platform whether an account can still be used; a lost authorisation is found, and told.
+        Does nothing when the process is just ending: whatever is posted next finds it too.
+        """
+        if self._accounts is None:
+            return
+        asking = self._confirm(account)
+        try:
+            self._begin(asking)
+        except Unavailable:
+            asking.close()
+
+    async def _confirm(self, account: Account) -> None:
+        adapter = self._adapters.get(account.platform)
+        if adapter is None or self._accounts is None:
+            return
+        try:
+            with context.about(workspace_id=account.workspace_id, account_id=account.account_id):
+                await adapter.probe(account, self._accounts.tokens_of(account))
+        except AttemptFailed as refusal:
+            log.info("account confirmed to fail", account_id=str(account.account_id), reason=refusal.failure.reason)
 
     def refresh_ahead(self, accounts: Sequence[Account]) -> None:
         """Refreshes the access tokens that accounts have. What fails is logged; a lost authorisation is told. Raises as
@@ -207,7 +235,7 @@ class Worker:
             self._ready.set()
             helpers = [asyncio.create_task(scheduler.keep()), asyncio.create_task(incidents.watch())]
             observing = asyncio.create_task(
-                self._observe_again_and_again(Observer(ledger, adapters, accounts, incidents))
+                self._observe_again_and_again(Observer(ledger, adapters, accounts, incidents, scheduler.is_paused))
             )
             await self._claim_again_and_again(scheduler, deliverer)
             await observing

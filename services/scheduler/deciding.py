@@ -258,7 +258,7 @@ def after_failure(
     TRANSIENT is a try: it waits by chance between 0 and first_seconds, doubled for each further try up to
     longest_seconds (5, 10, 20, 40 s, …), at least half a second, and as long as the platform asked for. It is final at
     max_attempts, or max_age after the schedule time. RATE_LIMITED waits as the platform said and some chance more;
-    ACCOUNT and PLATFORM wait for their hold. These are no tries. `chance` is in [0, 1).
+    ACCOUNT and PLATFORM wait for their hold, CHOICE for a person. These are no tries. `chance` is in [0, 1).
     """
     drawn = random.random() if chance is None else chance  # noqa: S311 - spreads load, guards nothing
     match failure.kind:
@@ -271,6 +271,11 @@ def after_failure(
             if hold is not None:
                 return held(hold)
             return _again(failure, now + _SOON * (0.5 + drawn), delivery, now)
+        case FailureKind.CHOICE:
+            text = f"{failure.message} Change the post, or decide: publish it as it is, or drop it."
+            return Fate(
+                DeliveryState.HELD, "delivery.parked", failure.reason, text, cause=HoldCause.CHOICE, needs_person=True
+            )
         case FailureKind.RATE_LIMITED:
             asked_for = max(failure.retry_time or now, now + timedelta(seconds=0.5))
             spread = min((asked_for - now) * 0.1, _LONGEST_SPREAD) + timedelta(seconds=0.5)
@@ -311,8 +316,8 @@ def stall_text(holder: str, busy_with: str, *, lease_ended: bool, idle_seconds: 
 
 def waits_for_decision(delivery: Delivery) -> bool:
     """Whether a person may decide it here."""
-    parked_ = delivery.state is DeliveryState.HELD and delivery.hold_cause is HoldCause.CRASHES
-    return delivery.state is DeliveryState.MISSED or parked_
+    is_kept = delivery.state is DeliveryState.HELD and delivery.hold_cause in (HoldCause.CRASHES, HoldCause.CHOICE)
+    return delivery.state is DeliveryState.MISSED or is_kept
 
 
 def not_waiting(delivery: Delivery) -> DeliveryNotWaiting:

@@ -10,13 +10,13 @@ All states and their arrows:
     not over → PUBLISHED       the platform's word, by the last attempt
     in work → REJECTED         the platform's word; in work is CLAIMED, CONFIRMING and UNCERTAIN
     in work → SCHEDULED        failed for now, tries left
-    in work → HELD             its account or platform cannot take it now
+    in work → HELD             its account or platform cannot take it now, or not as it was chosen
     in work → FAILED           failed for good
     SCHEDULED, CLAIMED → HELD  a hold applies when it is due, or when it asks to go out
     SCHEDULED → HELD           its post waits for approval when it is due
     SCHEDULED, CLAIMED → MISSED, CANCELED, SCHEDULED   too late, as its lateness rule says
     CLAIMED → HELD             parked: its handling ended the worker's process again and again
-    HELD → SCHEDULED, MISSED, CANCELED   the hold is lifted, the post approved; or a person decides what was parked
+    HELD → SCHEDULED, MISSED, CANCELED   the hold is lifted, the post approved or changed; or a person decides
     MISSED → SCHEDULED, CANCELED         a person decides
     PUBLISHED → REMOVED        the platform no longer shows it
     not let go → CANCELED      its author; not let go is SCHEDULED, HELD, MISSED, and CLAIMED ahead of its time
@@ -109,13 +109,14 @@ class HoldScope(enum.Enum):
 
 
 class HoldCause(enum.Enum):
-    """Why something is kept back. CRASHES and APPROVAL are of single deliveries only."""
+    """Why something is kept back. CRASHES, APPROVAL and CHOICE are of single deliveries only."""
 
     PAUSE = "PAUSE"
     ACCOUNT = "ACCOUNT"
     INCIDENT = "INCIDENT"
     CRASHES = "CRASHES"
     APPROVAL = "APPROVAL"
+    CHOICE = "CHOICE"
 
 
 class FailureKind(enum.Enum):
@@ -128,6 +129,7 @@ class FailureKind(enum.Enum):
     PERMANENT = "PERMANENT"
     OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
     PLATFORM = "PLATFORM"
+    CHOICE = "CHOICE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,6 +455,13 @@ def check_hold(workspace_id: UUID | None, scope: HoldScope, target: str) -> None
                 raise hold_invalid("target", f"Give the id of the {scope.value.lower()}, in lower case.")
 
 
+def choices_said(options: Options) -> Options:
+    """A post's choices without those that say nothing: the version before may not have known them."""
+    return {
+        platform: {name: chosen for name, chosen in choices.items() if chosen} for platform, choices in options.items()
+    }
+
+
 def distinct_accounts(account_ids: Sequence[UUID]) -> tuple[UUID, ...]:
     """The accounts of a draft. Raises AccountRepeated when one comes twice."""
     for index, account_id in enumerate(account_ids):
@@ -467,8 +476,8 @@ def check_editable(post: Post, etag: str) -> None:
         raise PostChanged("The post was changed since you read it. Read it again and decide again.")
     for delivery in post.deliveries:
         waits = delivery.state in (DeliveryState.SCHEDULED, DeliveryState.CLAIMED) and delivery.can_be_stopped
-        # What is not approved is changed until it is.
-        if not waits and delivery.hold_cause is not HoldCause.APPROVAL:
+        # What is not approved is changed until it is; of what is not possible another choice is made.
+        if not waits and delivery.hold_cause not in (HoldCause.APPROVAL, HoldCause.CHOICE):
             raise PostNotEditable(
                 f"A delivery of this post is {delivery.state.value}; only a post of which nothing has begun can be"
                 " changed. Create a new post instead.",

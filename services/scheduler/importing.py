@@ -16,11 +16,11 @@ from services.scheduler.domain import (
     Draft,
     Lateness,
     Media,
-    Options,
     Post,
     PostNotEditable,
     Schedule,
     check_editable,
+    choices_said,
 )
 
 # What nobody can change any more, and what nobody misses.
@@ -151,7 +151,7 @@ def changes(before: Draft, after: Draft) -> tuple[FieldChange, ...]:
         ("media", _files(before.media), _files(after.media)),
         ("local_time", was.local_time, is_.local_time),
         ("time_zone", was.time_zone, is_.time_zone),
-        ("options", _choices(before), _choices(after)),
+        ("options", choices_said(before.options), choices_said(after.options)),
         ("ref", before.ref, after.ref),
         ("lateness", before.lateness, after.lateness),
     ]
@@ -173,14 +173,6 @@ def _which(schedule: Schedule) -> str:
 
 def _files(media: tuple[Media, ...]) -> tuple[str, ...]:
     return tuple(each.media_asset_id for each in media)
-
-
-def _choices(draft: Draft) -> Options:
-    """Without those that say nothing: the version before may not have known them."""
-    return {
-        platform: {name: chosen for name, chosen in choices.items() if chosen}
-        for platform, choices in draft.options.items()
-    }
 
 
 def _words(value: Any) -> str:

@@ -445,7 +445,7 @@ def scope_from(value: pb.HoldScope.ValueType) -> domain.HoldScope:
 
 def cause_from(value: pb.HoldCause.ValueType) -> domain.HoldCause:
     """Why it keeps back. Raises HoldInvalid for UNSPECIFIED, and for what is a cause of single deliveries."""
-    if value not in _CAUSE or value in (pb.HOLD_CAUSE_CRASHES, pb.HOLD_CAUSE_APPROVAL):
+    if value not in _CAUSE or value in (pb.HOLD_CAUSE_CRASHES, pb.HOLD_CAUSE_APPROVAL, pb.HOLD_CAUSE_CHOICE):
         raise domain.hold_invalid("cause", "A hold has the cause PAUSE, ACCOUNT or INCIDENT.")
     return _CAUSE[value]
 

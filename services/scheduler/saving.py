@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from services.scheduler import plan_store, store
 from services.scheduler.conflicts import Calendar, Conflict, ConflictRefused
-from services.scheduler.domain import Approval, Draft, NewPost, Post
+from services.scheduler.domain import Approval, Draft, NewPost, Post, choices_said
 from services.scheduler.duplicates import (
     Compared,
     Duplicates,
@@ -103,8 +103,11 @@ def approval_by(plans: Plans, channel: str) -> Approval:
 
 def _approval_after(post: Post, draft: Draft, plans: Plans) -> Approval:
     old = post.draft
-    published = (draft.channel, draft.caption, draft.media, draft.options, draft.schedule.instant)
-    if published == (old.channel, old.caption, old.media, old.options, old.schedule.instant):
+    published, before = (
+        (each.channel, each.caption, each.media, choices_said(each.options), each.schedule.instant)
+        for each in (draft, old)
+    )
+    if published == before:
         return post.approval
     return approval_by(plans, draft.channel)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import mimetypes
 import os
 import shutil
 import signal
@@ -55,8 +56,9 @@ class Product:
         return self.api.get(path, params=query).raise_for_status().json()
 
     def upload(self, path: Path = demo.VIDEO) -> str:
+        mime_type = mimetypes.guess_type(path.name)[0] or "video/mp4"
         with path.open("rb") as file:
-            answer = self.api.post("/v1/media", files={"file": (path.name, file, "video/mp4")})
+            answer = self.api.post("/v1/media", files={"file": (path.name, file, mime_type)})
         assert answer.status_code in (200, 201), answer.text
         return str(answer.json()["media_asset_id"])
 

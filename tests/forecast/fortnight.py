@@ -248,7 +248,7 @@ FROM (SELECT delivery_id, post_id, account_id, state, hold_cause, failure_reason
       FROM scheduler.finished_deliveries) d
 JOIN scheduler.posts p USING (post_id) JOIN publisher.accounts c USING (account_id)
 """
-_OF_MEDIA = ("MEDIA_MISSING", "PHOTOS_NOT_SUPPORTED", "DURATION_CHECK_FAILED")
+_OF_MEDIA = ("MEDIA_MISSING", "PHOTOS_NEED_AN_ADDRESS", "DURATION_CHECK_FAILED")
 
 
 _TOLD = """
@@ -274,11 +274,11 @@ def _cause(row: dict[str, Any]) -> str:
             return "QUOTA" if is_late and row["waited"] else "LATE" if is_late else ""
         case "HELD" if row["hold_cause"] == "ACCOUNT":
             return "ACCOUNT" if row["handle"] == "creator.lost" else "TOKEN"
-        case "HELD":
+        case "HELD" if row["hold_cause"] != "CHOICE":
             return str(row["hold_cause"])
         case "MISSED" if row["waited"]:
             return "QUOTA"
-        case "FAILED":
+        case "FAILED" | "HELD":
             return "MEDIA" if row["failure_reason"] in _OF_MEDIA else "CONTENT"
         case state:
             return f"{state} {row['failure_reason']}"

@@ -92,6 +92,8 @@ class Memory:
     users: list[identity_pb2.User] = field(default_factory=list)
     api_keys: list[identity_pb2.ApiKey] = field(default_factory=list)
     assets: dict[str, content_pb2.MediaAsset] = field(default_factory=dict)
+    # The bytes of assets that can be read.
+    files: dict[str, bytes] = field(default_factory=dict)
     accounts: dict[str, publisher_pb2.Account] = field(default_factory=dict)
     posts: dict[str, scheduler_pb2.Post] = field(default_factory=dict)
     publications: dict[str, publisher_pb2.Publication] = field(default_factory=dict)
@@ -371,6 +373,12 @@ class FakeContent(Fake, content_pb2_grpc.ContentServiceServicer):
             raise errors.NotFound("There is no such asset.")
         return content_pb2.GetMediaAssetResponse(media_asset=asset)
 
+    def DownloadMedia(self, request: Any, context: Context) -> Iterator[content_pb2.DownloadMediaResponse]:
+        self.saw(request, context)
+        data = self.memory.files[request.media_asset_id][request.offset_bytes :][: request.length_bytes]
+        for start in range(0, len(data), 2**20):
+            yield content_pb2.DownloadMediaResponse(data=data[start : start + 2**20])
+
     def BatchGetMediaAssets(self, request: Any, context: Context) -> content_pb2.BatchGetMediaAssetsResponse:
         self.saw(request, context)
         known = [
@@ -416,6 +424,10 @@ class FakeVendorCalls(Fake, vendorcalls_pb2_grpc.VendorCallServiceServicer):
 
 
 class FakePublisher(Fake, publisher_pb2_grpc.PublisherServiceServicer):
+    def ReceiveWebhook(self, request: Any, context: Context) -> publisher_pb2.ReceiveWebhookResponse:
+        self.saw(request, context)
+        return publisher_pb2.ReceiveWebhookResponse()
+
     def StartConnection(self, request: Any, context: Context) -> publisher_pb2.StartConnectionResponse:
         self.saw(request, context)
         return publisher_pb2.StartConnectionResponse(consent_url="https://platform.example/consent", state="s1")
@@ -425,6 +437,28 @@ class FakePublisher(Fake, publisher_pb2_grpc.PublisherServiceServicer):
         if request.state != "s1":
             raise errors.InvalidArgument.of_field("state", "Start the connection again.")
         return publisher_pb2.FinishConnectionResponse(account=self.memory.accounts[self.memory.account()])
+
+    def DisconnectAccount(self, request: Any, context: Context) -> publisher_pb2.DisconnectAccountResponse:
+        self.saw(request, context)
+        account = self._account(request)
+        account.state = publisher_pb2.ACCOUNT_STATE_DISCONNECTED
+        return publisher_pb2.DisconnectAccountResponse(account=account)
+
+    def GetAccountNumbers(self, request: Any, context: Context) -> publisher_pb2.GetAccountNumbersResponse:
+        self.saw(request, context)
+        self._account(request)
+        return publisher_pb2.GetAccountNumbersResponse(numbers=publisher_pb2.AccountNumbers(followers=0, posts=3))
+
+    def ListPostNumbers(self, request: Any, context: Context) -> publisher_pb2.ListPostNumbersResponse:
+        self.saw(request, context)
+        self._account(request)
+        post = publisher_pb2.PostNumbers(platform_post_id="7400", views=9, likes=0)
+        return publisher_pb2.ListPostNumbersResponse(posts=[post], next_page_token="more")
+
+    def _account(self, request: Any) -> publisher_pb2.Account:
+        if request.account_id not in self.memory.accounts:
+            raise errors.NotFound("There is no such account.")
+        return self.memory.accounts[request.account_id]
 
     def GetAccount(self, request: Any, context: Context) -> publisher_pb2.GetAccountResponse:
         self.saw(request, context)

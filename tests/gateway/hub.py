@@ -41,7 +41,7 @@ class Hub:
         self._servers: list[grpc.Server] = []
         services: list[tuple[str, Callable[[Any, grpc.Server], None], Fake]] = [
             ("identity", identity_pb2_grpc.add_IdentityServiceServicer_to_server, FakeIdentity(self)),
-            ("content", content_pb2_grpc.add_ContentServiceServicer_to_server, FakeContent(self)),  # type: ignore[abstract]
+            ("content", content_pb2_grpc.add_ContentServiceServicer_to_server, FakeContent(self)),
             ("publisher", publisher_pb2_grpc.add_PublisherServiceServicer_to_server, FakePublisher(self)),
             ("scheduler", scheduler_pb2_grpc.add_SchedulerServiceServicer_to_server, FakeScheduler(self)),  # type: ignore[abstract]
             ("notification", notification_pb2_grpc.add_NotificationServiceServicer_to_server, FakeNotification(self)),  # type: ignore[abstract]

@@ -71,8 +71,10 @@ def test_words_of_requests_are_those_of_the_protos() -> None:
     assert list(get_args(deliveries.StateWord)) == words_of(scheduler_pb2.DeliveryState, "DELIVERY_STATE_")
     assert list(get_args(deliveries.DecisionWord)) == words_of(scheduler_pb2.Decision, "DECISION_")
     assert list(get_args(holds.ScopeWord)) == words_of(scheduler_pb2.HoldScope, "HOLD_SCOPE_")
-    # The last two are of deliveries and never of a hold.
-    assert [*get_args(holds.CauseWord), "CRASHES", "APPROVAL"] == words_of(scheduler_pb2.HoldCause, "HOLD_CAUSE_")
+    # The last three are of deliveries and never of a hold.
+    assert [*get_args(holds.CauseWord), "CRASHES", "APPROVAL", "CHOICE"] == words_of(
+        scheduler_pb2.HoldCause, "HOLD_CAUSE_"
+    )
     assert list(get_args(holds.DueActionWord)) == words_of(scheduler_pb2.DueAction, "DUE_ACTION_")
     assert list(get_args(channels.LateActionWord)) == words_of(scheduler_pb2.LateAction, "LATE_ACTION_")
     assert list(get_args(drafts.AmbiguousTimeWord)) == words_of(scheduler_pb2.AmbiguousTime, "AMBIGUOUS_TIME_")

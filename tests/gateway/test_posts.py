@@ -100,6 +100,10 @@ def test_the_publisher_is_asked_with_the_facts_and_choices_as_text(api: httpx.Cl
         "branded_content": "false",
         "is_ai_generated": "false",
         "cover_time_ms": "1500",
+        "post_mode": "DIRECT_POST",
+        "auto_add_music": "false",
+        "photo_cover_index": "0",
+        "photo_title": "",
     }
 
 

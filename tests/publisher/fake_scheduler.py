@@ -21,6 +21,7 @@ _AFTER = {
     pb.FAILURE_KIND_RATE_LIMITED: "SCHEDULED",
     pb.FAILURE_KIND_ACCOUNT: "HELD",
     pb.FAILURE_KIND_PLATFORM: "HELD",
+    pb.FAILURE_KIND_CHOICE: "HELD",
     pb.FAILURE_KIND_REJECTED: "REJECTED",
     pb.FAILURE_KIND_PERMANENT: "FAILED",
     pb.FAILURE_KIND_OUTCOME_UNKNOWN: "UNCERTAIN",
@@ -68,6 +69,7 @@ class FakeScheduler(scheduler_pb2_grpc.SchedulerServiceServicer):
         self.asked: list[pb.ListUpcomingDeliveriesRequest] = []
         self.refused: list[pb.DeliveryReport] = []
         self.paused = False
+        self.applying: list[pb.Hold] = []
         self.retry_seconds = 0.05
         self._lock = threading.RLock()
         self._closing = threading.Event()
@@ -167,6 +169,11 @@ class FakeScheduler(scheduler_pb2_grpc.SchedulerServiceServicer):
     def _held(self, held: pb.HeldDelivery) -> Planned | None:
         found = self.deliveries.get(held.delivery_id)
         return found if found and (found.state, found.attempt) == ("CLAIMED", held.attempt) else None
+
+    def ListHolds(  # noqa: N802
+        self, request: pb.ListHoldsRequest, context: grpc.ServicerContext
+    ) -> pb.ListHoldsResponse:
+        return pb.ListHoldsResponse(holds=self.applying)
 
     def RenewDeliveries(  # noqa: N802
         self, request: pb.RenewDeliveriesRequest, context: grpc.ServicerContext

@@ -57,9 +57,9 @@ from tests.publisher.factories import a_claim, a_handle, save_account
 from tests.publisher.rows import outcomes, rows
 
 SIZE = 1000
-WITH_HANDLE = Traits(has_handle=True, can_find=False, tells_removal=True)
-ONE_CALL = Traits(has_handle=False, can_find=True)
-BLIND = Traits(has_handle=False, can_find=False)
+WITH_HANDLE = Traits(can_find=False, tells_removal=True)
+ONE_CALL = Traits(can_find=True)
+BLIND = Traits(can_find=False)
 
 
 class Killed(BaseException):
@@ -116,6 +116,7 @@ class ScriptedPlatform:
     begins: deque[Exception] = field(default_factory=deque)
     finds: deque[Trace | Exception] = field(default_factory=deque)
     probes: deque[Exception] = field(default_factory=deque)
+    stops: deque[bool | Exception] = field(default_factory=deque)
     lists_all: bool = True
     posts: list[tuple[str, str]] = field(default_factory=list)
     handles: set[str] = field(default_factory=set)
@@ -125,10 +126,13 @@ class ScriptedPlatform:
     before_sending: Callable[[], Awaitable[None]] | None = None
     while_preparing: Callable[[], None] = lambda: None
 
-    def check(self, work: Work, limits: AccountLimits | None) -> list[Problem]:
+    def has_handle(self, work: Work) -> bool:
+        return self.traits is WITH_HANDLE
+
+    def check(self, work: Work) -> list[Problem]:
         return self.problems
 
-    async def read_limits(self, account: Account, tokens: Tokens) -> AccountLimits | None:
+    async def read_limits(self, account: Account, options: Options, tokens: Tokens) -> AccountLimits | None:
         self.calls.append("read_limits")
         await asyncio.to_thread(self.while_preparing)
         if self.reads:
@@ -208,6 +212,15 @@ class ScriptedPlatform:
                 return Found(Taken(handle, self._verdict(handle)))
         return Absent() if self.lists_all else Unsettled("The list may lag.")
 
+    async def stop(self, account: Account, handle: str, tokens: Tokens) -> bool:
+        self.calls.append("stop")
+        if self.stops:
+            stopped = self.stops.popleft()
+            if isinstance(stopped, Exception):
+                raise stopped
+            return stopped
+        return True
+
     async def probe(self, account: Account, tokens: Tokens) -> None:
         self.calls.append("probe")
         if self.probes:
@@ -266,6 +279,8 @@ class Scene:
     leases: Leases = field(default_factory=Leases)
     lease_seconds: float = 30
     number: int = 1
+    # Whether people have paused what is published.
+    is_paused: bool = False
 
     @classmethod
     def of(cls, ledger: Ledger, platform: ScriptedPlatform) -> Scene:
@@ -290,7 +305,11 @@ class Scene:
             incidents,
             ask_waits_seconds=(0, 0, 0),
         )
-        return deliverer, Observer(ledger, adapters, accounts, incidents)
+
+        async def is_paused(_publication: Publication, _account: Account) -> bool:
+            return self.is_paused
+
+        return deliverer, Observer(ledger, adapters, accounts, incidents, is_paused)
 
     def attempt(
         self, number: int = 1, points: Points | None = None, *, due_in: float = 0.0, deliverer: Deliverer | None = None

@@ -68,6 +68,7 @@ class StoppingAdapter:
     def __init__(self, inner: Adapter, stop: Stop) -> None:
         self._inner, self._stop = inner, stop
         self.traits, self.quotas = inner.traits, inner.quotas
+        self.has_handle, self.stop = inner.has_handle, inner.stop
         self.check, self.read_limits = inner.check, inner.read_limits
         self.stage, self.ask = inner.stage, inner.ask
         self.find, self.probe = inner.find, inner.probe

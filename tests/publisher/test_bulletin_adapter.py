@@ -19,7 +19,7 @@ from reelroute.publisher.v1 import publisher_pb2 as pb
 from kit.errors import FailedPrecondition
 from services.publisher import account_store, connecting, domain
 from services.publisher.api import PublisherApi
-from services.publisher.domain import AccountState, AttemptFailed, Fenced, Platform
+from services.publisher.domain import Account, AccountState, AttemptFailed, Fenced, Platform
 from services.publisher.foresight import Foresight
 from services.publisher.ledger import Ledger
 from services.publisher.platforms import checks
@@ -310,6 +310,9 @@ class FakeWorker:
                 return await work
 
         return asyncio.run(run())
+
+    def confirm(self, _account: Account) -> None:
+        raise AssertionError("Bulletin sends no webhooks")
 
 
 def _api(ledger: Ledger, bulletin: BulletinClient | None) -> PublisherApi:

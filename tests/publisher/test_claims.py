@@ -8,18 +8,20 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from pydantic import SecretStr
+from reelroute.scheduler.v1 import scheduler_pb2 as pb
 from reelroute.scheduler.v1 import scheduler_pb2_grpc
 
 from kit import rpc, rpc_server
 from services.publisher.claims import GRANT_SECONDS, Held, SchedulerClient
 from services.publisher.config import PublisherConfig
 from services.publisher.domain import Fenced, GrantStale, Withdrawn
-from tests.publisher.factories import WORKSPACE
+from tests.publisher.factories import WORKSPACE, a_publication, an_account
 from tests.publisher.fake_scheduler import FakeScheduler
 from tests.publisher.stage import serving
 from tests.services import SERVICE_TOKEN
 
 pytestmark = pytest.mark.anyio
+PUBLICATION = a_publication()
 
 
 @pytest.fixture
@@ -159,3 +161,26 @@ async def test_r17_what_is_given_back_is_due_again(scheduler: FakeScheduler, cli
     held = await claimed(scheduler, client, 3)
     await client.release(each.claim for each in held)
     assert {planned.state for planned in scheduler.deliveries.values()} == {"SCHEDULED"}
+
+
+@pytest.mark.parametrize(
+    ("scope", "target", "cause", "expected"),
+    [
+        (pb.HOLD_SCOPE_EVERYTHING, "", pb.HOLD_CAUSE_PAUSE, True),
+        (pb.HOLD_SCOPE_PLATFORM, "tiktok", pb.HOLD_CAUSE_PAUSE, True),
+        (pb.HOLD_SCOPE_PLATFORM, "bulletin", pb.HOLD_CAUSE_PAUSE, False),
+        (pb.HOLD_SCOPE_PLATFORM, "tiktok", pb.HOLD_CAUSE_INCIDENT, False),  # no person's word
+        (pb.HOLD_SCOPE_POST, str(PUBLICATION.post_id), pb.HOLD_CAUSE_PAUSE, True),
+        (pb.HOLD_SCOPE_POST, str(PUBLICATION.account_id), pb.HOLD_CAUSE_PAUSE, False),
+    ],
+)
+async def test_whether_people_have_paused_what_is_out_is_asked(
+    scheduler: FakeScheduler,
+    client: SchedulerClient,
+    scope: pb.HoldScope.ValueType,
+    target: str,
+    cause: pb.HoldCause.ValueType,
+    expected: bool,
+) -> None:
+    scheduler.applying = [pb.Hold(scope=scope, target=target, cause=cause)]
+    assert await client.is_paused(PUBLICATION, an_account()) is expected

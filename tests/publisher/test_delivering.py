@@ -318,7 +318,7 @@ async def test_r5_a_process_that_was_frozen_past_its_lease_does_not_send(ledger:
     scene.platform.before_sending = freeze
     await scene.deliver()
     assert scene.platform.posts == []
-    assert scene.step == ("HANDLE" if traits.has_handle else "OPENED")
+    assert scene.step == ("HANDLE" if traits is WITH_HANDLE else "OPENED")
     scene.platform.before_sending = None
     await scene.deliver(2)
     assert scene.platform.copies("Fries") == 1
@@ -345,7 +345,7 @@ async def test_a_withdrawn_delivery_is_taken_back_and_reports_nothing(ledger: Le
     scene.leases.refuses.append(Withdrawn())
     await scene.deliver()
     assert (scene.platform.posts, scene.told) == ([], [])
-    assert scene.step == ("HANDLE" if traits.has_handle else "none")
+    assert scene.step == ("HANDLE" if traits is WITH_HANDLE else "none")
     await scene.deliver(2)
     assert scene.platform.copies("Fries") == 1
 
@@ -430,7 +430,7 @@ async def test_r17_a_canceled_attempt_gives_back_what_has_not_left(ledger: Ledge
     running.cancel()
     await running
     assert attempt.is_released
-    assert scene.step == ("HANDLE" if traits.has_handle else "OPENED")
+    assert scene.step == ("HANDLE" if traits is WITH_HANDLE else "OPENED")
 
 
 @pytest.mark.parametrize("traits", [WITH_HANDLE, ONE_CALL])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ from services.publisher.domain import Account, AccountLimits, AccountState, Medi
 from services.publisher.forecast import Foreseen, foresee, last_token_end
 from services.publisher.obstacles import Cause, Facts, Upcoming
 from services.publisher.platforms.base import MediaFile, unreadable
-from services.publisher.quotas import DAY, Quotas
+from services.publisher.quotas import DAY, Quotas, Uses
 from tests.publisher.factories import WORKSPACE, an_account
 
 NOW = datetime(2027, 1, 4, 12, tzinfo=UTC)
@@ -156,7 +156,7 @@ def test_the_sixteenth_post_of_a_day_waits_for_the_first_to_leave_it() -> None:
 
 
 def test_what_was_published_before_now_counts() -> None:
-    used = {Platform.TIKTOK: {AIR.account_id: [NOW - 23 * HOUR, NOW - 22.5 * HOUR, NOW - 40 * HOUR]}}
+    used = {Platform.TIKTOK: Uses({AIR.account_id: [NOW - 23 * HOUR, NOW - 22.5 * HOUR, NOW - 40 * HOUR]})}
     known = facts(quotas=Quotas(posts_per_day=2), uses=used)
     (late,) = foresee([a_post(0.5)], known, NOW)
     assert late.delayed_until == NOW - 23 * HOUR + DAY
@@ -194,11 +194,19 @@ def test_other_accounts_have_a_day_of_their_own() -> None:
 
 def test_an_application_that_may_have_few_accounts_a_day_keeps_the_others_back() -> None:
     water, fire = (replace(AIR, account_id=uuid4()) for _ in range(2))
-    used: dict[UUID, list[datetime]] = {uuid4(): [NOW - 23.5 * HOUR]}
+    used = Uses({uuid4(): [NOW - 23.5 * HOUR]})
     posts = [a_post(1, AIR), a_post(2, water), a_post(2.5, fire), a_post(3, AIR)]
     known = facts(AIR, water, fire, quotas=Quotas(accounts_per_day=2), uses={Platform.TIKTOK: used})
     (late,) = foresee(posts, known, NOW)
     assert (late.upcoming, late.reason) == (posts[2], "ACTIVE_ACCOUNTS_REACHED")
+
+
+def test_drafts_fill_the_inbox_and_not_the_day_of_posts() -> None:
+    drafts = [a_post(hours, options={"tiktok": {"post_mode": "MEDIA_UPLOAD"}}) for hours in (1, 2, 3)]
+    author = replace(AIR, scopes=("video.publish", "video.upload"))
+    known = facts(author, quotas=Quotas(posts_per_day=1, drafts_per_day=2))
+    (late,) = foresee([*drafts, a_post(4)], known, NOW)
+    assert (late.upcoming, late.reason) == (drafts[2], "PENDING_DRAFTS_REACHED")
 
 
 def test_more_posts_than_an_application_takes_in_a_minute_queue_up() -> None:

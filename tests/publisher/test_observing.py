@@ -218,3 +218,29 @@ async def test_a_word_of_a_person_stands_against_an_observer_who_asks_meanwhile(
     await observer.check(asked)
     assert [row["step"] for row in rows(ledger.database, "publications")] == ["PUBLISHED"]
     assert outcomes(ledger.database)[-1] == ("published", 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "paused", "stops", "step"),
+    [
+        (Processing(can_be_stopped=True), True, True, "OPENED"),
+        (Processing(can_be_stopped=True), True, False, "ACCEPTED"),  # too late: its verdict is awaited
+        (Processing(can_be_stopped=True), True, AWAY, "ACCEPTED"),
+        (Processing(can_be_stopped=True), False, True, "ACCEPTED"),
+        (Processing(), True, True, "ACCEPTED"),
+    ],
+)
+async def test_a_pause_stops_what_the_platform_still_fetches(
+    scene: Scene, answer: Answer, paused: bool, stops: bool | Exception, step: str
+) -> None:
+    await at_step(scene.ledger, scene.claim, Step.ACCEPTED)
+    scene.is_paused = paused
+    scene.platform.asks.append(answer)
+    scene.platform.stops.append(stops)
+    await scene.observe()
+    assert scene.step == step
+    if step == "OPENED":
+        # Held by the pause, without a try; then it goes out anew.
+        assert scene.told_last == "PLATFORM"
+        await scene.deliver(2)
+        assert scene.platform.copies(scene.claim.caption) == 1

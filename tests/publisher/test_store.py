@@ -125,7 +125,7 @@ async def test_a_transaction_sees_only_its_workspace_and_nothing_without_one(led
         account, claim = save_account(ledger, workspace_id), a_claim(workspace_id=workspace_id)
         await at_step(ledger, claim, Step.ACCEPTED)
         with ledger.database.transaction(workspace_id) as tx:
-            use_store.take_place(tx, account, claim.delivery_id)
+            use_store.take_place(tx, account, claim.delivery_id, draft=False)
     isolated = [table.name for table in tables.metadata.sorted_tables if "workspace_id" in table.c]
     assert len(isolated) == 9
 

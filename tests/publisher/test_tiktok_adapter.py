@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 
 from services.publisher import account_store, store
@@ -32,7 +31,7 @@ from services.publisher.domain import (
 from services.publisher.incidents import Incidents
 from services.publisher.ledger import Ledger
 from services.publisher.observing import Observer
-from services.publisher.platforms import checks, tiktok
+from services.publisher.platforms import checks, tiktok_upload
 from services.publisher.platforms.base import (
     Complete,
     Found,
@@ -48,7 +47,7 @@ from services.publisher.platforms.base import (
 )
 from services.publisher.platforms.base import Work as AdapterWork
 from services.publisher.platforms.tiktok import TikTokAdapter
-from tests.publisher.factories import a_claim
+from tests.publisher.factories import a_claim, an_account
 from tests.publisher.stage import CALLBACK, CREATOR, LARGE, SMALL, FakeLibrary, Sandbox
 from vendors.tiktok import oauth
 from vendors.tiktok.client import TikTokClient
@@ -109,8 +108,8 @@ class Scene:
 
     async def problems(self, work: AdapterWork) -> list[str]:
         """Why the creator may not post it now."""
-        limits = await self.adapter.read_limits(self.account, self.tokens)
-        return [problem.reason for problem in self.adapter.check(work, limits)]
+        limits = await self.adapter.read_limits(self.account, work.options, self.tokens)
+        return [problem.reason for problem in self.adapter.check(dataclasses.replace(work, limits=limits))]
 
     async def stage(self, work: AdapterWork, handle: Handle, from_byte: int = 0) -> list[int]:
         """What the platform had after each part that it stored ahead of time."""
@@ -160,20 +159,16 @@ class Scene:
     def allow(self, *scopes: str) -> None:
         """The owner connects the account again, with these permissions."""
         proof = oauth.new_proof_key()
-        url = oauth.authorize_url(
-            self.sandbox.config(),
-            redirect_uri=CALLBACK,
-            state="s",
-            code_challenge=proof.challenge,
-            scopes=(*oauth.SCOPES, *scopes),
-        )
+        granted = ("user.info.basic", "video.publish", *scopes)
+        config = self.sandbox.config(scopes=",".join(granted))
+        url = oauth.authorize_url(config, redirect_uri=CALLBACK, state="s", code_challenge=proof.challenge)
         form = {
             "client_key": "sandbox-client-key", "client_secret": "sandbox-client-secret",
             "grant_type": "authorization_code", "code": self.sandbox.code(url)[0], "redirect_uri": CALLBACK,
             "code_verifier": proof.verifier,
         }  # fmt: skip
         self.tokens.token = self.sandbox.http.post("/v2/oauth/token/", data=form).json()["access_token"]
-        self.account = dataclasses.replace(self.account, scopes=(*oauth.SCOPES, *scopes))
+        self.account = dataclasses.replace(self.account, scopes=granted)
 
     async def find(self, **changes: Any) -> Trace:
         """Looks for the caption among posts that were sent about now, by the sandbox's clock."""
@@ -193,7 +188,7 @@ class Scene:
 async def scene(
     sandbox: Sandbox, ledger: Ledger, anyio_backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Scene]:
-    monkeypatch.setattr(tiktok, "_CHUNK_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(tiktok_upload, "_CHUNK_WAIT_SECONDS", 0.01)
     sandbox.control("POST", "/clock/freeze")
     account = sandbox.connect(ledger)
     with ledger.database.transaction(account.workspace_id) as tx:
@@ -474,7 +469,7 @@ async def test_what_the_creator_may_not_do_now_is_a_problem_of_the_post(
     scene: Scene, creator: dict[str, Any], reason: str
 ) -> None:
     scene.sandbox.control("PATCH", f"/tiktok/creators/{CREATOR}", **creator)
-    assert scene.adapter.check(scene.work(), None) == []
+    assert scene.adapter.check(scene.work()) == []
     assert await scene.problems(scene.work()) == [reason]
 
 
@@ -502,27 +497,23 @@ async def test_a_post_that_is_removed_later_loses_its_public_id(scene: Scene) ->
     assert (hidden.verdict.platform_post_id, hidden.settled) == ("", False)
 
 
-async def test_a_draft_in_the_owners_inbox_is_an_outcome(scene: Scene) -> None:
+async def test_a_draft_takes_the_video_alone_and_lies_in_the_owners_inbox(scene: Scene) -> None:
     scene.allow("video.upload")
-    source = {"source": "FILE_UPLOAD", "video_size": SMALL, "chunk_size": SMALL, "total_chunk_count": 1}
-    async with httpx.AsyncClient(base_url=scene.sandbox.url, trust_env=False) as http:
-        answer = await http.post(
-            "/v2/post/publish/inbox/video/init/",
-            json={"source_info": source},
-            headers={"Authorization": f"Bearer {scene.tokens.token}"},
-        )
-    data = answer.json()["data"]
-    handle = Handle(data["publish_id"], data["upload_url"], datetime.now(UTC) + timedelta(hours=1), SMALL)
-    await scene.send(scene.work(), handle)
+    before = scene.sandbox.calls("creator_info")
+    work = scene.work(post_mode="MEDIA_UPLOAD")
+    assert await scene.problems(work) == []
+    handle = await scene.posted(work)
     scene.pass_time(5)
-    answer_now = await scene.ask(handle)
-    assert isinstance(answer_now, Complete)
-    assert (answer_now.verdict.visibility, answer_now.settled) == (Visibility.INBOX, True)
+    answer = await scene.ask(handle, post_mode="MEDIA_UPLOAD")
+    assert isinstance(answer, Complete)
+    assert (answer.verdict.visibility, answer.settled) == (Visibility.INBOX, True)
+    assert (scene.share(handle)["caption"], scene.share(handle)["options"]) == ("", {})
+    assert scene.sandbox.calls("creator_info") == before
 
 
 async def test_a_refused_token_is_replaced_once(scene: Scene) -> None:
     scene.tokens.token, scene.tokens.another = "act.ended", scene.tokens.token
-    assert await scene.adapter.read_limits(scene.account, scene.tokens) == AccountLimits(
+    assert await scene.adapter.read_limits(scene.account, PUBLIC_CHOICE, scene.tokens) == AccountLimits(
         600, ("PUBLIC_TO_EVERYONE", "MUTUAL_FOLLOW_FRIENDS", "SELF_ONLY")
     )
     scene.tokens.another = "act.ended.too"
@@ -534,7 +525,7 @@ async def test_too_many_calls_wait_as_long_as_the_platform_says(scene: Scene, en
     handle = await scene.adapter.begin(scene.work())
     scene.sandbox.fault(endpoint, "rate_limit", retry_after_seconds=90)
     calls: dict[str, Callable[[], Awaitable[object]]] = {
-        "creator_info": lambda: scene.adapter.read_limits(scene.account, scene.tokens),
+        "creator_info": lambda: scene.adapter.read_limits(scene.account, PUBLIC_CHOICE, scene.tokens),
         "video_init": lambda: scene.adapter.begin(scene.work()),
         "status_fetch": lambda: scene.ask(handle),
     }
@@ -635,15 +626,16 @@ PUBLIC_CHOICE: Options = {"privacy_level": "PUBLIC_TO_EVERYONE"}
         ("", [], PUBLIC_CHOICE, ["VIDEO_MISSING"]),
         ("", [a_file(), a_file()], PUBLIC_CHOICE, ["TOO_MANY_VIDEOS"]),
         ("", [a_file(width=200)], PUBLIC_CHOICE, ["PICTURE_SIZE_CHECK_FAILED"]),
-        ("", [a_file(mime_type="image/jpeg")], PUBLIC_CHOICE, ["PHOTOS_NOT_SUPPORTED"]),
+        ("a" * 2201, [a_file()], {"post_mode": "MEDIA_UPLOAD"}, []),  # a draft: no caption goes with it
     ],
 )
 def test_what_tiktok_would_refuse_is_known_without_asking(
     caption: str, media: list[MediaFile], options: Options | None, reasons: list[str]
 ) -> None:
-    problems = checks.tiktok(caption, media, options)
+    account = dataclasses.replace(an_account(), scopes=("video.publish", "video.upload"))
+    problems = checks.problems(account, caption, media, options, serves_media=False)
     assert [problem.reason for problem in problems] == reasons
-    assert [problem.blocking for problem in problems] == [reason != "PHOTOS_NOT_SUPPORTED" for reason in reasons]
+    assert all(problem.blocking for problem in problems)
 
 
 @pytest.fixture

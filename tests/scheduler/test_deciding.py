@@ -183,6 +183,17 @@ def test_what_its_account_or_platform_cannot_take_waits_under_their_hold(kind: F
     assert (fate.state, fate.hold, fate.cause, fate.counts) == (DeliveryState.HELD, applies, cause, False)
 
 
+def test_what_only_its_author_may_choose_waits_for_a_person() -> None:
+    fate = after(FailureKind.CHOICE, tries=2)
+    assert (fate.state, fate.cause, fate.needs_person, fate.counts) == (
+        DeliveryState.HELD,
+        HoldCause.CHOICE,
+        True,
+        False,
+    )
+    assert deciding.waits_for_decision(delivery(DeliveryState.HELD, hold_cause=HoldCause.CHOICE))
+
+
 def test_the_last_try_and_the_highest_age_end_it() -> None:
     assert after(FailureKind.TRANSIENT, tries=1).state is DeliveryState.SCHEDULED
     assert after(FailureKind.TRANSIENT, tries=2).state is DeliveryState.FAILED

@@ -2,11 +2,13 @@
 
 Every method takes ``timeout_seconds``, the time for the whole call with its retries (the configured one by default),
 and raises the errors of kit.vendor_errors. Reads, the start of a file upload (harmless: nothing is published before
-the bytes arrive), refresh and revoke are tried again here; the exchange of a code and the upload of chunks are not. A
-final chunk without an answer is VendorUncertain: ask status_fetch before anything else.
+the bytes arrive), cancel, refresh and revoke are tried again here; the exchange of a code, the upload of chunks, and a
+post that TikTok fetches by address (which publishes by itself) are not. A final chunk without an answer is
+VendorUncertain: ask status_fetch before anything else. So is a post by address: nothing tells what became of it.
 """
 
 import hashlib
+import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -116,17 +118,71 @@ class TikTokClient:
 
         Store the publish id before the first byte is sent. A lost answer is harmless and is tried again.
         """
-        body = {
-            "post_info": post.as_json(),
-            "source_info": {
-                "source": "FILE_UPLOAD",
-                "video_size": plan.video_size,
-                "chunk_size": plan.chunk_size,
-                "total_chunk_count": plan.count,
-            },
-        }
+        body = {"post_info": post.as_json(), "source_info": _file_source(plan)}
         call = self._read("video_init", "POST", "/v2/post/publish/video/init/", access_token, body=body)
         return await self._data(call, models.video_upload, timeout_seconds)
+
+    async def draft_init(
+        self, access_token: str, plan: ChunkPlan, *, timeout_seconds: float | None = None
+    ) -> models.VideoUpload:
+        """Begin a draft by file upload; scope video.upload, 6 a minute. As video_init, but the last byte brings it into
+        the owner's inbox, where its caption and settings are chosen.
+        """
+        body = {"source_info": _file_source(plan)}
+        call = self._read("inbox_init", "POST", "/v2/post/publish/inbox/video/init/", access_token, body=body)
+        return await self._data(call, models.video_upload, timeout_seconds)
+
+    async def post_video_from(
+        self,
+        access_token: str,
+        video_url: str,
+        post: models.VideoPost | None,
+        *,
+        last_moment: Callable[[], None] | None = None,
+        timeout_seconds: float | None = None,
+    ) -> str:
+        """Have TikTok fetch a video and post it, or put it into the owner's inbox (``post`` None). The publish id.
+
+        Scopes and rates as video_init and draft_init. It publishes by itself, and twice is two posts: without an answer
+        it is VendorUncertain. ``last_moment`` is called when the connection stands, right before the call leaves; what
+        it raises ends the call before that, and comes through as it is.
+        """
+        body: dict[str, Any] = {"source_info": {"source": "PULL_FROM_URL", "video_url": video_url}}
+        if post is None:
+            operation, path = "inbox_init", "/v2/post/publish/inbox/video/init/"
+        else:
+            operation, path = "video_init", "/v2/post/publish/video/init/"
+            body["post_info"] = post.as_json()
+        return await self._post(operation, path, access_token, body, last_moment, timeout_seconds)
+
+    async def post_photos(
+        self,
+        access_token: str,
+        post: models.PhotoPost,
+        *,
+        last_moment: Callable[[], None] | None = None,
+        timeout_seconds: float | None = None,
+    ) -> str:
+        """Have TikTok fetch photos and post them; scope video.publish, or video.upload for a draft; 6 a minute. The
+        publish id. ``last_moment`` and doubt as post_video_from.
+        """
+        return await self._post(
+            "content_init", "/v2/post/publish/content/init/", access_token, post.as_json(), last_moment, timeout_seconds
+        )
+
+    async def cancel(self, access_token: str, publish_id: str, *, timeout_seconds: float | None = None) -> None:
+        """Stop a post that TikTok is still fetching by its address. VendorRejected (publish_not_cancellable) when it is
+        too late, or was stopped before.
+        """
+        call = self._read(
+            "cancel",
+            "POST",
+            "/v2/post/publish/cancel/",
+            access_token,
+            body={"publish_id": publish_id},
+            handle=publish_id,
+        )
+        await self._call(replace(call, rates=call.rates[1:]), timeout_seconds)
 
     async def upload_chunk(
         self,
@@ -190,10 +246,10 @@ class TikTokClient:
         self,
         access_token: str,
         *,
-        fields: Sequence[str] = models.USER_FIELDS,
+        fields: Sequence[str] = models.USER_FIELDS["user.info.basic"],
         timeout_seconds: float | None = None,
     ) -> models.UserInfo:
-        """The user's profile; scope user.info.basic for the default fields, 600 a minute."""
+        """The user's profile; scopes by field (models.USER_FIELDS), 600 a minute. ``open_id`` must be among them."""
         call = self._read("user_info", "GET", f"/v2/user/info/?{urlencode({'fields': ','.join(fields)})}", access_token)
         return await self._data(call, models.user_info, timeout_seconds)
 
@@ -213,6 +269,22 @@ class TikTokClient:
         # The fields go into the query, not into the body.
         url = f"/v2/video/list/?{urlencode({'fields': ','.join(fields)})}"
         call = self._read("video_list", "POST", url, access_token, body=body)
+        return await self._data(call, models.video_page, timeout_seconds)
+
+    async def video_query(
+        self,
+        access_token: str,
+        video_ids: Sequence[str],
+        *,
+        fields: Sequence[str] = models.VIDEO_FIELDS,
+        timeout_seconds: float | None = None,
+    ) -> models.VideoPage:
+        """Public videos by their ids, 1 to 20; scope video.list, 600 a minute. What is not the user's, or not public,
+        is left out.
+        """
+        url = f"/v2/video/query/?{urlencode({'fields': ','.join(fields)})}"
+        body = {"filters": {"video_ids": list(video_ids)}}
+        call = self._read("video_query", "POST", url, access_token, body=body)
         return await self._data(call, models.video_page, timeout_seconds)
 
     async def _token(
@@ -260,6 +332,31 @@ class TikTokClient:
             inspect=inspect_envelope,
             handle=handle,
         )
+
+    async def _post(
+        self,
+        operation: str,
+        path: str,
+        access_token: str,
+        body: Mapping[str, Any],
+        last_moment: Callable[[], None] | None,
+        timeout_seconds: float | None,
+    ) -> str:
+        """A call that publishes by itself."""
+        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+        async def leaving() -> AsyncIterator[bytes]:
+            if last_moment is not None:
+                last_moment()
+            yield content
+
+        call = replace(
+            self._read(operation, "POST", path, access_token, body=body),
+            repeatable=False,
+            commits=True,
+            stream=StreamBody(leaving(), len(content), "application/json; charset=UTF-8"),
+        )
+        return await self._data(call, models.publish_id, timeout_seconds)
 
     async def _data(self, call: VendorCall, read: Callable[[Mapping[str, Any]], T], timeout_seconds: float | None) -> T:
         return await self._typed(call, lambda body: read(_mapping(_mapping(body).get("data"))), timeout_seconds)
@@ -320,6 +417,15 @@ class TikTokClient:
         of_tiktok = (base.host or "").endswith(_UPLOAD_DOMAIN)
         if of_tiktok or (url.scheme, host, url.port) != (base.scheme, base.host, base.port):
             raise refusal
+
+
+def _file_source(plan: ChunkPlan) -> dict[str, Any]:
+    return {
+        "source": "FILE_UPLOAD",
+        "video_size": plan.video_size,
+        "chunk_size": plan.chunk_size,
+        "total_chunk_count": plan.count,
+    }
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

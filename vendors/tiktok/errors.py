@@ -35,6 +35,7 @@ _OPERATOR = "An operator must check the app's key, secret, products and scopes o
 _BUG = "Report it with the log id: the request was built wrongly."
 _CONNECT = "Ask the account's owner to connect it again."
 _LATER = "Try again later."
+_REACH = "Check that REELROUTE_TIKTOK_MEDIA_URL_PREFIX leads to the gateway by https and without a redirect."
 
 # Login Kit: the `error` key of the token endpoints and of the consent page's callback, with any HTTP status.
 OAUTH_CODES: dict[str, Rule] = {
@@ -86,7 +87,9 @@ API_CODES: dict[str, Rule] = {
         "Until it has, the account must be private and the post visible to its owner only.",
     ),
     "url_ownership_unverified": Rule(
-        Kind.REJECTED, "TikTok does not know that we own the media's address.", "Verify the domain or upload the file."
+        Kind.REJECTED,
+        "TikTok does not know that we own the media's address.",
+        "Verify REELROUTE_TIKTOK_MEDIA_URL_PREFIX as a domain or prefix on the app's page.",
     ),
     "privacy_level_option_mismatch": Rule(
         Kind.REJECTED, "The chosen visibility is not offered to this creator now.", "Ask the owner to choose again."
@@ -106,12 +109,9 @@ FAIL_REASONS: dict[str, Rule] = {
         Kind.REJECTED, "The picture's size is not allowed.", "Scale it so that each side has 360 to 4096 pixels."
     ),
     "internal": Rule(Kind.TRANSIENT, "TikTok had a fault while processing the post.", "Post it again a little later."),
-    "video_pull_failed": Rule(
-        Kind.REJECTED, "TikTok could not fetch the video.", "Check its address for redirects, or upload the file."
-    ),
-    "photo_pull_failed": Rule(
-        Kind.REJECTED, "TikTok could not fetch a photo.", "Check that its address answers without a redirect."
-    ),
+    # The addresses are our own: mostly the gateway was away for a moment.
+    "video_pull_failed": Rule(Kind.TRANSIENT, "TikTok could not fetch the video.", _REACH),
+    "photo_pull_failed": Rule(Kind.TRANSIENT, "TikTok could not fetch a photo.", _REACH),
     "publish_cancelled": Rule(Kind.REJECTED, "The post was cancelled.", "Schedule it again if that was a mistake."),
     "auth_removed": Rule(Kind.RECONNECT, "The owner disconnected the account meanwhile.", _CONNECT),
     "spam_risk_too_many_posts": API_CODES["spam_risk_too_many_posts"],

@@ -6,8 +6,13 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-# Fields that user/info and video/list answer only when asked for them (developers.tiktok.com/doc/tiktok-api-v2-*).
-USER_FIELDS = ("open_id", "union_id", "avatar_url", "display_name")
+# Fields that user/info answers only when asked for them, by the scope that each needs, and those of video/list and
+# video/query (developers.tiktok.com/doc/tiktok-api-v2-*).
+USER_FIELDS = {
+    "user.info.basic": ("open_id", "union_id", "avatar_url", "display_name"),
+    "user.info.profile": ("username", "bio_description", "profile_deep_link", "is_verified"),
+    "user.info.stats": ("follower_count", "following_count", "likes_count", "video_count"),
+}
 VIDEO_FIELDS = (
     "id",
     "create_time",
@@ -105,6 +110,48 @@ class VideoPost:
         return info
 
 
+@dataclass(frozen=True, kw_only=True)
+class PhotoPost:
+    """Photos in their order, by addresses below a verified prefix. ``title`` has at most 90 UTF-16 units,
+    ``description`` 4000. ``privacy_level`` None: a draft, of which its owner decides the rest in the app.
+    """
+
+    image_urls: tuple[str, ...] = field(repr=False)
+    privacy_level: str | None
+    title: str = ""
+    description: str = ""
+    cover_index: int = 0
+    disable_comment: bool = False
+    auto_add_music: bool = False
+    paid_partnership: bool = False
+    own_business: bool = False
+    is_ai_generated: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The body of content/init. Settings of a direct post are left out of a draft."""
+        info: dict[str, Any] = {"title": self.title, "description": self.description}
+        if self.privacy_level is not None:
+            info |= {
+                "privacy_level": self.privacy_level,
+                "disable_comment": self.disable_comment,
+                "auto_add_music": self.auto_add_music,
+                "brand_content_toggle": self.paid_partnership,
+                "brand_organic_toggle": self.own_business,
+            }
+        body: dict[str, Any] = {
+            "media_type": "PHOTO",
+            "post_mode": "MEDIA_UPLOAD" if self.privacy_level is None else "DIRECT_POST",
+            "post_info": info,
+            "source_info": {
+                "source": "PULL_FROM_URL",
+                "photo_images": list(self.image_urls),
+                "photo_cover_index": self.cover_index,
+            },
+        }
+        # At the top, by the newest page; older ones do not know it for photos. So it is sent only where it matters.
+        return body | {"is_aigc": True} if self.is_ai_generated else body
+
+
 @dataclass(frozen=True)
 class VideoUpload:
     """An upload that may begin. ``upload_url`` is a credential, valid for one hour."""
@@ -131,16 +178,22 @@ class PublishStatus:
     fail_reason: str | None
     post_ids: tuple[str, ...]
     uploaded_bytes: int | None
+    downloaded_bytes: int | None
     raw: Mapping[str, Any] = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True)
 class UserInfo:
-    """A user's profile, as far as the scopes go."""
+    """A user's profile, as far as the scopes go: empty, or None, where they do not."""
 
     open_id: str
     display_name: str
     avatar_url: str
+    username: str
+    follower_count: int | None
+    following_count: int | None
+    likes_count: int | None
+    video_count: int | None
     raw: Mapping[str, Any] = field(repr=False, compare=False)
 
 
@@ -210,6 +263,11 @@ def video_upload(data: Mapping[str, Any]) -> VideoUpload:
     return VideoUpload(_needed_text(data, "publish_id"), _needed_text(data, "upload_url"), data)
 
 
+def publish_id(data: Mapping[str, Any]) -> str:
+    """Read the answer to an init by address. Raises UnreadableAnswer without a publish id."""
+    return _needed_text(data, "publish_id")
+
+
 def publish_status(data: Mapping[str, Any]) -> PublishStatus:
     """Read a post's status. Raises UnreadableAnswer without one; a new word becomes UNKNOWN."""
     word = _needed_text(data, "status")
@@ -220,6 +278,7 @@ def publish_status(data: Mapping[str, Any]) -> PublishStatus:
         fail_reason=_text(data, "fail_reason") or None,
         post_ids=tuple(id_text for item in (ids if isinstance(ids, list) else [ids]) if (id_text := _id(item))),
         uploaded_bytes=_whole(data, "uploaded_bytes"),
+        downloaded_bytes=_whole(data, "downloaded_bytes"),
         raw=data,
     )
 
@@ -229,11 +288,21 @@ def user_info(data: Mapping[str, Any]) -> UserInfo:
     user = data.get("user")
     if not isinstance(user, Mapping):
         raise UnreadableAnswer("user")
-    return UserInfo(_needed_text(user, "open_id"), _text(user, "display_name"), _text(user, "avatar_url"), user)
+    return UserInfo(
+        open_id=_needed_text(user, "open_id"),
+        display_name=_text(user, "display_name"),
+        avatar_url=_text(user, "avatar_url"),
+        username=_text(user, "username"),
+        follower_count=_whole(user, "follower_count"),
+        following_count=_whole(user, "following_count"),
+        likes_count=_whole(user, "likes_count"),
+        video_count=_whole(user, "video_count"),
+        raw=user,
+    )
 
 
 def video_page(data: Mapping[str, Any]) -> VideoPage:
-    """Read video/list. Raises UnreadableAnswer without the list; entries without an id are left out."""
+    """Read video/list or video/query. Raises UnreadableAnswer without the list; entries without an id are left out."""
     videos = data.get("videos")
     if not isinstance(videos, list):
         raise UnreadableAnswer("videos")

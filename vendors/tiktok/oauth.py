@@ -7,15 +7,11 @@ Sources: developers.tiktok.com/doc/login-kit-web, developers.tiktok.com/doc/logi
 
 import hashlib
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from kit.vendor_errors import VendorRejected
 from vendors.tiktok.config import TikTokConfig
-
-# What Reelroute uses, and no more: an app that lacks a permission it asks for is refused with invalid_scope.
-SCOPES = ("user.info.basic", "video.publish")
 
 
 @dataclass(frozen=True)
@@ -48,12 +44,12 @@ def authorize_url(
     redirect_uri: str,
     state: str,
     code_challenge: str,
-    scopes: Sequence[str] = SCOPES,
     always_ask: bool = False,
 ) -> str:
     """The address of the consent page to send the user's browser to.
 
-    ``redirect_uri`` must be one registered for the app. ``always_ask`` shows the page even when the user agreed before
+    It asks for ``config.scopes``; an app that lacks one of them is refused with invalid_scope. ``redirect_uri`` must be
+    one registered for the app. ``always_ask`` shows the page even when the user agreed before
     and is still logged in: needed to connect a second account. Raises VendorRejected when no client key is configured.
     """
     if not config.client_key:
@@ -67,7 +63,7 @@ def authorize_url(
     query = {
         "client_key": config.client_key,
         "response_type": "code",
-        "scope": ",".join(scopes),
+        "scope": config.scopes,
         "redirect_uri": redirect_uri,
         "state": state,
         "code_challenge": code_challenge,

@@ -31,8 +31,14 @@ CHOICES = (
     "brand_organic",
     "branded_content",
     "is_ai_generated",
+    "auto_add_music",
     "cover_time_ms",
+    "photo_cover_index",
+    "photo_title",
+    "post_mode",
+    "music_usage_confirm_time",
 )
+FLAGS = CHOICES[2:9]
 CELLS = COLUMNS + CHOICES
 # Written for people; read by nobody.
 REPORTED = ("state", "post_id", "url")
@@ -97,6 +103,11 @@ class TikTokChoices:
     branded_content: bool | None = None
     is_ai_generated: bool | None = None
     cover_time_ms: int | None = None
+    auto_add_music: bool | None = None
+    photo_cover_index: int | None = None
+    photo_title: str | None = None
+    post_mode: str | None = None
+    music_usage_confirm_time: datetime | None = None
 
 
 NOTHING_CHOSEN = TikTokChoices()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from services.gateway.calendars.entries import CELLS, REPORTED, AmbiguousTime, TikTokChoices
+from services.gateway.calendars.entries import CELLS, FLAGS, REPORTED, AmbiguousTime, TikTokChoices
 
 # In this order stand the columns of a calendar that is written.
 WRITTEN = CELLS + REPORTED
@@ -60,7 +60,6 @@ def cells(post: Post) -> dict[str, str]:
     """
     moment = post.wall_time
     chosen = post.tiktok
-    flags = ("allow_comment", "allow_duet", "allow_stitch", "brand_organic", "branded_content", "is_ai_generated")
     return dict.fromkeys(WRITTEN, "") | {
         "ref": post.ref,
         "local_date": moment.date().isoformat(),
@@ -73,8 +72,14 @@ def cells(post: Post) -> dict[str, str]:
         "media": "|".join(post.media),
         "ambiguous_time": post.ambiguous_time,
         "privacy_level": chosen.privacy_level or "",
-        **{name: _flag(getattr(chosen, name)) for name in flags},
+        **{name: _flag(getattr(chosen, name)) for name in FLAGS},
         "cover_time_ms": "" if chosen.cover_time_ms is None else str(chosen.cover_time_ms),
+        "photo_cover_index": str(chosen.photo_cover_index or ""),
+        "photo_title": chosen.photo_title or "",
+        "post_mode": "" if chosen.post_mode in (None, "DIRECT_POST") else chosen.post_mode,
+        "music_usage_confirm_time": chosen.music_usage_confirm_time.isoformat()
+        if chosen.music_usage_confirm_time
+        else "",
         "state": post.state,
         "post_id": post.post_id,
         "url": post.url,

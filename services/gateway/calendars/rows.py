@@ -11,12 +11,14 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from services.gateway.calendars import captions
 from services.gateway.calendars.entries import (
     CHOICES,
     COLUMNS,
+    FLAGS,
     NOTHING_CHOSEN,
     AmbiguousTime,
     Entry,
@@ -38,6 +40,7 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 _MEDIA_ENDINGS = (".mp4", ".mov", ".webm", ".m4v", ".jpg", ".jpeg", ".png", ".webp", ".gif", ".avi", ".mkv")
 _YES, _NO = ("true", "yes", "1", "y"), ("false", "no", "0", "n")
 _NO_CHOICES = ("",) * len(CHOICES)
+_TITLE_CHARACTERS, _LAST_PHOTO = 90, 34
 _PRIVACY = MappingProxyType(
     {
         "public": "PUBLIC_TO_EVERYONE",
@@ -247,14 +250,45 @@ def _choices(cells: tuple[str, ...]) -> tuple[AmbiguousTime, TikTokChoices, tupl
         levels = ", ".join(dict.fromkeys(_PRIVACY.values()))
         problems.append(Problem("privacy_level", "choice_unknown", f"{privacy[:40]} is none of {levels}."))
     flags: dict[str, bool | None] = {}
-    for name in CHOICES[2:-1]:
+    for name in FLAGS:
         word = said[name].casefold()
         flags[name] = True if word in _YES else False if word in _NO else None
         if word and flags[name] is None:
             problems.append(Problem(name, "choice_unknown", f"{said[name][:40]}: write TRUE or FALSE."))
-    cover = said["cover_time_ms"]
-    if cover and not re.fullmatch(r"[0-9]{1,9}", cover):
-        problems.append(Problem("cover_time_ms", "choice_unknown", f"{cover[:40]}: write milliseconds, 1500."))
-        cover = ""
-    chosen = TikTokChoices(privacy_level=level, cover_time_ms=int(cover) if cover else None, **flags)
+    numbers: dict[str, Any] = {}
+    for name, what in (("cover_time_ms", "milliseconds, 1500"), ("photo_cover_index", "the cover's place, 0 to 34")):
+        is_number = re.fullmatch(r"[0-9]{1,9}", said[name]) and (
+            name == "cover_time_ms" or int(said[name]) <= _LAST_PHOTO
+        )
+        numbers[name] = int(said[name]) if is_number else None
+        if said[name] and not is_number:
+            problems.append(Problem(name, "choice_unknown", f"{said[name][:40]}: write {what}."))
+    mode = said["post_mode"].upper()
+    if mode not in ("", "DIRECT_POST", "MEDIA_UPLOAD"):
+        problems.append(Problem("post_mode", "choice_unknown", "Write DIRECT_POST or MEDIA_UPLOAD, or leave it empty."))
+        mode = ""
+    title = said["photo_title"]
+    if len(title) > _TITLE_CHARACTERS:
+        problems.append(Problem("photo_title", "choice_unknown", f"Write at most {_TITLE_CHARACTERS} characters."))
+        title = ""
+    chosen = TikTokChoices(
+        privacy_level=level,
+        photo_title=title or None,
+        post_mode=mode or None,
+        music_usage_confirm_time=_agreed(said["music_usage_confirm_time"], problems),
+        **numbers,
+        **flags,
+    )
     return ambiguous, chosen, tuple(problems)
+
+
+def _agreed(cell: str, problems: list[Problem]) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(cell) if cell else None
+    except ValueError:
+        time = None
+    if not cell or (time is not None and time.tzinfo is not None):
+        return time
+    text = f"{cell[:40]}: write the instant with its zone, 2027-01-04T17:00:00Z."
+    problems.append(Problem("music_usage_confirm_time", "choice_unknown", text))
+    return None

@@ -61,6 +61,8 @@ _HOOTSUITE_WHEN = ("date", "date_time", "datetime", "date_and_time", "schedule_d
 _HOOTSUITE_TEXT = ("message", "text", "post_text")
 _HOOTSUITE_LINK = ("link", "url", "link_url", "image_url", "media_url")
 _PICTURES = tuple(f"picture_url_{number}" for number in range(1, 11))
+_PHOTOS = (".jpg", ".jpeg", ".webp")
+_TITLE_CHARACTERS = 90
 _NOT_KEPT = ("First Comment Text", "TikTok musicId", "Video Thumbnail Url")
 _YES = ("true", "yes", "1", "y")
 
@@ -205,10 +207,12 @@ def _metricool(line: int, cells: Cells) -> Row:
     pictures = [cells(name).strip() for name in _PICTURES]
     not_kept = [name for name in _NOT_KEPT if cells(plain(name)).strip()]
     title = cells("tiktok_title").strip()
-    if title and not cells("text").startswith(title):
+    has_photos = any(each.casefold().endswith(_PHOTOS) for each in pictures)
+    # Metricool itself makes the title of a text's beginning.
+    is_own_title = bool(title) and not cells("text").startswith(title)
+    if is_own_title and not has_photos:
         not_kept.append("TikTok Title")
-    if _is_yes(cells("tiktok_auto_add_music")):
-        not_kept.append("TikTok Auto Add Music")
+    cover = cells("tiktok_photo_cover_index").strip()
     choices = {
         "privacy_level": cells("tiktok_post_privacy"),
         "allow_comment": _opposite(cells("tiktok_disable_comments")),
@@ -217,6 +221,9 @@ def _metricool(line: int, cells: Cells) -> Row:
         "branded_content": cells("tiktok_branded_content"),
         "brand_organic": cells("tiktok_your_brand"),
         "is_ai_generated": cells("tiktok_is_ai_generated_content"),
+        "auto_add_music": "TRUE" if _is_yes(cells("tiktok_auto_add_music")) else "",
+        "photo_cover_index": "" if cover == "0" else cover,
+        "photo_title": title[:_TITLE_CHARACTERS] if is_own_title and has_photos else "",
     }
     return _row(
         line,

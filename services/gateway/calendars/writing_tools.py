@@ -49,6 +49,8 @@ def _lost(tool: str, post: Post, moment: datetime) -> list[str]:
         lost.append(f"{tool.title()} has no column for TikTok's privacy and interaction settings: choose them there.")
     if post.tiktok.cover_time_ms:
         lost.append("The cover's time cannot travel.")
+    if post.tiktok.post_mode == "MEDIA_UPLOAD":
+        lost.append(f"It is a draft for the owner's inbox: say so in {tool.title()}.")
     return lost
 
 
@@ -94,14 +96,15 @@ def _metricool(post: Post, moment: datetime, addresses: Sequence[str], lost: lis
         "Draft": "FALSE",
         **{network: "TRUE" if network == "TikTok" else "FALSE" for network in networks},
         **{f"Picture Url {number}": address for number, address in enumerate(addresses[:10], 1)},
-        "TikTok Title": post.caption[:_TITLE_CHARACTERS],
+        "TikTok Title": post.tiktok.photo_title or post.caption[:_TITLE_CHARACTERS],
         "TikTok disable comments": _word(chosen.allow_comment, turned=True),
         "TikTok disable duet": _word(chosen.allow_duet, turned=True),
         "TikTok disable stitch": _word(chosen.allow_stitch, turned=True),
         "TikTok Post Privacy": chosen.privacy_level or "",
         "TikTok Branded Content": _word(chosen.branded_content),
         "TikTok Your Brand": _word(chosen.brand_organic),
-        "TikTok Auto Add Music": "FALSE",
+        "TikTok Auto Add Music": _word(chosen.auto_add_music or False),
+        "TikTok Photo Cover Index": str(chosen.photo_cover_index or ""),
         "TikTok is AI generated content": _word(chosen.is_ai_generated),
     }
 

@@ -11,6 +11,7 @@ from typing import Any
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Font
+from openpyxl.utils import get_column_letter
 
 from services.gateway.calendars.posts import WRITTEN, Post, cells
 
@@ -25,8 +26,8 @@ def write(posts: Iterable[Post]) -> Iterator[bytes]:
     book = Workbook(write_only=True)
     sheet: Any = book.create_sheet("Posts")
     sheet.freeze_panes = "A2"
-    for index, name in enumerate(WRITTEN):
-        sheet.column_dimensions[chr(ord("A") + index)].width = _WIDTHS.get(name, 14)
+    for index, name in enumerate(WRITTEN, start=1):
+        sheet.column_dimensions[get_column_letter(index)].width = _WIDTHS.get(name, 14)
     sheet.append([_header(sheet, name) for name in WRITTEN])
     for post in posts:
         values = cells(post)

@@ -62,7 +62,8 @@ class Delivery(AnswerModel):
     attempt: int = Field(description="Attempts so far.")
     failed_attempts: int = Field(description="Those that failed and count; compared with `max_attempts`.")
     hold_cause: str | None = Field(
-        description="Why it is HELD; `CRASHES`: it was set aside, and waits for a decision.",
+        description="Why it is HELD; `CRASHES`: it was set aside, and waits for a decision; `CHOICE`: it waits for a"
+        " change of its post, or a decision.",
         json_schema_extra={"enum": [*words_of(pb.HoldCause, "HOLD_CAUSE_"), None]},
     )
     needs_person: bool = Field(description="True while only a person can move it on: decide it, or settle it.")

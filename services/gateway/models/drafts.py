@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, PlainValidator, ValidationError, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
@@ -14,6 +23,7 @@ from services.gateway.models.channels import Channel, Lateness
 from services.gateway.models.fields import Instant, RequestModel, Text, each_once, matching, shown
 
 AmbiguousTimeWord = Literal["EARLIER", "LATER"]
+PostMode = Literal["DIRECT_POST", "MEDIA_UPLOAD"]
 PrivacyLevel = Literal["PUBLIC_TO_EVERYONE", "MUTUAL_FOLLOW_FRIENDS", "FOLLOWER_OF_CREATOR", "SELF_ONLY"]
 
 AccountIds = Annotated[
@@ -57,10 +67,23 @@ AcceptConflicts = Annotated[
 ]
 
 
+def _in_utc(time: datetime) -> str:
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+
+
 class TikTokOptions(RequestModel):
     """Choices of a TikTok post. Nothing is preselected: TikTok requires the author's own choice."""
 
-    privacy_level: PrivacyLevel = Field(description="One of the creator's current options.")
+    post_mode: PostMode = Field(
+        default="DIRECT_POST",
+        description="`DIRECT_POST`: it is published. `MEDIA_UPLOAD`: a draft in the owner's inbox, who posts it in the"
+        " app and chooses the rest there.",
+    )
+    privacy_level: PrivacyLevel | None = Field(
+        default=None,
+        validate_default=True,
+        description="One of the creator's current options. Null with `MEDIA_UPLOAD` only.",
+    )
     allow_comment: bool = False
     allow_duet: bool = False
     allow_stitch: bool = False
@@ -72,6 +95,49 @@ class TikTokOptions(RequestModel):
     cover_time_ms: int = Field(
         default=0, ge=0, le=2**31 - 1, description="Frame shown as the cover; milliseconds from the start."
     )
+    music_usage_confirm_time: Instant | None = Field(
+        default=None,
+        description="When the author agreed to TikTok's Music Usage Confirmation, and for branded content to its"
+        " Branded Content Policy. TikTok wants both agreed to before a post is sent.",
+    )
+    auto_add_music: bool = Field(default=False, description="Photos only: TikTok adds music of its choice.")
+    photo_cover_index: int = Field(default=0, ge=0, lt=35, description="Photos only: which one is the cover, from 0.")
+    photo_title: Text = Field(
+        default="", max_length=90, description="Photos only: shown above the caption, which is their description."
+    )
+
+    @field_validator("privacy_level")
+    @classmethod
+    def _chosen(cls, level: PrivacyLevel | None, info: ValidationInfo) -> PrivacyLevel | None:
+        if level is None and info.data.get("post_mode") != "MEDIA_UPLOAD":
+            raise PydanticCustomError("missing", "Choose who sees the post: TikTok requires the author's own choice.")
+        return level
+
+    def to_proto(self) -> pb.TikTokOptions:
+        """For the scheduler. A direct post is what is meant when nothing is said."""
+        words = self.as_words()
+        if self.post_mode == "DIRECT_POST":
+            del words["post_mode"]
+        return pb.TikTokOptions(**words)
+
+    def as_words(self) -> dict[str, Any]:
+        """What was chosen, by its name; without what was not."""
+        values = self.model_dump(exclude_none=True)
+        if self.music_usage_confirm_time is not None:
+            values["music_usage_confirm_time"] = _in_utc(self.music_usage_confirm_time)
+        return values
+
+    @classmethod
+    def of(cls, options: pb.TikTokOptions) -> TikTokOptions:
+        """From the scheduler. Not validated: what was stored under an earlier rule is still shown."""
+        values = {name: getattr(options, name) for name in cls.model_fields}
+        agreed = values["music_usage_confirm_time"]
+        values |= {
+            "post_mode": options.post_mode or "DIRECT_POST",
+            "privacy_level": options.privacy_level or None,
+            "music_usage_confirm_time": datetime.fromisoformat(agreed) if agreed else None,
+        }
+        return cls.model_construct(**values)
 
 
 class PostOptions(RequestModel):
@@ -81,7 +147,7 @@ class PostOptions(RequestModel):
 
     def to_proto(self) -> pb.PostOptions:
         """For the scheduler."""
-        return pb.PostOptions(tiktok=pb.TikTokOptions(**self.tiktok.model_dump()) if self.tiktok else None)
+        return pb.PostOptions(tiktok=self.tiktok.to_proto() if self.tiktok else None)
 
     @cached_property
     def tiktok_texts(self) -> dict[str, str]:
@@ -90,7 +156,7 @@ class PostOptions(RequestModel):
             return {}
         return {
             name: str(value).lower() if isinstance(value, bool) else str(value)
-            for name, value in self.tiktok.model_dump().items()
+            for name, value in self.tiktok.as_words().items()
         }
 
     @classmethod
@@ -98,11 +164,7 @@ class PostOptions(RequestModel):
         """From the scheduler."""
         if not options.HasField("tiktok"):
             return cls()
-        tiktok = options.tiktok
-        # Not validated: what was stored under an earlier rule is still shown.
-        return cls(
-            tiktok=TikTokOptions.model_construct(**{name: getattr(tiktok, name) for name in TikTokOptions.model_fields})
-        )
+        return cls(tiktok=TikTokOptions.of(options.tiktok))
 
 
 class PostContent(RequestModel):

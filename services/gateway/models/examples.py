@@ -25,6 +25,11 @@ OPTIONS = {
         "branded_content": False,
         "is_ai_generated": False,
         "cover_time_ms": 1500,
+        "post_mode": "DIRECT_POST",
+        "music_usage_confirm_time": CREATED,
+        "auto_add_music": False,
+        "photo_cover_index": 0,
+        "photo_title": "",
     }
 }
 CAPTION = "A river you can play on. 24 by 14 inches, stitched edge.\n\n#emberfold #deskaesthetic"
@@ -297,6 +302,25 @@ ACCOUNT: dict[str, Any] = {
     "authorization_expire_time": "2027-12-01T12:00:00Z",
     "create_time": CREATED,
     "update_time": CREATED,
+}
+ACCOUNT_NUMBERS: dict[str, Any] = {
+    "followers": 1204,
+    "following": 12,
+    "likes": 20931,
+    "posts": 88,
+    "read_time": CREATED,
+}
+POST_NUMBERS: dict[str, Any] = {
+    "platform_post_id": "7400000000000000002",
+    "url": "https://www.tiktok.com/@emberfold.water/video/7400000000000000002",
+    "caption": CAPTION,
+    "publish_time": DUE,
+    "views": 18230,
+    "likes": 911,
+    "comments": 34,
+    "shares": 12,
+    "post_id": POST_ID,
+    "delivery_id": DELIVERY_ID,
 }
 CONNECTION_START: dict[str, Any] = {"platform": "TIKTOK", "redirect_uri": "http://127.0.0.1:8765/callback"}
 CONNECTION: dict[str, Any] = {

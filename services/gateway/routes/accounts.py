@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from reelroute.publisher.v1 import publisher_pb2 as pb
 
 from services.gateway.models.accounts import Account, AccountList, Connection, ConnectionFinish, ConnectionStart
-from services.gateway.models.fields import instant_of
+from services.gateway.models.fields import Text, instant_of
+from services.gateway.models.numbers import AccountNumbers, PostNumbersList
 from services.gateway.models.problems import problems
 from services.gateway.route import ApiRoute
 from services.gateway.routes.depends import Caller_, Clients_, Id, PageSize, PageToken, RequestId
@@ -60,3 +63,48 @@ async def get_account(account_id: Id, caller: Caller_, clients: Clients_) -> Acc
     """Reads an account."""
     request = pb.GetAccountRequest(workspace_id=caller.workspace_id, account_id=str(account_id))
     return Account.of((await clients.call(clients.publisher.GetAccount, request)).account)
+
+
+@router.post("/v1/accounts/{account_id:id}:disconnect", responses=problems(404))
+async def disconnect_account(account_id: Id, caller: Caller_, clients: Clients_, _request_id: RequestId) -> Account:
+    """Takes the owner's grant back at the platform and erases the account's tokens.
+
+    The account stays, and its posts are held, until it is connected again. May be repeated, with or without
+    `Idempotency-Key`; when the platform does not answer it must be.
+    """
+    request = pb.DisconnectAccountRequest(workspace_id=caller.workspace_id, account_id=str(account_id))
+    return Account.of((await clients.call(clients.publisher.DisconnectAccount, request)).account)
+
+
+@router.get("/v1/accounts/{account_id:id}/numbers", responses=problems(404, 409, 429))
+async def get_account_numbers(account_id: Id, caller: Caller_, clients: Clients_) -> AccountNumbers:
+    """Reads an account's numbers from its platform, as they are now."""
+    request = pb.GetAccountNumbersRequest(workspace_id=caller.workspace_id, account_id=str(account_id))
+    return AccountNumbers.of((await clients.call(clients.publisher.GetAccountNumbers, request)).numbers)
+
+
+@router.get("/v1/accounts/{account_id:id}/posts/numbers", responses=problems(404, 409, 429))
+async def list_post_numbers(
+    account_id: Id,
+    caller: Caller_,
+    clients: Clients_,
+    platform_post_id: Annotated[
+        list[Text], Query(max_length=20, description="Only these, by the platform's ids. Left out: all.")
+    ] = [],  # noqa: B006 - FastAPI copies it
+    page_size: Annotated[
+        int, Query(ge=0, le=2**31 - 1, description="At most so many; 0 means 20, more than 20 means 20.")
+    ] = 0,
+    page_token: PageToken = "",
+) -> PostNumbersList:
+    """Reads the numbers of an account's public posts from its platform, newest first: totals since each was published.
+
+    Posts that were made past Reelroute are among them.
+    """
+    request = pb.ListPostNumbersRequest(
+        workspace_id=caller.workspace_id,
+        account_id=str(account_id),
+        platform_post_ids=platform_post_id,
+        page_size=page_size,
+        page_token=page_token,
+    )
+    return PostNumbersList.of(await clients.call(clients.publisher.ListPostNumbers, request))

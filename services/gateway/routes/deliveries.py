@@ -25,7 +25,7 @@ router = APIRouter(route_class=ApiRoute, tags=["Deliveries"])
 async def decide_deliveries(
     decision: Decision, caller: Caller_, clients: Clients_, _request_id: RequestId
 ) -> DecisionAnswer:
-    """Decides up to 500 deliveries that are MISSED, or were set aside (HELD with the cause CRASHES).
+    """Decides up to 500 deliveries that are MISSED, or were set aside (HELD with the cause CRASHES or CHOICE).
 
     Each is decided for itself; one that waits for no decision is refused in its result (`DELIVERY_NOT_WAITING`). An
     UNCERTAIN delivery is settled instead, with its publication. May be repeated, with or without `Idempotency-Key`.

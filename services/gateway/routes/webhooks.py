@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter
 from reelroute.fulfillment.v1 import fulfillment_pb2
+from reelroute.publisher.v1 import publisher_pb2
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,6 +20,19 @@ router = APIRouter(include_in_schema=False)
 
 # Longer than any platform's.
 _SIGNATURE_CHARACTERS = 200
+
+
+@router.post("/v1/webhooks/tiktok")
+async def receive_tiktok(request: Request, clients: Clients_) -> Response:
+    """Hands on a webhook of TikTok for Developers."""
+
+    async def hand_on(body: bytes, signature: str) -> None:
+        message = publisher_pb2.ReceiveWebhookRequest(
+            platform=publisher_pb2.PLATFORM_TIKTOK, body=body, signature=signature
+        )
+        await clients.call(clients.publisher.ReceiveWebhook, message)
+
+    return await _receive(request, "TikTok-Signature", hand_on)
 
 
 @router.post("/v1/webhooks/tiktok-shop")

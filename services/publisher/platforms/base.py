@@ -20,12 +20,10 @@ from services.publisher.quotas import Quotas
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """The shape of a platform. `has_handle`: a harmless call gives a handle that can be asked about; else `send` is the
-    only call. `can_find`: its list of recent posts may settle what a lost answer leaves open. `tells_removal`: asked
-    about a published post later, it says whether it is still there (Gone).
+    """The shape of a platform. `can_find`: its list of recent posts may settle what a lost answer leaves open.
+    `tells_removal`: asked about a published post later, it says whether it is still there (Gone).
     """
 
-    has_handle: bool
     can_find: bool
     tells_removal: bool = False
 
@@ -54,18 +52,21 @@ class MediaFile:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One delivery as an adapter sees it. `tokens` gives a good access token, or a fresh one after a refusal."""
+    """One delivery as an adapter sees it. `tokens` gives a good access token, or a fresh one after a refusal; `limits`
+    are what the platform has just said of the account, None: nothing.
+    """
 
     account: domain.Account
     caption: str
     media: tuple[MediaFile, ...]
     options: domain.Options
     tokens: Tokens
+    limits: domain.AccountLimits | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a post cannot be published as it stands. `field` is a path in the draft."""
+    """Why a post cannot be published as it stands, or not as a whole. `field` is a path in the draft."""
 
     field: str
     reason: str
@@ -110,7 +111,9 @@ class Incomplete:
 
 @dataclass(frozen=True, slots=True)
 class Processing:
-    """The platform has everything and looks at it."""
+    """The platform has everything and looks at it; or fetches it still, and can be told to `stop`."""
+
+    can_be_stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,19 +184,24 @@ class Adapter(Protocol):
     traits: Traits
     quotas: Quotas
 
-    def check(self, work: Work, limits: domain.AccountLimits | None) -> list[Problem]:
-        """What the platform would refuse, known without asking it; with `limits`, also what it would of this account.
+    def has_handle(self, work: Work) -> bool:
+        """Whether a harmless call gives a handle that can be asked about (`begin`); else `send` is the only call."""
+
+    def check(self, work: Work) -> list[Problem]:
+        """What the platform would refuse, known without asking it; with limits, also what it would of this account.
 
         Everything found is a reason not to go on, whether or not a draft may be saved with it.
         """
 
-    async def read_limits(self, account: domain.Account, tokens: Tokens) -> domain.AccountLimits | None:
-        """What the account may do now. Harmless. None, without a call, where a platform says nothing of the kind.
-        Raises AttemptFailed(TRANSIENT, RATE_LIMITED, ACCOUNT).
+    async def read_limits(
+        self, account: domain.Account, options: domain.Options, tokens: Tokens
+    ) -> domain.AccountLimits | None:
+        """What the account may do now with a post of these choices. Harmless. None, without a call, where a platform
+        says nothing of the kind. Raises AttemptFailed(TRANSIENT, RATE_LIMITED, ACCOUNT).
         """
 
     async def begin(self, work: Work) -> domain.Handle:
-        """The harmless call that gives a handle; only with Traits.has_handle. Nothing is published before `send`."""
+        """The harmless call that gives a handle; only with `has_handle`. Nothing is published before `send`."""
 
     async def stage(
         self, work: Work, handle: domain.Handle, from_byte: int, on_stored: Callable[[int], Awaitable[None]]
@@ -225,6 +233,11 @@ class Adapter(Protocol):
 
     async def find(self, search: Search, tokens: Tokens) -> Trace:
         """Looks for a post without a handle; only with Traits.can_find. Harmless. Raises as `ask`."""
+
+    async def stop(self, account: domain.Account, handle: str, tokens: Tokens) -> bool:
+        """Stops what is Processing and can be; True when nothing of it will be published. May be repeated. Raises as
+        `ask`; then, and after False, only the next answer to `ask` says what became of it.
+        """
 
     async def probe(self, account: domain.Account, tokens: Tokens) -> None:
         """A harmless read that tells whether the platform answers at all. Raises AttemptFailed when it does not."""

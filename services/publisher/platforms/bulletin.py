@@ -40,17 +40,23 @@ from vendors.bulletin.models import ListedPost, Page, Post
 class BulletinAdapter:
     """See platforms/base.py for what each method promises."""
 
-    traits = Traits(has_handle=False, can_find=True, tells_removal=True)
+    traits = Traits(can_find=True, tells_removal=True)
     quotas = Quotas()
 
     def __init__(self, client: BulletinClient) -> None:
         self._client = client
 
-    def check(self, work: Work, limits: domain.AccountLimits | None) -> list[Problem]:
+    def has_handle(self, work: Work) -> bool:
+        """There is no call but the one that publishes."""
+        return False
+
+    def check(self, work: Work) -> list[Problem]:
         """See checks.bulletin."""
         return checks.bulletin(work.caption, work.media)
 
-    async def read_limits(self, account: domain.Account, tokens: Tokens) -> domain.AccountLimits | None:
+    async def read_limits(
+        self, account: domain.Account, options: domain.Options, tokens: Tokens
+    ) -> domain.AccountLimits | None:
         """All accounts may do the same."""
         return None
 
@@ -123,6 +129,10 @@ class BulletinAdapter:
 
     async def _page(self, tokens: Tokens, since: float = 0.0, before: str | None = None) -> Page:
         return await with_token(tokens, lambda token: self._client.posts(token, since=since, before=before))
+
+    async def stop(self, account: domain.Account, handle: str, tokens: Tokens) -> bool:
+        """What it took is published."""
+        return False
 
     async def probe(self, account: domain.Account, tokens: Tokens) -> None:
         """A read of the account."""

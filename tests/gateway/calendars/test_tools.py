@@ -122,6 +122,17 @@ def test_what_a_post_has_no_place_for_is_told() -> None:
     assert not metricool(TikTok_Title="Sort").warnings
 
 
+def test_metricool_s_photo_choices_are_ours() -> None:
+    entry = metricool(
+        Picture_Url_1="https://cdn.example/one.jpg",
+        TikTok_Title="Sorted",
+        TikTok_Auto_Add_Music="TRUE",
+        TikTok_Photo_Cover_Index="1",
+    )
+    chosen = entry.tiktok
+    assert (chosen.photo_title, chosen.auto_add_music, chosen.photo_cover_index) == ("Sorted", True, 1)
+
+
 def test_a_row_with_too_many_cells_is_refused() -> None:
     data = written(["Text", "Image URL", "Tags", "Posting Time"], ["Sort.", URL, "", "2027-02-10 10:00", "more"])
     assert reasons(read(data, "buffer")[0].problems) == ["too_many_columns"]

@@ -149,7 +149,11 @@ def test_any_instant_in_any_zone_survives(format_: str, zone: str, instant: date
 
 @pytest.mark.parametrize("format_", KEPT_WHOLE)
 def test_the_author_s_choices_and_several_accounts_survive(format_: str) -> None:
-    tiktok = TikTokChoices("SELF_ONLY", allow_comment=True, allow_duet=False, is_ai_generated=True, cover_time_ms=1500)
+    tiktok = TikTokChoices(
+        "SELF_ONLY", allow_comment=True, allow_duet=False, is_ai_generated=True, cover_time_ms=1500,
+        auto_add_music=True, photo_cover_index=3, photo_title="Sorted", post_mode="MEDIA_UPLOAD",
+        music_usage_confirm_time=datetime(2027, 1, 4, 17, tzinfo=UTC),
+    )  # fmt: skip
     unchanged(format_, replace(POST, handles=("a", "b"), tiktok=tiktok))
 
 

@@ -61,10 +61,7 @@ async def scene(address: str) -> AsyncIterator[Scene]:
         assert (await control.patch("/control/tiktok/settings", json=delays)).is_success
         async with TikTokClient(config) as client:
             key, state = oauth.new_proof_key(), oauth.new_state()
-            scopes = (*oauth.SCOPES, "video.list")
-            page = oauth.authorize_url(
-                config, redirect_uri=CALLBACK, state=state, code_challenge=key.challenge, scopes=scopes
-            )
+            page = oauth.authorize_url(config, redirect_uri=CALLBACK, state=state, code_challenge=key.challenge)
             answer = await control.post(page, data={"creator": "emberfold.air", "decision": "allow"})
             query = parse_qs(urlsplit(answer.headers["location"]).query)
             assert query["state"] == [state]

@@ -36,7 +36,7 @@ API = """invalid_param P, invalid_params P, invalid_file_upload P, invalid_publi
     unaudited_client_can_only_post_to_private_accounts P, url_ownership_unverified P, privacy_level_option_mismatch P,
     rate_limit_exceeded R, internal_error T"""
 FAIL_REASONS = """file_format_check_failed P, duration_check_failed P, frame_rate_check_failed P,
-    picture_size_check_failed P, internal T, video_pull_failed P, photo_pull_failed P, publish_cancelled P,
+    picture_size_check_failed P, internal T, video_pull_failed T, photo_pull_failed T, publish_cancelled P,
     auth_removed A, spam_risk_too_many_posts C, spam_risk_user_banned_from_posting P, spam_risk_text P, spam_risk P"""
 
 

@@ -26,11 +26,10 @@ def test_a_proof_key_is_new_each_time_and_hides_its_verifier() -> None:
 
 def test_the_consent_address_names_everything_that_tiktok_asks_for() -> None:
     address = oauth.authorize_url(
-        TikTokConfig(client_key="the-key"),
+        TikTokConfig(client_key="the-key", scopes="user.info.basic,video.publish"),
         redirect_uri="https://brand.example/callback",
         state="the-state",
         code_challenge="ab12",
-        scopes=("user.info.basic", "video.publish"),
         always_ask=True,
     )
     assert address.startswith("https://www.tiktok.com/v2/auth/authorize/?")
