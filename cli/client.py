@@ -61,7 +61,12 @@ class Refused(ClientError):
             Violation(str(each.get("field", "")), str(each.get("description", "")), str(each.get("reason", "")))
             for each in body.get("field_violations") or []
         ]
-        self.advice = _advice(status)
+        self.advice = _ADVICE.get(self.reason) or _advice(status)
+
+
+_ADVICE = dict.fromkeys(
+    ("SHOP_NOT_CONNECTED", "SHOP_AUTHORIZATION_LOST", "SHOP_SCOPE_MISSING"), "Connect it again: reelroute shops connect"
+)
 
 
 def _advice(status: int) -> str:
@@ -100,10 +105,15 @@ class Api:
         response = self._send(lambda: self._http.get(path))
         return response.status_code, self._json(response)
 
-    def post(self, path: str, body: Json, *, key: str = "", may_repeat: bool = True) -> Json:
+    def post(
+        self, path: str, body: Json, *, key: str = "", may_repeat: bool = True, takes_minutes: bool = False
+    ) -> Json:
         """Sends. `key` is the Idempotency-Key, by default a new one. Raises Refused or Unreachable."""
         headers = {"Idempotency-Key": key or str(uuid.uuid4())}
-        return self._answer(lambda: self._http.post(path, json=body, headers=headers), may_repeat=may_repeat)
+        timeout = _UPLOAD_TIMEOUT if takes_minutes else _TIMEOUT
+        return self._answer(
+            lambda: self._http.post(path, json=body, headers=headers, timeout=timeout), may_repeat=may_repeat
+        )
 
     def put(self, path: str, body: Json) -> Json:
         """Sets as a whole. Raises Refused or Unreachable."""

@@ -114,6 +114,11 @@ def moment(text: str | None, zone: str = "") -> str:
     return f"{local:%Y-%m-%d %H:%M:%S}"
 
 
+def money(amount: dict[str, Any] | None) -> str:
+    """An amount with its currency: `12.30 USD`; empty for none."""
+    return f"{amount['amount']} {amount['currency']}" if amount else ""
+
+
 def size(number: int) -> str:
     """Bytes for people, in powers of a thousand."""
     amount = float(number)

@@ -4,7 +4,24 @@ from __future__ import annotations
 
 import typer
 
-from cli import accounts, calls, display, holds, keys, media, options, outages, plans, posts, replay, rules, series
+from cli import (
+    accounts,
+    agents,
+    calls,
+    display,
+    holds,
+    keys,
+    media,
+    options,
+    outages,
+    plans,
+    posts,
+    products,
+    replay,
+    rules,
+    series,
+    shops,
+)
 from cli.client import ClientError
 from cli.display import failures
 
@@ -21,6 +38,9 @@ app.add_typer(plans.app, name="plan")
 app.add_typer(series.app, name="series")
 app.add_typer(media.app, name="media")
 app.add_typer(accounts.app, name="accounts")
+app.add_typer(agents.app, name="agents")
+app.add_typer(shops.app, name="shops")
+app.add_typer(products.app, name="products")
 app.add_typer(rules.app, name="channels")
 app.add_typer(keys.app, name="keys")
 app.add_typer(calls.app, name="calls")

@@ -84,6 +84,7 @@ ProductCover = Annotated[
 ProductMusic = Annotated[str, typer.Option("--product-music", help="That post's music, by its id at TikTok Shop.")]
 
 
+Shop = Annotated[str, typer.Argument(help="Its name, code or id.", show_default=False)]
 MaxLateness = Annotated[
     str, typer.Option("--max-lateness", help="It goes out when it is at most so late: 90s, 30m, 6h, 2d.")
 ]
@@ -91,6 +92,12 @@ Late = Annotated[
     LateAction | None,
     typer.Option("--late", case_sensitive=False, help="Afterwards: wait for a decision, take the next slot, or none."),
 ]
+
+
+# The platform's app must know the address.
+REDIRECT_PORT = 8765
+RedirectPort = Annotated[int, typer.Option("--port", min=1, max=65535, help="Listens here for the redirect.")]
+OpenBrowser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the browser.")]
 
 
 @contextlib.contextmanager
@@ -228,6 +235,21 @@ def account_id(client: Api, wanted: str) -> str:
     if found:
         raise ClientError(f"Several platforms have an account @{handle}.", "Name it by its id: reelroute accounts list")
     raise ClientError(f"@{handle} is not connected.", "reelroute accounts list shows those that are.")
+
+
+def shop(client: Api, wanted: str) -> Json:
+    """The shop with that name, code or id, ours or TikTok Shop's. Raises ClientError."""
+    text = wanted.casefold()
+    found = [
+        each
+        for each in client.pages("/v1/shops", "shops")
+        if text in {each[name].casefold() for name in ("name", "code", "shop_id", "platform_shop_id")}
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ClientError(f"Several shops are called {wanted}.", "Name it by its code or id: reelroute shops list")
+    raise ClientError(f"There is no shop {wanted}.", "reelroute shops list shows those that there are.")
 
 
 def word(choice: enum.StrEnum) -> str:

@@ -1,7 +1,7 @@
 """`reelroute replay`: a recorded call once more, to a sandbox, and what it answers beside what was answered then.
 
 A call goes to nobody but a sandbox: whatever its address is called, it must first answer as only a sandbox does. Tokens
-are not recorded; the sandbox gives one for a creator of the same name.
+and signatures are not recorded; the sandbox gives them, for a creator of the same name or for the same shop.
 """
 
 from __future__ import annotations
@@ -35,6 +35,11 @@ class Sandbox:
     url: str
     http: httpx.Client = field(repr=False)
 
+    def shops(self) -> list[str]:
+        """The ids of the shops that it plays."""
+        sellers = self.http.get("/control/tiktok_shop/sellers", headers=_control_headers()).raise_for_status().json()
+        return [shop["id"] for seller in sellers for shop in seller["shops"]]
+
     def control(self, path: str, body: Json | None = None, *, may_be_there: bool = False) -> Json:
         """One call of its control API. Raises ClientError."""
         response = self.http.request("POST", f"/control{path}", json=body, headers=_control_headers())
@@ -46,18 +51,60 @@ class Sandbox:
         return answer
 
 
-def _as_creator(api: Api, sandbox: Sandbox, recorded: Json) -> tuple[str, dict[str, str]]:
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A call with what proves to the sandbox who makes it. `body` is sent byte for byte."""
+
+    caller: str
+    query: dict[str, str]
+    headers: dict[str, str] = field(repr=False)
+    body: str = ""
+
+
+def _as_creator(api: Api, sandbox: Sandbox, recorded: Json) -> Proven:
     """TikTok: a token of the creator who has the name of the account."""
     if not recorded["account_id"]:
         raise _not_replayable("it was made for no account")
     name = api.get(f"/v1/accounts/{recorded['account_id']}")["handle"]
     sandbox.control("/tiktok/creators", {"username": name}, may_be_there=True)
     token = sandbox.control(f"/tiktok/creators/{quote(name, safe='')}/tokens")["access_token"]
-    return f"@{name}", {"Authorization": f"Bearer {token}", "Content-Type": "application/json; charset=UTF-8"}
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json; charset=UTF-8"}
+    return Proven(f"@{name}", _query(recorded), headers, _body(recorded))
 
 
-# By vendor: for whom a call is made, and the headers that prove it to the sandbox.
-_AUTHORISED: Mapping[str, Callable[[Api, Sandbox, Json], tuple[str, dict[str, str]]]] = {"tiktok": _as_creator}
+def _as_shop(api: Api, sandbox: Sandbox, recorded: Json) -> Proven:
+    """TikTok Shop: tokens and signature of the seller who has the shop."""
+    if not recorded["shop_id"]:
+        raise _not_replayable("it was made for no shop")
+    shop = api.get(f"/v1/shops/{recorded['shop_id']}")
+    if shop["platform_shop_id"] not in sandbox.shops():
+        raise _not_replayable(f"the sandbox does not play the shop {shop['name']}")
+    query = _query(recorded)
+    cipher = query.pop("shop_cipher", None)
+    call = {
+        "path": recorded["path"],
+        "query": query,
+        "body": _body(recorded),
+        "shop_id": shop["platform_shop_id"],
+        "with_cipher": cipher is not None,
+    }
+    signed = sandbox.control("/tiktok_shop/calls", call)
+    return Proven(shop["name"], signed["query"], signed["headers"], call["body"])
+
+
+def _query(recorded: Json) -> dict[str, str]:
+    return dict((recorded["request"] or {}).get("query", {}))
+
+
+def _body(recorded: Json) -> str:
+    request = recorded["request"] or {}
+    return json.dumps(request["json"], ensure_ascii=False, separators=(",", ":")) if "json" in request else ""
+
+
+# By vendor: who calls, and how it is proven to the sandbox.
+_PROOFS: Mapping[str, Callable[[Api, Sandbox, Json], Proven]] = {"tiktok": _as_creator, "tiktok_shop": _as_shop}
+# What a proof brings anew, though it was not recorded.
+_BROUGHT = {"tiktok_shop": {"query.shop_cipher"}}
 
 
 def replay(
@@ -72,8 +119,8 @@ def replay(
         recorded = api.get(f"/v1/vendor-calls/{call_id(call)}")
         check_replayable(recorded)
         with open_sandbox(sandbox or settings.sandbox_url(), recorded["vendor"]) as opened:
-            caller, headers = _AUTHORISED[recorded["vendor"]](api, opened, recorded)
-            replayed = _replayed(opened, recorded, headers)
+            proven = _PROOFS[recorded["vendor"]](api, opened, recorded)
+            replayed = _replayed(opened, recorded, proven)
         rows = list(compared(recorded["answer"], replayed["answer"]))
         if as_json:
             differences = [
@@ -83,15 +130,20 @@ def replay(
             ]
             display.document({"recorded": recorded, "replayed": replayed, "differences": differences})
             return
-        _show(recorded, replayed, caller, rows)
+        _show(recorded, replayed, proven.caller, rows)
 
 
 def check_replayable(recorded: Json) -> None:
     """Raises ClientError with the reason when a call cannot be made again as it was."""
     request = recorded["request"] or {}
-    missing = [name for name, value in _leaves(request) if isinstance(value, str) and _is_left_out(value)]
-    if recorded["vendor"] not in _AUTHORISED:
-        why = f"calls to {recorded['vendor']} need a proof of who calls that only {', '.join(_AUTHORISED)} has here"
+    brought = _BROUGHT.get(recorded["vendor"], set())
+    missing = [
+        name
+        for name, value in _leaves(request)
+        if isinstance(value, str) and _is_left_out(value) and name not in brought
+    ]
+    if recorded["vendor"] not in _PROOFS:
+        why = f"calls to {recorded['vendor']} need a proof of who calls that only {', '.join(_PROOFS)} have here"
     elif "form" in request:
         why = "it asked for tokens, and what it sent is not recorded"
     elif "bytes" in request:
@@ -151,13 +203,15 @@ def _control_headers() -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
-def _replayed(sandbox: Sandbox, recorded: Json, headers: dict[str, str]) -> Json:
+def _replayed(sandbox: Sandbox, recorded: Json, proven: Proven) -> Json:
     """The call, made again: status, time, and answer as a record has it."""
-    request = recorded["request"] or {}
-    body = {"json": request["json"]} if "json" in request else {}
     begun = time.perf_counter()
     response = sandbox.http.request(
-        recorded["method"], recorded["path"], params=request.get("query"), headers=headers, **body
+        recorded["method"],
+        recorded["path"],
+        params=proven.query or None,
+        headers=proven.headers,
+        content=proven.body.encode(),
     )
     took = time.perf_counter() - begun
     try:
@@ -178,7 +232,10 @@ class Compared:
 
 
 def compared(recorded: Json | None, replayed: Json | None) -> Iterator[Compared]:
-    """Every value of two answers, in the order of the first."""
+    """Every value of two answers, in the order of the first; of one that was too large to be recorded, its size."""
+    if recorded is not None and "json" not in recorded and "bytes" in recorded:
+        yield Compared("bytes", recorded["bytes"], None, None)
+        return
     before, after = _values(recorded), _values(replayed)
     hidden = [name for name, value in before.items() if isinstance(value, str) and _is_left_out(value)]
     for name in dict.fromkeys((*before, *after)):

@@ -36,7 +36,7 @@ esac
 read -ra more <<<"${BUILD_ARGUMENTS:-}"
 services=("$@")
 if [[ ${#services[@]} -eq 0 ]]; then
-  services=(identity content scheduler publisher notification gateway sandbox)
+  services=(identity content scheduler publisher notification fulfillment gateway sandbox)
 fi
 for service in "${services[@]}"; do
   if [[ $service != sandbox && ! -f services/$service/__main__.py ]]; then

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent / "secrets"
-SERVICES = ("identity", "content", "scheduler", "publisher", "notification")
+SERVICES = ("identity", "content", "scheduler", "publisher", "notification", "fulfillment")
 _DATABASE = "postgres:5432/reelroute"
 
 

@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings
 
 from kit.config import ServiceSettings, VaultSettings
 from vendors.bulletin.config import BulletinConfig
+from vendors.tiktok_shop.config import TikTokShopConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "configuration.md"
@@ -88,6 +89,7 @@ _MEANINGS = {
     "*.content_address": "Host and port of content.",
     "*.scheduler_address": "Host and port of the scheduler.",
     "*.publisher_address": "Host and port of the publisher.",
+    "*.fulfillment_address": "Host and port of fulfillment.",
     "*.notification_address": "Host and port of notification.",
     "*.connect_timeout_seconds": "To connect, the wait for a free connection included.",
     "*.read_timeout_seconds": "Silence after the request was sent.",
@@ -173,12 +175,16 @@ def classes() -> list[type[BaseSettings]]:
 
 def render() -> str:
     """The page."""
-    parts = [_HEAD, "## Every service\n\nOf identity, content, scheduler, publisher and notification.\n"]
+    parts = [_HEAD, "## Every service\n\nOf identity, content, scheduler, publisher, notification and fulfillment.\n"]
     parts.append(_table(ServiceSettings, "REELROUTE_"))
-    parts += ["## Services that keep secrets\n\nOf the publisher.\n", _table(VaultSettings, "REELROUTE_")]
+    parts += [
+        "## Services that keep secrets\n\nOf the publisher and of fulfillment.\n",
+        _table(VaultSettings, "REELROUTE_"),
+    ]
     for kind in classes():
         title = kind.__module__.split(".")[-2].replace("tiktok", "TikTok").replace("_shop", " Shop")
-        where = " (read by the publisher)" if kind.__module__.startswith("vendors.") else ""
+        reader = "fulfillment" if kind is TikTokShopConfig else "the publisher"
+        where = f" (read by {reader})" if kind.__module__.startswith("vendors.") else ""
         where = ", the sandbox's own platform" + where if kind is BulletinConfig else where
         parts += [f"## {title[0].upper()}{title[1:]}{where}\n", _table(kind, str(kind.model_config["env_prefix"]))]
     parts.append("## Elsewhere\n")

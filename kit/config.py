@@ -13,7 +13,14 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
 # Where each service listens when nothing else is said; metrics are 100 higher.
-PORTS = {"identity": 7001, "content": 7002, "scheduler": 7003, "publisher": 7004, "notification": 7005}
+PORTS = {
+    "identity": 7001,
+    "content": 7002,
+    "scheduler": 7003,
+    "publisher": 7004,
+    "notification": 7005,
+    "fulfillment": 7006,
+}
 
 
 class Settings(BaseSettings):

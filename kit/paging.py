@@ -61,4 +61,4 @@ class Page:
     def token(*key: Any) -> str:
         """The token of the page that begins behind `key`."""
         parts = [part.isoformat() if hasattr(part, "isoformat") else str(part) for part in key]
-        return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
+        return base64.urlsafe_b64encode(json.dumps(parts, ensure_ascii=False).encode()).decode()

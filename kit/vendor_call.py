@@ -128,6 +128,7 @@ class VendorCall:
     commits: bool = False
     bearer: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    # Beside a stream: what the stream sends, for the record.
     json: Any = field(default=None, repr=False)
     form: Mapping[str, str] | None = field(default=None, repr=False)
     stream: StreamBody | None = field(default=None, repr=False)
@@ -262,7 +263,7 @@ def recorded_request(call: VendorCall) -> dict[str, Any] | None:
     if "?" in call.url and not call.to_foreign_host:
         query = parse_qsl(urlsplit(call.url).query, keep_blank_values=True)
         request["query"] = redacted(dict(query), secrets)
-    if call.stream is not None:
+    if call.stream is not None and call.json is None:
         request |= {"bytes": call.stream.length, "content_range": call.headers.get("Content-Range")}
     elif call.form is not None:
         request["form"] = sorted(call.form)

@@ -26,6 +26,7 @@ OF_NO_WORKSPACE = {
     "publisher.publish_epochs",
     "publisher.rate_buckets",
     "publisher.webhooks",
+    "fulfillment.rate_buckets",
     "scheduler.claim_clock",
     "scheduler.outages",
     "scheduler.zone_rules",
@@ -72,7 +73,7 @@ def tables_of_workspaces(admin: Connection) -> list[tuple[str, str]]:
 
 
 def test_all_services_are_looked_at() -> None:
-    assert {"content", "identity", "notification", "publisher", "scheduler"} <= set(SERVICES)
+    assert {"content", "fulfillment", "identity", "notification", "publisher", "scheduler"} <= set(SERVICES)
 
 
 def test_every_table_names_its_workspace_or_is_known_to_have_none(admin: Connection) -> None:

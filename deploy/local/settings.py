@@ -14,7 +14,7 @@ from pathlib import Path
 from deploy.local.processes import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SERVICES = ("identity", "notification", "content", "scheduler", "publisher")
+SERVICES = ("identity", "notification", "content", "scheduler", "publisher", "fulfillment")
 # Tried first; another program may have them.
 _WISHED_PORTS = {"gateway": 8080, "sandbox": 8090}
 _PARTS = (*SERVICES, "gateway", "sandbox")
@@ -47,16 +47,20 @@ def postgres_folder(data: Path) -> Path:
 
 
 def local_secrets(data: Path) -> LocalSecrets:
-    """The installation's secrets, made and stored at the first call."""
+    """The installation's secrets, made and stored at the first call; what a newer version needs besides is added."""
     path = data / "secrets.json"
     if path.exists():
-        return LocalSecrets(**json.loads(path.read_text()))
-    made = LocalSecrets(
-        service_token=secrets.token_urlsafe(32),
-        master_key=base64.b64encode(secrets.token_bytes(32)).decode(),
-        database_passwords={name: secrets.token_urlsafe(24) for name in SERVICES},
-    )
-    _keep(path, json.dumps(asdict(made)))
+        made = LocalSecrets(**json.loads(path.read_text()))
+    else:
+        made = LocalSecrets(
+            service_token=secrets.token_urlsafe(32),
+            master_key=base64.b64encode(secrets.token_bytes(32)).decode(),
+            database_passwords={},
+        )
+    missing = [name for name in SERVICES if name not in made.database_passwords]
+    if missing:
+        made.database_passwords.update({name: secrets.token_urlsafe(24) for name in missing})
+        _keep(path, json.dumps(asdict(made)))
     return made
 
 

@@ -75,7 +75,8 @@ def start(
     own: dict[str, dict[str, str]] = {name: {"REELROUTE_DATABASE_URL": urls[name]} for name in SERVICES}
     own["identity"]["REELROUTE_FIRST_KEY_FILE"] = str(data / "api-key")
     own["content"]["REELROUTE_MEDIA_FOLDER"] = str(data / "media")
-    own["publisher"]["REELROUTE_KEY_RING_FILE"] = str(key_ring_file(data, secrets.master_key))
+    for name in ("publisher", "fulfillment"):
+        own[name]["REELROUTE_KEY_RING_FILE"] = str(key_ring_file(data, secrets.master_key))
     if uses_sandbox:
         own["publisher"] |= {
             "REELROUTE_TIKTOK_BASE_URL": sandbox_url,
@@ -86,12 +87,21 @@ def start(
             "REELROUTE_TIKTOK_MEDIA_URL_PREFIX": f"{gateway_url}/",
         }
     if shops_use_sandbox:
-        own["publisher"] |= {
+        app = {
             "REELROUTE_TIKTOK_SHOP_BASE_URL": sandbox_url,
             "REELROUTE_TIKTOK_SHOP_TOKEN_URL": sandbox_url,
-            "REELROUTE_TIKTOK_SHOP_CREATOR_AUTHORIZE_URL": f"{sandbox_url}/alliance/creator/auth",
             "REELROUTE_TIKTOK_SHOP_APP_KEY": "sandbox-app-key",
             "REELROUTE_TIKTOK_SHOP_APP_SECRET": "sandbox-app-secret",
+        }
+        own["publisher"] |= {
+            **app,
+            "REELROUTE_TIKTOK_SHOP_CREATOR_AUTHORIZE_URL": f"{sandbox_url}/alliance/creator/auth",
+        }
+        own["fulfillment"] |= {
+            **app,
+            "REELROUTE_TIKTOK_SHOP_AUTHORIZE_URL": f"{sandbox_url}/open/authorize",
+            "REELROUTE_TIKTOK_SHOP_US_AUTHORIZE_URL": f"{sandbox_url}/open/authorize",
+            "REELROUTE_TIKTOK_SHOP_SERVICE_ID": "sandbox-service-id",
         }
     if uses_sandbox or shops_use_sandbox:
         supervisor.start(
@@ -99,15 +109,17 @@ def start(
                 "sandbox",
                 [sys.executable, "-m", "sandbox"],
                 {
+                    # Where `reelroute shops connect` and `accounts connect` listen; and the gateway takes the webhooks.
+                    "REELROUTE_SANDBOX_TIKTOK_SHOP__REDIRECT_URL": "http://127.0.0.1:8765/callback",
+                    "REELROUTE_SANDBOX_TIKTOK_SHOP__WEBHOOK_URL": (
+                        f"http://127.0.0.1:{port['gateway']}/v1/webhooks/tiktok-shop"
+                    ),
                     **common,
                     "REELROUTE_SANDBOX_PORT": str(port["sandbox"]),
                     "REELROUTE_SANDBOX_STATE_FILE": str(data / "sandbox.sqlite"),
                     # What is set up at TikTok for an app.
                     "REELROUTE_SANDBOX_TIKTOK__URL_PREFIXES": json.dumps([f"{gateway_url}/"]),
                     "REELROUTE_SANDBOX_TIKTOK__WEBHOOK_URL": f"{gateway_url}/v1/webhooks/tiktok",
-                    # And at TikTok Shop; there the command line listens.
-                    "REELROUTE_SANDBOX_TIKTOK_SHOP__REDIRECT_URL": "http://127.0.0.1:8765/callback",
-                    "REELROUTE_SANDBOX_TIKTOK_SHOP__WEBHOOK_URL": f"{gateway_url}/v1/webhooks/tiktok-shop",
                 },
                 logs,
                 http_ready(f"{sandbox_url}/control/state"),

@@ -1,5 +1,6 @@
 """Control API of the TikTok Shop stand-in: consents, tokens, settings, webhooks, and what happens in the shops."""
 
+import time
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sandbox.problems import first_problem
 from sandbox.tiktok_shop import authorisation, consent, creator_control, people, shop_control
 from sandbox.tiktok_shop.settings import TikTokShopSettings
+from sandbox.tiktok_shop.signing import sign_request
 from sandbox.tiktok_shop.state import NAME, ShopState
 
 
@@ -30,6 +32,34 @@ class TokenOrder(Order):
     """Which tokens end now."""
 
     refresh_too: bool = False
+
+
+class CallOrder(Order):
+    """A call that an app wants to make, of a seller's shop or of a creator."""
+
+    path: str = Field(description="With its version: `/order/202507/orders`.", max_length=500, pattern="^/[^?#]*$")
+    query: dict[str, str] = Field(default={}, description="Its own parameters.")
+    body: str = Field(default="", description="Byte for byte.", max_length=1024 * 1024)
+    shop_id: str = Field(default="", description="The shop whose seller calls.")
+    creator: str = Field(default="", description="The creator who calls, in the place of a seller.")
+    with_cipher: bool = Field(default=True, description="False: the call takes no shop_cipher.")
+
+
+def signed_call(state: ShopState, order: CallOrder) -> dict[str, Any]:
+    """A call with new tokens, time and signature: what the app would send. Raises KeyError for an unknown caller."""
+    query = {"app_key": state.app_key, "timestamp": str(int(time.time()))} | order.query
+    kind, subject = (
+        ("creator", order.creator) if order.creator else ("seller", people.shop(state, order.shop_id).seller)
+    )
+    if kind == "seller" and order.with_cipher:
+        query["shop_cipher"] = people.shop(state, order.shop_id).cipher
+    people.subject_open_id(state, kind, subject)
+    with state.store.transaction():
+        tokens = people.issue_tokens(state, kind, subject, ",".join(state.settings.app_scopes))
+    headers = {"Content-Type": "application/json", "x-tts-access-token": tokens["access_token"]}
+    body = order.body.encode()
+    query["sign"] = sign_request(state.app_secret, order.path, query.items(), body, headers["Content-Type"])
+    return {"query": query, "headers": headers}
 
 
 def change_settings(state: ShopState, changes: dict[str, Any]) -> dict[str, Any]:
@@ -91,6 +121,13 @@ def routes(state: ShopState) -> APIRouter:
     @router.get("/sellers", summary="Sellers with their shops")
     async def get_sellers() -> list[dict[str, Any]]:
         return describe_sellers(state)
+
+    @router.post("/calls", status_code=201, summary="What an app would send to make a call: tokens, time, signature")
+    async def post_call(order: CallOrder) -> dict[str, Any]:
+        try:
+            return signed_call(state, order)
+        except KeyError as error:
+            raise HTTPException(404, f"There is no shop {order.shop_id} or creator {order.creator}.") from error
 
     def add(kind: Literal["seller", "creator"], path: str) -> None:
         @router.post(f"/{path}/{{subject}}/deauthorize", summary=f"The {kind} removes the app", name=f"withdraw_{kind}")

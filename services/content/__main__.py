@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import structlog
-from reelroute.content.v1 import content_pb2_grpc
+from reelroute.content.v1 import agents_pb2_grpc, content_pb2_grpc
 
-from kit import service
+from kit import outbox, service
+from kit.db import Database
 from services.content import store
+from services.content.agent_api import AgentApi
+from services.content.agents.proposing import File
+from services.content.agents.tiktok_shop import TikTokShopAgent
 from services.content.api import ContentApi
 from services.content.blobs import BlobStore, DiskBlobStore
 from services.content.config import ContentConfig
@@ -37,11 +42,21 @@ def run(config: ContentConfig) -> None:
         parallel_uploads=config.media_parallel_uploads,
         parallel_downloads=config.media_parallel_downloads,
     )
+    channels = outbox.open_channels(
+        {"fulfillment": config.fulfillment_address, "scheduler": config.scheduler_address},
+        config.service_token.get_secret_value(),
+    )
+    shop = TikTokShopAgent(
+        channels["fulfillment"],
+        channels["scheduler"],
+        lambda workspace_id, most: newest_files(database, workspace_id, most),
+    )
     service.serve(
         store.SCHEMA,
         config,
         servicers=[
             (content_pb2_grpc.add_ContentServiceServicer_to_server, api, "reelroute.content.v1.ContentService"),
+            (agents_pb2_grpc.add_AgentServiceServicer_to_server, AgentApi([shop]), "reelroute.content.v1.AgentService"),
         ],
         duties=[
             service.Duty(
@@ -57,6 +72,12 @@ def run(config: ContentConfig) -> None:
         ],
     )
     database.close()
+
+
+def newest_files(database: Database, workspace_id: UUID, most: int) -> list[File]:
+    """The files that a workspace uploaded last."""
+    with database.transaction(workspace_id) as tx:
+        return [File(str(asset_id), name) for asset_id, name in store.newest_files(tx, workspace_id, most)]
 
 
 def open_blobs(config: ContentConfig) -> BlobStore:

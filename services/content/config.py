@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from kit.config import ServiceSettings, listen_default, metrics_default
+from kit.config import PORTS, ServiceSettings, listen_default, metrics_default
 from services.content.media import ProbeLimits
 
 _LIMITS = ProbeLimits()
@@ -20,6 +20,9 @@ class ContentConfig(ServiceSettings):
 
     listen: str = listen_default("content")
     metrics_listen: str = metrics_default("content")
+    # What agents work over.
+    fulfillment_address: str = f"127.0.0.1:{PORTS['fulfillment']}"
+    scheduler_address: str = f"127.0.0.1:{PORTS['scheduler']}"
     # A file under way holds a thread; threads are made when they are needed.
     rpc_threads: int = Field(default=88, ge=2, le=400)
     # How many files may come in at once, half of them for one workspace, and how many may go out at once. A publisher

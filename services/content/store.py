@@ -150,6 +150,18 @@ def list_assets(tx: Connection, workspace_id: UUID, page: Page) -> list[MediaAss
     return [_asset(row) for row in tx.execute(query).mappings()]
 
 
+def newest_files(tx: Connection, workspace_id: UUID, limit: int) -> list[tuple[UUID, str]]:
+    """The newest assets: their ids and file names."""
+    key = (media_assets.c.create_time, media_assets.c.media_asset_id)
+    query = (
+        select(media_assets.c.media_asset_id, media_assets.c.file_name)
+        .where(media_assets.c.workspace_id == workspace_id)
+        .order_by(*(column.desc() for column in key))
+        .limit(limit)
+    )
+    return [(asset_id, name) for asset_id, name in tx.execute(query)]
+
+
 def assets_without_hashes(tx: Connection, limit: int) -> list[MediaAsset]:
     """Some assets, of any workspace, whose frame hashes are not made yet: chance picks among the newest.
 

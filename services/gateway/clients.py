@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import grpc
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from reelroute.content.v1 import content_pb2_grpc
+from reelroute.content.v1 import agents_pb2_grpc, content_pb2_grpc
+from reelroute.fulfillment.v1 import fulfillment_pb2_grpc
 from reelroute.identity.v1 import identity_pb2_grpc
 from reelroute.notification.v1 import notification_pb2_grpc
 from reelroute.publisher.v1 import publisher_pb2_grpc
@@ -40,23 +41,39 @@ class Clients:
             "scheduler": aio_channel(config.scheduler_address),
             "publisher": aio_channel(config.publisher_address),
             "notification": aio_channel(config.notification_address),
+            "fulfillment": aio_channel(config.fulfillment_address),
         }
         self.identity = identity_pb2_grpc.IdentityServiceStub(self._channels["identity"])
         self.content = content_pb2_grpc.ContentServiceStub(self._channels["content"])
+        self.agents = agents_pb2_grpc.AgentServiceStub(self._channels["content"])
         self.scheduler = scheduler_pb2_grpc.SchedulerServiceStub(self._channels["scheduler"])
         self.plans = plans_pb2_grpc.PlanServiceStub(self._channels["scheduler"])
         self.series = series_pb2_grpc.SeriesServiceStub(self._channels["scheduler"])
         self.bulk = bulk_pb2_grpc.BulkServiceStub(self._channels["scheduler"])
         self.publisher = publisher_pb2_grpc.PublisherServiceStub(self._channels["publisher"])
-        self.vendor_calls = vendorcalls_pb2_grpc.VendorCallServiceStub(self._channels["publisher"])
+        # Of every service that calls vendors: each has the calls that it made.
+        self.vendor_calls = [
+            vendorcalls_pb2_grpc.VendorCallServiceStub(self._channels[name]) for name in ("publisher", "fulfillment")
+        ]
         self.notification = notification_pb2_grpc.NotificationServiceStub(self._channels["notification"])
+        self.fulfillment = fulfillment_pb2_grpc.FulfillmentServiceStub(self._channels["fulfillment"])
         # For services.gateway.upload, which says why it has a channel of its own.
         self._upload_channel = channel(config.content_address, self._token)
         self.uploads = content_pb2_grpc.ContentServiceStub(self._upload_channel)
 
-    async def call(self, method: grpc.aio.UnaryUnaryMultiCallable[Request, Response], request: Request) -> Response:
-        """One call. Raises what the service refused; Unavailable or DeadlineExceeded when it does not answer."""
-        timeout = context.remaining_seconds(self._config.call_seconds)
+    async def call(
+        self,
+        method: grpc.aio.UnaryUnaryMultiCallable[Request, Response],
+        request: Request,
+        *,
+        waits_on_vendor: bool = False,
+    ) -> Response:
+        """One call. Raises what the service refused; Unavailable or DeadlineExceeded when it does not answer.
+
+        One that waits on a vendor may take all the time that the request has.
+        """
+        config = self._config
+        timeout = context.remaining_seconds(config.upload_seconds if waits_on_vendor else config.call_seconds)
         try:
             return await method(request, timeout=timeout, metadata=tuple(call_metadata(self._token)))
         except grpc.aio.AioRpcError as error:

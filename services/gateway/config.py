@@ -23,6 +23,7 @@ class GatewayConfig(Settings):
     scheduler_address: str = listen_default("scheduler")
     publisher_address: str = listen_default("publisher")
     notification_address: str = listen_default("notification")
+    fulfillment_address: str = listen_default("fulfillment")
 
     # One call to a service.
     call_seconds: float = Field(default=10, gt=0)
@@ -31,6 +32,8 @@ class GatewayConfig(Settings):
     upload_seconds: float = Field(default=3600, gt=0)
     # An upload of which nothing more arrives for so long is given up.
     upload_idle_seconds: float = Field(default=60, gt=0)
+    # A webhook, until it is answered for. TikTok Shop waits 3 s, and sends again what got no answer.
+    webhook_seconds: float = Field(default=2.5, gt=0)
     # One question of /readyz to one service.
     ready_seconds: float = Field(default=2, gt=0)
     # Drain on SIGTERM.

@@ -117,11 +117,11 @@ _HTTP: list[tuple[type[errors.ReelrouteError], int]] = [
     (errors.Internal, 500),
 ]
 # Where gRPC's code says less than HTTP can.
-_HTTP_BY_REASON = {"MEDIA_TOO_LARGE": 413, "WEBHOOK_TOO_LARGE": 413}
+_HTTP_BY_REASON = {"MEDIA_TOO_LARGE": 413, "WEBHOOK_TOO_LARGE": 413, "WEBHOOK_UNREADABLE": 400}
 
 TITLES = {
     400: "The request cannot be read",
-    401: "No valid API key",
+    401: "Not authenticated",
     403: "The API key may not do this",
     404: "Not found",
     405: "Method not allowed",
@@ -153,7 +153,7 @@ _REST_WORDS = {
     "shift.time": "shift.time_seconds",
 }
 # What stands around a thing in a request of the protos, and is the body itself in REST.
-_AROUND = re.compile(r"^(?:post|plan|rule|series)\.|(?<=^edit\.)post\.")
+_AROUND = re.compile(r"^(?:post|plan|rule|series|span)\.|(?<=^edit\.)post\.")
 _MEDIA = re.compile(r"(post\.|edit\.)?media(\[\d+\])?(\.|$)")
 
 
@@ -204,7 +204,7 @@ def problem_response(error: errors.ReelrouteError) -> JSONResponse:
         headers["Retry-After"] = str(body["retry_after"])
     if isinstance(error, ApiKeyInvalid):
         headers["WWW-Authenticate"] = 'Bearer realm="reelroute", error="invalid_token"'
-    elif body["status"] == 401:
+    elif isinstance(error, ApiKeyMissing):
         headers["WWW-Authenticate"] = 'Bearer realm="reelroute"'
     elif isinstance(error, ScopeMissing):
         headers["WWW-Authenticate"] = (

@@ -24,8 +24,15 @@ from services.gateway.errors import BodyTooLarge, BodyTooSlow, JsonBroken, JsonT
 
 # Nothing that we take nests deeper than six.
 MAX_JSON_DEPTH = 100
-# They take as long as what they send or answer with.
-_LONG = frozenset({"POST /v1/media", "POST /v1/posts:import", "POST /v1/posts:batchChange"})
+# They take as long as what they send, read or answer with.
+_LONG = frozenset(
+    {
+        "POST /v1/media",
+        "POST /v1/posts:import",
+        "POST /v1/posts:batchChange",
+        "POST /v1/shops/{shop_id}:syncCatalogue",
+    }
+)
 _BATCH = "POST /v1/posts:batchCreate"
 
 _JSON_TYPE = re.compile(r"application/([a-z0-9.+-]+\+)?json", re.IGNORECASE)

@@ -215,6 +215,8 @@ _KINDS = {
         _FEED,
     ),
     "account.authorization_lost": _Kind(Severity.PROBLEM, "Connect {account} to {platform} again"),
+    "shop.authorization_lost": _Kind(Severity.PROBLEM, "Connect {shop} to {platform} again"),
+    "shop.authorization_ending": _Kind(Severity.PROBLEM, "Let the seller connect {shop} to {platform} again soon"),
     "account.authorization_ending": _Kind(
         Severity.PROBLEM, "Connect {account} to {platform} again before its authorisation ends"
     ),
@@ -259,8 +261,8 @@ def is_gathered(facts: Facts) -> bool:
 def message_of(facts: Facts, account: Mapping[str, str] = MappingProxyType({}), count: int = 1) -> Draft:
     """The message that follows from an activity that people are told of, or from `count` of its kind: it is the first.
 
-    Reads the attributes url and reason of the activity, and platform and handle of it or else of `account`: what the
-    account told of itself when it was connected. All of them may be missing.
+    Reads the attributes url, reason and shop of the activity, and platform and handle of it or else of `account`: what
+    the account told of itself when it was connected. All of them may be missing.
     """
     kind = _KINDS[facts.type]
     known = {**account, **facts.attributes}
@@ -281,6 +283,7 @@ def message_of(facts: Facts, account: Mapping[str, str] = MappingProxyType({}), 
         (kind.many if count > 1 else kind.title).format(
             platform=_platform_name(known.get("platform", "")),
             account=f"@{handle}" if handle else "one of your accounts",
+            shop=_one_line(known.get("shop", "")) or "one of your shops",
             count=count,
         )[:_TITLE_CHARACTERS],
         "\n".join(lines),

@@ -11,14 +11,15 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import client
+from cli.consent import Listener
 from cli.main import app
-from tests.cli import planning_gateway
+from tests.cli import planning_gateway, shop_gateway
 from tests.cli.gateway import KEY, FakeGateway, Memory
 
 
 @pytest.fixture
 def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGateway]:
-    gateway = FakeGateway(planning_gateway.answer)
+    gateway = FakeGateway(planning_gateway.answer, shop_gateway.answer)
     monkeypatch.setenv("REELROUTE_URL", gateway.url)
     monkeypatch.setenv("REELROUTE_API_KEY", KEY)
     # Waits between tries are for people's gateways.
@@ -58,3 +59,9 @@ def run() -> Run:
         return Outcome(result.exit_code, result.stdout, result.stderr)
 
     return invoke
+
+
+@pytest.fixture
+def free_port() -> int:
+    with Listener(0) as listener:
+        return listener.port

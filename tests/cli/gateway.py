@@ -57,6 +57,9 @@ class Memory:
     duplicate_rules: list[Json] = field(default_factory=list)
     series: dict[str, Json] = field(default_factory=dict)
     foreseen: list[Json] = field(default_factory=list)
+    shops: list[Json] = field(default_factory=list)
+    products: list[Json] = field(default_factory=list)
+    shop_orders: list[Json] = field(default_factory=list)
     # What the next changes of many posts answer, instead of what they would.
     broken_lines: list[list[Json]] = field(default_factory=list)
 
@@ -73,6 +76,7 @@ class Memory:
                 "handle": handle,
                 "state": "CONNECTED",
                 "problem": "",
+                "scopes": ["video.publish", "video.list"],
                 "authorization_expire_time": None,
             }
             for handle in handles
@@ -182,6 +186,21 @@ def one(rows: list[Json], key: str, value: str) -> Answer:
     return (200, found[0]) if found else problem(404, "NOT_FOUND", "There is no such thing.")
 
 
+def post_numbers(place: int) -> Json:
+    return {
+        "platform_post_id": f"74{place}",
+        "url": f"https://www.tiktok.com/@emberfold.air/video/74{place}",
+        "caption": "Fries",
+        "publish_time": "2037-01-04T17:00:00Z",
+        "views": 18230 + place,
+        "likes": None,
+        "comments": 0,
+        "shares": 1,
+        "post_id": "",
+        "delivery_id": "",
+    }
+
+
 def answer(memory: Memory, request: Request) -> Answer:
     query = request.query
     match request.method, request.path.strip("/").split("/"):
@@ -201,6 +220,15 @@ def answer(memory: Memory, request: Request) -> Answer:
             return page("vendor_calls", memory.vendor_calls, query)
         case "GET", ["v1", "vendor-calls", vendor_call_id]:
             return one(memory.vendor_calls, "vendor_call_id", vendor_call_id)
+        case "POST", ["v1", "accounts", verb]:
+            account_id = verb.removesuffix(":disconnect")
+            (account,) = (each for each in memory.accounts if each["account_id"] == account_id)
+            account |= {"state": "DISCONNECTED", "problem": "It was disconnected."}
+            return 200, account
+        case "GET", ["v1", "accounts", _, "numbers"]:
+            return problem(409, "SCOPE_NOT_GRANTED", "The owner has not allowed it.")
+        case "GET", ["v1", "accounts", _, "posts", "numbers"]:
+            return page("posts", [post_numbers(each) for each in range(30)], query)
         case "GET", ["v1", "media"]:
             return page("media", memory.media, query)
         case "POST", ["v1", "media"]:

@@ -30,6 +30,7 @@ INIT = {
     },
     "source_info": {"source": "FILE_UPLOAD", "video_size": 1000, "chunk_size": 1000, "total_chunk_count": 1},
 }
+SHOP = "0199d5d4-7a3e-7c54-9a0c-0c8f3c1f2a11"
 ERROR = {"code": "spam_risk_too_many_posts", "message": "Too many.", "log_id": "2027"}
 REFUSAL = {"json": {"data": {}, "error": ERROR}}
 
@@ -99,6 +100,14 @@ def test_a_replay_for_programs_names_every_difference(run: Run, memory: Memory, 
     assert {each["field"] for each in document["differences"]} == {"data.publish_id", "error.log_id"}
 
 
+def test_an_answer_that_was_too_large_to_be_recorded_differs_in_nothing(
+    run: Run, memory: Memory, sandbox: httpx.Client
+) -> None:
+    document = run("replay", recorded(memory, answer={"bytes": 70_000}), "--json").document
+    assert document["replayed"]["status"] == 200
+    assert document["differences"] == []
+
+
 def test_a_creator_that_the_sandbox_lacks_is_added(run: Run, memory: Memory, sandbox: httpx.Client) -> None:
     memory.accounts[0]["handle"] = "emberfold.void"
     path = "/v2/post/publish/creator_info/query/"
@@ -112,6 +121,37 @@ def test_a_query_is_sent_again(run: Run, memory: Memory, sandbox: httpx.Client) 
     )
     document = run("replay", call, "--json").document
     assert set(document["replayed"]["answer"]["json"]["data"]["user"]) == {"open_id", "username"}
+
+
+def test_a_call_of_a_shop_is_made_again_with_a_signature_of_its_own(
+    run: Run, memory: Memory, sandbox: httpx.Client
+) -> None:
+    shop = sandbox.get("/control/tiktok_shop/sellers").json()[0]["shops"][0]
+    memory.shops.append({"shop_id": SHOP, "name": shop["name"], "platform_shop_id": shop["id"]})
+    search = {
+        "vendor": "tiktok_shop", "account_id": None, "shop_id": SHOP,
+        "path": "/order/202309/orders/search", "answer": {"json": {"code": 36009003, "message": "Ä"}},
+        "request": {
+            "query": {"page_size": "2", "sort_field": "update_time", "shop_cipher": "[redacted]"},
+            "json": {"order_status": "AWAITING_SHIPMENT"},
+        },
+    }  # fmt: skip
+    document = run("replay", recorded(memory, **search), "--json").document
+    answer = document["replayed"]["answer"]["json"]
+    assert (document["replayed"]["status"], answer["code"]) == (200, 0), answer
+    assert {each["status"] for each in answer["data"]["orders"]} == {"AWAITING_SHIPMENT"}
+    shops = recorded(memory, **search | {"method": "GET", "path": "/authorization/202309/shops", "request": None})
+    assert run("replay", shops, "--json").document["replayed"]["answer"]["json"]["code"] == 0
+
+
+def test_a_call_of_a_shop_that_the_sandbox_does_not_play_is_not_made(
+    run: Run, memory: Memory, sandbox: httpx.Client
+) -> None:
+    memory.shops.append({"shop_id": SHOP, "name": "Real", "platform_shop_id": "7000000000000000001"})
+    call = recorded(memory, vendor="tiktok_shop", account_id=None, shop_id=SHOP)
+    outcome = run("replay", call)
+    assert outcome.exit_code != 0
+    assert "does not play the shop Real" in outcome.err
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import urllib.error
 import urllib.request
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,41 @@ def test_a_creator_s_post_links_to_a_product_and_needs_no_choice_of_who_sees_it(
 def test_lists_go_on_over_pages_up_to_the_limit(run: Run, memory: Memory) -> None:
     memory.connect("a", "b", "c", "d")
     assert len(run("accounts", "list", "--json").document["accounts"]) == 7
+
+
+def test_an_account_is_disconnected_only_when_that_is_meant(run: Run, memory: Memory) -> None:
+    assert run("accounts", "disconnect", "@emberfold.air").exit_code == 3
+    assert memory.accounts[0]["state"] == "CONNECTED"
+    gone = run("accounts", "disconnect", "@emberfold.air", "--yes")
+    assert (gone.exit_code, memory.accounts[0]["state"]) == (0, "DISCONNECTED")
+    assert "DISCONNECTED" in run("accounts", "list").out
+
+
+def test_numbers_of_posts_are_shown_although_those_of_the_account_are_not_allowed(run: Run, memory: Memory) -> None:
+    shown = run("accounts", "numbers", "@emberfold.air", "--posts", "5")
+    assert shown.exit_code == 0
+    assert "18,230" in shown.out
+    assert "has not allowed it" in shown.err
+    found = run("accounts", "numbers", "@emberfold.air", "--posts", "25", "--json").document
+    assert (found["account"], len(found["posts"])) == (None, 25)
+
+
+def test_a_draft_needs_no_privacy_and_agreement_is_recorded_when_it_is_given(
+    run: Run, gateway: FakeGateway, memory: Memory, tmp_path: Path
+) -> None:
+    photo = tmp_path / "one.jpg"
+    photo.write_bytes(b"a photo")
+    at = ("--at", "2037-01-04T18:00", "--media", str(photo), "--json")
+    assert run(*CREATE, *at, "--draft", "--photo-cover", "1", "--photo-title", "Look").exit_code == 0
+    assert run(*CREATE, *at, "--draft", "--privacy", "SELF_ONLY").exit_code == 2
+    told = run(*CREATE, *at, "--privacy", "SELF_ONLY", "--branded-content")
+    assert "Music Usage Confirmation and Branded Content Policy" in told.err
+    assert run(*CREATE, *at, "--privacy", "SELF_ONLY", "--music-usage-confirmed").err == ""
+    draft, silent, agreed = (each.body["options"]["tiktok"] for each in gateway.memory.sent("/v1/posts"))
+    assert (draft["post_mode"], draft["privacy_level"], draft["photo_title"]) == ("MEDIA_UPLOAD", None, "Look")
+    assert draft["photo_cover_index"] == 0
+    assert silent["music_usage_confirm_time"] is None
+    assert datetime.fromisoformat(agreed["music_usage_confirm_time"]).tzinfo is not None
 
 
 def test_the_life_of_a_post_is_told_with_every_attempt(run: Run, memory: Memory, post_id: str) -> None:
@@ -236,9 +272,3 @@ def test_an_account_is_connected_by_its_owners_consent(
     assert start.body["redirect_uri"] == f"http://127.0.0.1:{free_port}/callback"
     (finish,) = gateway.memory.sent("/v1/connections:finish")
     assert finish.body == {"state": "s1", "code": "c1"}
-
-
-@pytest.fixture
-def free_port() -> int:
-    with Listener(0) as listener:
-        return listener.port

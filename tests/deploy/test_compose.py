@@ -13,6 +13,7 @@ from deploy.images.contents import IMAGES, ROOT
 from kit.config import ServiceSettings
 from sandbox.config import SandboxConfig
 from services.content.config import ContentConfig
+from services.fulfillment.config import FulfillmentConfig
 from services.gateway.config import GatewayConfig
 from services.identity.config import IdentityConfig
 from services.notification.config import NotificationConfig
@@ -27,6 +28,7 @@ SETTINGS: dict[str, tuple[type[BaseSettings], ...]] = {
     "scheduler": (SchedulerConfig,),
     "publisher": (PublisherConfig, TikTokConfig, TikTokShopConfig),
     "notification": (NotificationConfig,),
+    "fulfillment": (FulfillmentConfig, TikTokShopConfig),
     "gateway": (GatewayConfig,),
     "sandbox": (SandboxConfig,),
 }
@@ -49,9 +51,9 @@ def variables(settings: tuple[type[BaseSettings], ...]) -> set[str]:
 
 
 def with_defaults(value: str) -> str:
-    """What compose makes of `${NAME:-default}` where nothing is set."""
+    """What compose makes of `${NAME:-default}` and `${NAME-default}` where nothing is set."""
     while "${" in value:
-        value = re.sub(r"\$\{\w+:-([^${}]*)\}", r"\1", value)
+        value = re.sub(r"\$\{\w+:?-([^${}]*)\}", r"\1", value)
     return value
 
 
@@ -69,7 +71,8 @@ def test_every_variable_and_secret_is_one_that_its_service_reads(container: str)
     known = variables(SETTINGS[service_of(container)])
     # All services know all addresses, also of those that they do not call.
     known |= {f"REELROUTE_{name.upper()}_ADDRESS" for name in IMAGES}
-    assert set(CONTAINERS[container].get("environment", {})) <= known
+    # What stands behind two underscores is within a setting; that it can be read is seen below.
+    assert {name.partition("__")[0] for name in CONTAINERS[container].get("environment", {})} <= known
     assert {name.upper() for name in mounted_secrets(container)} <= known
 
 

@@ -50,7 +50,7 @@ def test_an_image_holds_one_service_and_no_secret(image: contents.Image, tree: P
     services = {path.name for path in (tree / "services").iterdir()} if (tree / "services").exists() else set()
     assert services == ({"__init__.py", image.service} if image.service in SERVICES else set())
     assert (tree / "sandbox").exists() == (image.service == "sandbox")
-    assert (tree / "vendors").exists() == (image.service == "publisher")
+    assert (tree / "vendors").exists() == (image.service in ("publisher", "fulfillment"))
     expected = {"kit", "reelroute", "buf", "services", "vendors", "sandbox", "health.py", "serve", "healthy"}
     assert {path.name for path in tree.iterdir()} <= expected
     assert {path.suffix for path in tree.rglob("*") if path.is_file()} <= {".py", "", ".mako", ".html", ".css", ".js"}

@@ -14,7 +14,8 @@ from uuid import uuid4
 
 import grpc
 from google.protobuf.message import Message
-from reelroute.content.v1 import content_pb2, content_pb2_grpc
+from reelroute.content.v1 import agents_pb2, agents_pb2_grpc, content_pb2, content_pb2_grpc
+from reelroute.fulfillment.v1 import fulfillment_pb2
 from reelroute.identity.v1 import identity_pb2, identity_pb2_grpc
 from reelroute.notification.v1 import notification_pb2, notification_pb2_grpc
 from reelroute.publisher.v1 import publisher_pb2, publisher_pb2_grpc
@@ -27,6 +28,7 @@ from reelroute.scheduler.v1 import (
 from reelroute.vendorcalls.v1 import vendorcalls_pb2, vendorcalls_pb2_grpc
 
 from kit import errors
+from kit.paging import Page
 
 SERVICE_TOKEN = "test-service-token-of-32-characters-or-more"
 ALL_SCOPES = [number for number in identity_pb2.Scope.values() if number]
@@ -39,6 +41,10 @@ Context = grpc.ServicerContext
 
 class RequestIdReused(errors.AlreadyExists):
     """As kit.idempotency says it, which needs a database."""
+
+
+class ArgumentInvalid(errors.InvalidArgument):
+    """As content says it."""
 
 
 class PostNotEditable(errors.FailedPrecondition):
@@ -100,12 +106,22 @@ class Memory:
     # Of every post that is saved from now on.
     conflicts: list[scheduler_pb2.Conflict] = field(default_factory=list)
     foreseen: list[publisher_pb2.ForeseenFailure] = field(default_factory=list)
-    vendor_calls: dict[str, vendorcalls_pb2.GetVendorCallResponse] = field(default_factory=dict)
+    shops: dict[str, fulfillment_pb2.Shop] = field(default_factory=dict)
+    products: dict[str, fulfillment_pb2.Product] = field(default_factory=dict)
+    shop_orders: list[fulfillment_pb2.ShopOrder] = field(default_factory=list)
+    # Seconds that fulfillment takes for a webhook.
+    webhook_seconds: float = 0
+    # By the service that made them, and their ids.
+    vendor_calls: dict[str, dict[str, vendorcalls_pb2.GetVendorCallResponse]] = field(
+        default_factory=lambda: {"publisher": {}, "fulfillment": {}}
+    )
     # With the deliveries that each made late.
     outages: dict[str, list[scheduler_pb2.Delivery]] = field(default_factory=dict)
     answered: dict[str, tuple[bytes, Message]] = field(default_factory=dict)
     # Every request in order, with its metadata.
     calls: list[tuple[Message, dict[str, Any]]] = field(default_factory=list)
+    # How long each caller would wait, by the name of its request.
+    seconds_left: dict[str, float] = field(default_factory=dict)
     # Raised by the next call of that name, once.
     failures: dict[str, Exception] = field(default_factory=dict)
     uploaded: bytearray = field(default_factory=bytearray)
@@ -168,6 +184,43 @@ class Memory:
         self.accounts[account.account_id] = account
         return account.account_id
 
+    def shop(self, **values: Any) -> str:
+        """A connected shop; its id."""
+        shop = fulfillment_pb2.Shop(
+            shop_id=str(uuid4()),
+            workspace_id=WORKSPACE,
+            platform_shop_id="7495540735365777507",
+            name="Emberfold",
+            region="US",
+            seller_name="Emberfold Inc.",
+            state=fulfillment_pb2.SHOP_STATE_CONNECTED,
+        )
+        shop.MergeFrom(fulfillment_pb2.Shop(**values))
+        self.shops[shop.shop_id] = shop
+        return shop.shop_id
+
+    def product(self, shop_id: str, **values: Any) -> str:
+        """A product with one SKU that has a price and one that has none; its id."""
+        product = fulfillment_pb2.Product(
+            product_id=str(uuid4()),
+            shop_id=shop_id,
+            platform_product_id="1729382476852921560",
+            title="Water playmat",
+            status="ACTIVATE",
+            skus=[
+                fulfillment_pb2.Sku(
+                    platform_sku_id="1729382476852921561",
+                    seller_sku="MAT-WATER",
+                    price=fulfillment_pb2.Money(currency="USD", minor_units=3490),
+                    available_quantity=212,
+                ),
+                fulfillment_pb2.Sku(platform_sku_id="1729382476852921562"),
+            ],
+        )
+        product.MergeFrom(fulfillment_pb2.Product(**values))
+        self.products[product.product_id] = product
+        return product.product_id
+
     def post(self, **delivery: Any) -> scheduler_pb2.Delivery:
         """A post with one delivery of the given kind; the delivery."""
         post = scheduler_pb2.Post(post_id=str(uuid4()), workspace_id=WORKSPACE, time_zone="UTC")
@@ -196,6 +249,7 @@ class Fake:
     def saw(self, request: Message, context: Context) -> None:
         """Keeps the request; fails when a test asked for it."""
         self.memory.calls.append((request, dict(context.invocation_metadata())))
+        self.memory.seconds_left[type(request).__name__] = context.time_remaining()
         failure = self.memory.failures.pop(type(request).__name__.removesuffix("Request"), None)
         if failure:
             raise failure
@@ -346,16 +400,27 @@ class FakeContent(Fake, content_pb2_grpc.ContentServiceServicer):
 
 
 class FakeVendorCalls(Fake, vendorcalls_pb2_grpc.VendorCallServiceServicer):
+    """The calls that one service made."""
+
+    def __init__(self, hub: HasMemory, service: str) -> None:
+        super().__init__(hub)
+        self._service = service
+
     def ListVendorCalls(self, request: Any, context: Context) -> vendorcalls_pb2.ListVendorCallsResponse:
         self.saw(request, context)
-        found = [each.vendor_call for each in self.memory.vendor_calls.values()]
-        return vendorcalls_pb2.ListVendorCallsResponse(vendor_calls=found)
+        page = Page.parse(request.page_size, request.page_token, (str,))
+        ids = sorted(self.memory.vendor_calls[self._service], reverse=True)
+        found = [each for each in ids if page.after is None or each < page.after[0]]
+        shown, token = page.cut(found, lambda each: (each,))
+        calls = [self.memory.vendor_calls[self._service][each].vendor_call for each in shown]
+        return vendorcalls_pb2.ListVendorCallsResponse(vendor_calls=calls, next_page_token=token)
 
     def GetVendorCall(self, request: Any, context: Context) -> vendorcalls_pb2.GetVendorCallResponse:
         self.saw(request, context)
-        if request.vendor_call_id not in self.memory.vendor_calls or request.workspace_id != WORKSPACE:
+        mine = self.memory.vendor_calls[self._service]
+        if request.vendor_call_id not in mine or request.workspace_id != WORKSPACE:
             raise errors.NotFound("There is no such call.", code_reason="VENDOR_CALL_NOT_FOUND")
-        return self.memory.vendor_calls[request.vendor_call_id]
+        return mine[request.vendor_call_id]
 
 
 class FakePublisher(Fake, publisher_pb2_grpc.PublisherServiceServicer):
@@ -676,6 +741,22 @@ class FakeScheduler(Fake, scheduler_pb2_grpc.SchedulerServiceServicer):
         if request.outage_id not in self.memory.outages:
             raise OutageNotFound("There was no outage with that id.")
         return scheduler_pb2.ListOutageDeliveriesResponse(deliveries=self.memory.outages[request.outage_id])
+
+
+class FakeAgents(Fake, agents_pb2_grpc.AgentServiceServicer):
+    """One agent whose only skill repeats what it is told."""
+
+    def ListAgents(self, request: Any, context: Context) -> agents_pb2.ListAgentsResponse:
+        self.saw(request, context)
+        skill = agents_pb2.Skill(name="repeat", description="Repeats.")
+        skill.arguments_schema.update({"type": "object", "required": ["words"]})
+        return agents_pb2.ListAgentsResponse(agents=[agents_pb2.Agent(name="parrot", skills=[skill])])
+
+    def UseSkill(self, request: Any, context: Context) -> agents_pb2.UseSkillResponse:
+        self.saw(request, context)
+        if "words" not in request.arguments:
+            raise ArgumentInvalid.of_field("arguments.words", "Field required")
+        return agents_pb2.UseSkillResponse(result=request.arguments)
 
 
 class FakeNotification(Fake, notification_pb2_grpc.NotificationServiceServicer):

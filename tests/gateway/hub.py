@@ -7,7 +7,8 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from reelroute.content.v1 import content_pb2_grpc
+from reelroute.content.v1 import agents_pb2_grpc, content_pb2_grpc
+from reelroute.fulfillment.v1 import fulfillment_pb2_grpc
 from reelroute.identity.v1 import identity_pb2_grpc
 from reelroute.notification.v1 import notification_pb2_grpc
 from reelroute.publisher.v1 import publisher_pb2_grpc
@@ -15,10 +16,11 @@ from reelroute.scheduler.v1 import bulk_pb2_grpc, plans_pb2_grpc, scheduler_pb2_
 from reelroute.vendorcalls.v1 import vendorcalls_pb2_grpc
 
 from kit import rpc_server
-from tests.gateway import planning_fakes
+from tests.gateway import planning_fakes, shop_fakes
 from tests.gateway.fakes import (
     SERVICE_TOKEN,
     Fake,
+    FakeAgents,
     FakeContent,
     FakeIdentity,
     FakeNotification,
@@ -43,10 +45,19 @@ class Hub:
             ("publisher", publisher_pb2_grpc.add_PublisherServiceServicer_to_server, FakePublisher(self)),
             ("scheduler", scheduler_pb2_grpc.add_SchedulerServiceServicer_to_server, FakeScheduler(self)),  # type: ignore[abstract]
             ("notification", notification_pb2_grpc.add_NotificationServiceServicer_to_server, FakeNotification(self)),  # type: ignore[abstract]
+            (
+                "fulfillment",
+                fulfillment_pb2_grpc.add_FulfillmentServiceServicer_to_server,
+                shop_fakes.FakeFulfillment(self),
+            ),
         ]
         # In the same process.
         others: dict[str, list[tuple[Callable[[Any, grpc.Server], None], Fake]]] = {
-            "publisher": [(vendorcalls_pb2_grpc.add_VendorCallServiceServicer_to_server, FakeVendorCalls(self))],
+            "content": [(agents_pb2_grpc.add_AgentServiceServicer_to_server, FakeAgents(self))],
+            **{
+                name: [(vendorcalls_pb2_grpc.add_VendorCallServiceServicer_to_server, FakeVendorCalls(self, name))]
+                for name in ("publisher", "fulfillment")
+            },
             "scheduler": [
                 (plans_pb2_grpc.add_PlanServiceServicer_to_server, planning_fakes.FakePlans(self)),
                 (series_pb2_grpc.add_SeriesServiceServicer_to_server, planning_fakes.FakeSeries(self)),

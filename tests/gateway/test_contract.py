@@ -11,6 +11,7 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from openapi_spec_validator import validate
 from pydantic import BaseModel
+from reelroute.fulfillment.v1 import fulfillment_pb2
 from reelroute.identity.v1 import identity_pb2
 from reelroute.publisher.v1 import publisher_pb2
 from reelroute.scheduler.v1 import plans_pb2, scheduler_pb2, series_pb2
@@ -26,6 +27,7 @@ from services.gateway.models import (
     holds,
     plans,
     series,
+    shops,
     vendor_calls,
     workspaces,
 )
@@ -79,6 +81,7 @@ def test_words_of_requests_are_those_of_the_protos() -> None:
     assert list(get_args(plans.WeekdayWord)) == words_of(plans_pb2.Weekday, "WEEKDAY_")
     assert list(get_args(plans.ActionWord)) == words_of(plans_pb2.DuplicateAction, "DUPLICATE_ACTION_")
     assert list(get_args(series.GapWord)) == words_of(series_pb2.GapRule, "GAP_RULE_")
+    assert list(get_args(shops.SellerRegionWord)) == words_of(fulfillment_pb2.SellerRegion, "SELLER_REGION_")
     assert list(get_args(vendor_calls.OutcomeWord)) == words_of(
         vendorcalls_pb2.VendorCallOutcome, "VENDOR_CALL_OUTCOME_"
     )
@@ -125,10 +128,11 @@ def test_health_is_not_behind_a_key() -> None:
 
 @pytest.fixture(scope="module")
 def everything(hub: Hub) -> str:
-    """A key that may do everything, on services with one post, video and account."""
+    """A key that may do everything, on services with one video, account, shop and product."""
     hub.memory = Memory()
     hub.memory.asset()
     hub.memory.account()
+    hub.memory.product(hub.memory.shop())
     return hub.memory.key()
 
 

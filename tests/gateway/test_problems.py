@@ -153,7 +153,7 @@ def test_a_fault_of_the_gateway_is_a_problem_too(
 def test_services_that_are_away_are_503_and_named_by_readyz(connect: Connect, memory: Memory) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         address = f"127.0.0.1:{unused.getsockname()[1]}"
-    names = ("identity", "content", "scheduler", "publisher", "notification")
+    names = ("identity", "content", "scheduler", "publisher", "notification", "fulfillment")
     config = configured(**{f"{name}_address": address for name in names})
     with served(config) as url:
         client = connect(memory.key(), url)

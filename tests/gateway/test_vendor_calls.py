@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 from reelroute.identity.v1.identity_pb2 import Scope
@@ -14,15 +14,18 @@ from tests.gateway.fakes import WORKSPACE, Memory
 from tests.gateway.given import fields
 
 
-def recorded(memory: Memory, request: object = None, answer: object = None) -> str:
+def recorded(
+    memory: Memory, request: object = None, answer: object = None, *, by: str = "publisher", number: int = 0
+) -> str:
     call = pb.VendorCall(
-        vendor_call_id=str(uuid4()), post_id=str(uuid4()), vendor="tiktok", operation="video_init", method="POST",
+        vendor_call_id=str(UUID(int=number) if number else uuid4()),
+        post_id=str(uuid4()), vendor="tiktok", operation="video_init", method="POST",
         path="/v2/post/publish/video/init/", attempt=1, outcome=pb.VENDOR_CALL_OUTCOME_REJECTED, status=403,
         code="spam_risk", log_id="2027L0G",
     )  # fmt: skip
     call.start_time.FromJsonString("2027-01-04T17:00:00.5Z")
     call.duration.FromMicroseconds(184_250)
-    memory.vendor_calls[call.vendor_call_id] = pb.GetVendorCallResponse(
+    memory.vendor_calls[by][call.vendor_call_id] = pb.GetVendorCallResponse(
         vendor_call=call,
         request_json=json.dumps(request) if request else "",
         answer_json=json.dumps(answer) if answer else "",
@@ -59,6 +62,20 @@ def test_a_list_is_asked_for_as_the_caller_says(api: httpx.Client, memory: Memor
     assert list(asked.outcomes) == [pb.VENDOR_CALL_OUTCOME_REJECTED, pb.VENDOR_CALL_OUTCOME_UNCERTAIN]
     refused = api.get("/v1/vendor-calls", params={"outcome": "BAD", "post_id": "x"})
     assert sorted(fields(refused)) == ["outcome[0]", "post_id"]
+
+
+def test_the_calls_of_all_services_are_one_list_page_by_page(api: httpx.Client, memory: Memory) -> None:
+    made = [recorded(memory, by=by, number=number) for number, by in enumerate(["publisher", "fulfillment"] * 3, 1)]
+    made += [recorded(memory, by="fulfillment", number=number) for number in range(7, 10)]
+    found: list[str] = []
+    token = ""
+    for _ in range(5):
+        page = api.get("/v1/vendor-calls", params={"page_size": 2, "page_token": token}).raise_for_status().json()
+        found += [each["vendor_call_id"] for each in page["vendor_calls"]]
+        token = page["next_page_token"]
+    assert found == made[::-1]
+    assert token == ""
+    assert api.get(f"/v1/vendor-calls/{made[1]}").json()["vendor_call_id"] == made[1]
 
 
 def test_a_call_that_is_not_there_is_404(api: httpx.Client, memory: Memory) -> None:

@@ -19,6 +19,13 @@ def test_a_token_brings_its_key_back() -> None:
     assert Page.parse(10, Page.token(*key), KINDS) == Page(10, key)
 
 
+def test_a_token_of_a_text_that_is_not_ascii_is_no_longer_than_it_must_be() -> None:
+    title = "カード" * 85
+    token = Page.token(title, UUID(int=7))
+    assert Page.parse(10, token, (str, UUID)) == Page(10, (title, UUID(int=7)))
+    assert len(token) < 2048
+
+
 @pytest.mark.parametrize(("asked", "size"), [(0, DEFAULT_PAGE_SIZE), (1, 1), (200, 200), (100_000, MAX_PAGE_SIZE)])
 def test_a_page_has_a_usual_and_a_largest_size(asked: int, size: int) -> None:
     assert Page.parse(asked, "", KINDS) == Page(size, None)

@@ -77,6 +77,9 @@ def test_other_activity_is_told_to_nobody(type_: str) -> None:
         ("outage.ended", {}, True),
         ("series.refused", {}, True),
         ("time_zone.changed", {}, True),
+        ("shop.authorization_lost", {}, True),
+        ("shop.authorization_ending", {}, True),
+        ("shop.connected", {}, False),
         ("series.made", {}, False),
     ],
 )
@@ -121,3 +124,10 @@ def test_waits_triple_until_the_sixth_attempt_was_the_last(attempt: int, wait: f
 def test_waits_are_spread_by_a_fifth() -> None:
     assert RetryPolicy().wait_seconds(1, chance=0.0) == 24
     assert RetryPolicy().wait_seconds(1, chance=1.0) == pytest.approx(36)
+
+
+def test_a_shop_that_was_lost_is_named_with_what_to_do() -> None:
+    told = facts(type="shop.authorization_lost", attributes={"shop": "Emberfold US\n", "platform": "tiktok_shop"})
+    draft = message_of(told)
+    assert draft.title == "Connect Emberfold US to TikTok Shop again"
+    assert message_of(facts(type="shop.authorization_lost")).title == "Connect one of your shops to TikTok again"

@@ -66,6 +66,22 @@ async def test_what_was_let_out_within_a_day_counts_and_nothing_else_does(ledger
     assert "2 posts" in failure.message
 
 
+async def test_drafts_fill_the_inbox_and_posts_the_day(ledger: Ledger) -> None:
+    account, caps = save_account(ledger), Caps(ledger.database)
+    quotas = Quotas(posts_per_day=1, drafts_per_day=1)
+    draft = a_claim(account_id=account.account_id, options={"tiktok": {"post_mode": "MEDIA_UPLOAD"}})
+    await at_step(ledger, draft, Step.PUBLISHED)
+    assert await enter(caps, account, quotas) is None
+    with pytest.raises(AttemptFailed) as full:
+        await caps.enter(account, a_claim().delivery_id, quotas, lambda: None, draft=True)
+    assert (full.value.failure.kind, full.value.failure.reason) == (
+        FailureKind.RATE_LIMITED,
+        "PENDING_DRAFTS_REACHED",
+    )
+    # The place that was just taken is a post's.
+    assert await enter(caps, account, Quotas(posts_per_day=1)) is not None
+
+
 async def test_without_a_cap_the_ledger_is_not_asked(ledger: Ledger) -> None:
     account = save_account(ledger)
     for _ in range(3):

@@ -351,7 +351,7 @@ class TikTokClient:
             yield content
 
         call = replace(
-            self._read(operation, "POST", path, access_token),
+            self._read(operation, "POST", path, access_token, body=body),
             repeatable=False,
             commits=True,
             stream=StreamBody(leaving(), len(content), "application/json; charset=UTF-8"),

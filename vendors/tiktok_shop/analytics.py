@@ -61,6 +61,7 @@ class Analytics:
         end: date,
         *,
         account_type: AccountType = AccountType.ALL,
+        highest_sales_first: bool = False,
         currency: Currency = Currency.LOCAL,
         page_size: int = 100,
         page_token: str = "",
@@ -68,6 +69,8 @@ class Analytics:
     ) -> RowPage:
         """Videos that show the shop's products, those of affiliates among them; ``page_size`` 1 to 100."""
         query = _span(start, end, currency) | _paging(page_size, page_token) | {"account_type": account_type}
+        if highest_sales_first:
+            query |= {"sort_field": "gmv", "sort_order": "DESC"}
         return await self._rows(operations.VIDEO_LIST_NUMBERS, "videos", access, (), query, timeout_seconds)
 
     async def all_videos(

@@ -259,6 +259,45 @@ MEDIA_ASSET: dict[str, Any] = {
     "frame_hashes": ["96e141b0f8c5eba3", "b54a42b478f86b87"],
     "create_time": CREATED,
 }
+AGENT: dict[str, Any] = {
+    "name": "tiktok_shop",
+    "description": "Knows the connected TikTok Shops: their products, orders and numbers.",
+    "skills": [
+        {
+            "name": "sync_products",
+            "description": "Reads the products of a shop that changed, now instead of at the next turn. Gives how many"
+            " were read.",
+            "arguments_schema": {
+                "type": "object",
+                "properties": {"shop_id": {"type": "string", "format": "uuid"}},
+                "required": ["shop_id"],
+            },
+        }
+    ],
+}
+SKILL_USE: dict[str, Any] = {
+    "agent": "tiktok_shop",
+    "skill": "propose_posts",
+    "arguments": {"shop_id": "0199d5d4-7a3e-7c54-9a0c-0c8f3c1f2a11", "channel": "air", "count": 1},
+}
+SKILL_RESULT: dict[str, Any] = {
+    "result": {
+        "proposals": [
+            {
+                "product_id": "0199d5d4-7a3e-7c54-9a0c-0c8f3c1f2a12",
+                "platform_product_id": "1729592969712207008",
+                "title": "Dragon Vault Deck Box",
+                "channel": "air",
+                "caption": "Dragon Vault Deck Box\nFrom 24.00 USD.\nBlack or Red.",
+                "media_asset_ids": ["0199d5d4-7a3e-7c54-9a0c-0c8f3c1f2a13"],
+                "reason": "12 sold in 28 days, 40 in stock.",
+                "local_time": "2026-11-29T08:00:00",
+                "time_zone": "America/New_York",
+            }
+        ],
+        "notes": [],
+    }
+}
 ACCOUNT: dict[str, Any] = {
     "account_id": ACCOUNT_ID,
     "platform": "TIKTOK",

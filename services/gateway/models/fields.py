@@ -91,6 +91,13 @@ def matching(pattern: str, sentence: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+# A day in a request.
+Date = Annotated[
+    Text, Field(json_schema_extra={"pattern": f"^{_DATE}$"}), matching(_DATE, "Give the day as 2027-11-25.")
+]
+
+
 def _instant(value: Any) -> datetime:
     if isinstance(value, datetime):
         return value
@@ -134,6 +141,11 @@ def word_of(enum: EnumType, prefix: str, number: int) -> str | None:
 @cache
 def _words_by_number(enum: EnumType, prefix: str) -> Mapping[int, str]:
     return {number: name.removeprefix(prefix) for name, number in enum.items()}
+
+
+def count_of(message: Message, field: str) -> int | None:
+    """An optional number; None when it is absent, which is not zero."""
+    return int(getattr(message, field)) if message.HasField(field) else None
 
 
 def instant_of(message: Message, field: str) -> datetime | None:

@@ -13,6 +13,7 @@ from services.gateway.models.channels import Channel
 from services.gateway.models.drafts import TimeZone
 from services.gateway.models.fields import (
     AnswerModel,
+    Date,
     RequestModel,
     Text,
     instant_of,
@@ -26,7 +27,6 @@ ActionWord = Literal["ALLOW", "WARN", "REFUSE"]
 _WEEK = 7 * 86_400
 _THIRTY_DAYS = 30 * 86_400
 _CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]"
-_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 SlotTime = Annotated[
     Text,
@@ -35,9 +35,6 @@ SlotTime = Annotated[
 ]
 ClockTime = Annotated[
     Text, Field(json_schema_extra={"pattern": f"^{_CLOCK}$"}), matching(_CLOCK, "Give the time of day as 22:00.")
-]
-Date = Annotated[
-    Text, Field(json_schema_extra={"pattern": f"^{_DATE}$"}), matching(_DATE, "Give the day as 2027-11-25.")
 ]
 
 

@@ -50,6 +50,14 @@ PageSize = Annotated[
 PageToken = Annotated[
     Text, Query(max_length=512, description="`next_page_token` of the page before; empty for the first.")
 ]
+# Of lists that are read from a vendor.
+VendorPageSize = Annotated[
+    int, Query(ge=0, le=2**31 - 1, description="At most so many; 0 means 20, more than 100 means 100.")
+]
+# Where a vendor's own token, or a name of any script, is inside of ours.
+LongPageToken = Annotated[
+    Text, Query(max_length=2048, description="`next_page_token` of the page before; empty for the first.")
+]
 OtherTimeZone = Annotated[Text, Query(max_length=64, description="A second zone to show the times in.")]
 PostIdFilter = Annotated[UUID | None, Query(description="Only about this post.")]
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
 from reelroute.vendorcalls.v1 import vendorcalls_pb2 as pb
 
+from kit.errors import NotFound
+from kit.paging import Page
 from services.gateway.models.fields import Instant, Text
 from services.gateway.models.problems import problems
 from services.gateway.models.vendor_calls import (
@@ -63,9 +67,19 @@ async def list_vendor_calls(
         request.from_time.FromDatetime(from_time)
     if until_time:
         request.until_time.FromDatetime(until_time)
-    answer = await clients.call(clients.vendor_calls.ListVendorCalls, request)
+    answers = await asyncio.gather(*(clients.call(each.ListVendorCalls, request) for each in clients.vendor_calls))
+    # Newest first, as ids of this version are ordered too. A page of all is within the first pages of each.
+    found = sorted(
+        (call for answer in answers for call in answer.vendor_calls),
+        key=lambda call: call.vendor_call_id,
+        reverse=True,
+    )
+    page = Page.parse(page_size, "", ())
+    shown = found[: page.size]
+    more = len(found) > len(shown) or any(answer.next_page_token for answer in answers)
     return VendorCallList(
-        vendor_calls=[call_of(each) for each in answer.vendor_calls], next_page_token=answer.next_page_token
+        vendor_calls=[call_of(each) for each in shown],
+        next_page_token=Page.token(shown[-1].vendor_call_id) if more else "",
     )
 
 
@@ -73,4 +87,8 @@ async def list_vendor_calls(
 async def get_vendor_call(vendor_call_id: Id, caller: Caller_, clients: Clients_) -> WholeVendorCall:
     """Reads a call with what was sent and answered, without tokens, secrets and buyers' data."""
     request = pb.GetVendorCallRequest(workspace_id=caller.workspace_id, vendor_call_id=str(vendor_call_id))
-    return whole_of(await clients.call(clients.vendor_calls.GetVendorCall, request))
+    *others, last = clients.vendor_calls
+    for each in others:
+        with contextlib.suppress(NotFound):
+            return whole_of(await clients.call(each.GetVendorCall, request))
+    return whole_of(await clients.call(last.GetVendorCall, request))

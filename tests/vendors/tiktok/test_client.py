@@ -1,12 +1,14 @@
 """The client over real connections to a strict TikTok of our own."""
 
+import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 import structlog
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from kit.vendor_call import CallRecord
 from kit.vendor_errors import (
@@ -32,7 +34,7 @@ from vendors.tiktok.chunks import ChunkPlan, ChunkSpan, plan_chunks
 from vendors.tiktok.client import TikTokClient
 from vendors.tiktok.config import TikTokConfig
 from vendors.tiktok.errors import UploadAddressRefused, UploadGone
-from vendors.tiktok.models import ChunkState, PublishState, VideoPost
+from vendors.tiktok.models import USER_FIELDS, ChunkState, PhotoPost, PublishState, VideoPost
 
 pytestmark = pytest.mark.anyio
 POST = VideoPost(title="Air fryer #emberfold", privacy_level="PUBLIC_TO_EVERYONE", own_business=True)
@@ -334,3 +336,120 @@ async def test_no_token_secret_or_upload_address_is_written_down(
     assert len(records) == 6
     assert "client_secret" in everything  # the names of the form's fields are kept, their values are not
     assert [canary for canary in canaries if canary in everything] == []
+
+
+PHOTOS = PhotoPost(
+    image_urls=("https://media.example/1?signature=canary-link", "https://media.example/2?signature=canary-link"),
+    privacy_level="SELF_ONLY",
+    title="Fries",
+    description="🍟",
+    cover_index=1,
+    own_business=True,
+)
+FETCHED = {
+    "photos": lambda client, **more: client.post_photos(ACCESS, PHOTOS, **more),
+    "a video": lambda client, **more: client.post_video_from(ACCESS, "https://media.example/v", POST, **more),
+    "a draft": lambda client, **more: client.post_video_from(ACCESS, "https://media.example/v", None, **more),
+}
+
+
+async def test_photos_are_posted_with_every_documented_field_and_no_other(
+    client: TikTokClient, vendor: FakeVendor, records: list[CallRecord]
+) -> None:
+    vendor.otherwise = answers(ok(publish_id="p_pub_url~v2.1"))
+    assert await client.post_photos(ACCESS, PHOTOS) == "p_pub_url~v2.1"
+    await client.post_photos(ACCESS, replace(PHOTOS, privacy_level=None, is_ai_generated=True))
+    direct, draft = (json.loads(each.body) for each in vendor.seen)
+    assert {each.raw_path for each in vendor.seen} == {"/v2/post/publish/content/init/"}
+    assert {each.headers["Content-Type"] for each in vendor.seen} == {"application/json; charset=UTF-8"}
+    source = {"source": "PULL_FROM_URL", "photo_images": list(PHOTOS.image_urls), "photo_cover_index": 1}
+    assert direct == {
+        "media_type": "PHOTO",
+        "post_mode": "DIRECT_POST",
+        "post_info": {
+            "title": "Fries", "description": "🍟", "privacy_level": "SELF_ONLY", "disable_comment": False,
+            "auto_add_music": False, "brand_content_toggle": False, "brand_organic_toggle": True,
+        },
+        "source_info": source,
+    }  # fmt: skip
+    assert draft == {
+        "media_type": "PHOTO",
+        "post_mode": "MEDIA_UPLOAD",
+        "post_info": {"title": "Fries", "description": "🍟"},
+        "source_info": source,
+        "is_aigc": True,
+    }
+    # What was sent is kept; what opens our files is not.
+    assert "photo_images" in repr(records)
+    assert "canary-link" not in repr(records) + repr(PHOTOS)
+
+
+async def test_a_draft_names_its_file_alone(client: TikTokClient, vendor: FakeVendor) -> None:
+    vendor.then(
+        answers(ok(publish_id="v_inbox_file~v2.1", upload_url=f"{vendor.url}/upload")),
+        answers(ok(publish_id="v_inbox_url~v2.1")),
+    )
+    await client.draft_init(ACCESS, plan_chunks(25))
+    await client.post_video_from(ACCESS, "https://media.example/v", None)
+    assert {each.raw_path for each in vendor.seen} == {"/v2/post/publish/inbox/video/init/"}
+    file, url = (json.loads(each.body) for each in vendor.seen)
+    assert file == {
+        "source_info": {"source": "FILE_UPLOAD", "video_size": 25, "chunk_size": 25, "total_chunk_count": 1}
+    }
+    assert url == {"source_info": {"source": "PULL_FROM_URL", "video_url": "https://media.example/v"}}
+
+
+@pytest.mark.parametrize("what", FETCHED)
+@pytest.mark.parametrize("behaviour", [drops_the_connection, answers_bytes(b"", status=502), answers(ok())])
+async def test_what_publishes_by_itself_is_sent_once_and_in_doubt_without_a_usable_answer(
+    client: TikTokClient, vendor: FakeVendor, what: str, behaviour: Any
+) -> None:
+    vendor.otherwise = behaviour
+    with pytest.raises(VendorUncertain):
+        await FETCHED[what](client)
+    assert len(vendor.seen) == 1
+
+
+@pytest.mark.parametrize("what", FETCHED)
+async def test_the_last_moment_keeps_it_back(client: TikTokClient, vendor: FakeVendor, what: str) -> None:
+    def refuse() -> None:
+        raise LookupError("too late")
+
+    with pytest.raises(LookupError):
+        await FETCHED[what](client, last_moment=refuse)
+    assert [each for each in vendor.seen if each.body] == []
+
+
+async def test_videos_are_asked_for_by_their_ids_and_profiles_by_the_scopes_fields(
+    client: TikTokClient, vendor: FakeVendor
+) -> None:
+    vendor.then(
+        answers(ok(videos=[{"id": str(POST_ID), "view_count": 9}])),
+        answers(ok(user={"open_id": "open-1", "follower_count": 3})),
+        answers(ok()),
+    )
+    page = await client.video_query(ACCESS, [str(POST_ID)])
+    assert [(each.id, each.view_count, each.like_count) for each in page.videos] == [(str(POST_ID), 9, None)]
+    assert vendor.seen[0].raw_path.startswith("/v2/video/query/?fields=id%2C")
+    assert json.loads(vendor.seen[0].body) == {"filters": {"video_ids": [str(POST_ID)]}}
+    user = await client.user_info(ACCESS, fields=("open_id", *USER_FIELDS["user.info.stats"]))
+    assert (user.follower_count, user.video_count) == (3, None)
+    await client.cancel(ACCESS, PUBLISH_ID)
+    assert (vendor.seen[2].raw_path, json.loads(vendor.seen[2].body)) == (
+        "/v2/post/publish/cancel/",
+        {"publish_id": PUBLISH_ID},
+    )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"media_url_prefix": "http://media.example/"},  # TikTok fetches by https
+        {"media_url_prefix": "https://media.example"},
+        {"media_url_prefix": "https://media.example/?x=1"},
+        {"video_source": "PULL_FROM_URL"},
+    ],
+)
+def test_an_address_that_tiktok_could_not_fetch_from_is_refused_at_the_start(values: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        TikTokConfig(**values)  # type: ignore[arg-type]

@@ -1,0 +1,118 @@
+"""Starts fulfillment: `python -m services.fulfillment`, `… migrate` to prepare its schema, `… keys` to see its keys."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from reelroute.fulfillment.v1.fulfillment_pb2_grpc import add_FulfillmentServiceServicer_to_server
+from reelroute.vendorcalls.v1.vendorcalls_pb2_grpc import add_VendorCallServiceServicer_to_server
+
+from kit import outbox, service, vendor_calls_api
+from kit.db import ALL_WORKSPACES, Database
+from kit.listen import Listener
+from kit.loop import Loop
+from kit.shared_rate_limit import SharedRateLimiter, forget_idle_buckets
+from kit.vault import Vault, open_ring
+from kit.vendor_calls import Recorder
+from services.fulfillment import store
+from services.fulfillment.api import FulfillmentApi
+from services.fulfillment.calling import ShopCalls
+from services.fulfillment.catalogue import Catalogue
+from services.fulfillment.config import FulfillmentConfig
+from services.fulfillment.renewing import Renewing
+from services.fulfillment.tables import data_keys
+from services.fulfillment.webhooks import Webhooks
+from vendors.tiktok_shop.client import TikTokShopClient
+from vendors.tiktok_shop.config import TikTokShopConfig
+
+
+def run(config: FulfillmentConfig) -> None:
+    """Wires the service and serves until it is told to stop."""
+    database = service.open_database(store.SCHEMA, config)
+    vault = Vault(open_ring(config), data_keys)
+    vault.check(database)
+    tiktok_shop = TikTokShopConfig()
+    limiter = SharedRateLimiter(database, "tiktok_shop", tiktok_shop.rates())
+    recorder = Recorder(database, config.vendor_call_days)
+    client = TikTokShopClient(tiktok_shop, on_call=recorder.on_call, limiter=limiter)
+    calls = ShopCalls(database, vault, client)
+    channels = outbox.open_channels(
+        {"notification": config.notification_address}, config.service_token.get_secret_value()
+    )
+    catalogue = Catalogue(
+        database, calls, every_seconds=config.catalogue_seconds, whole_seconds=config.catalogue_whole_seconds
+    )
+    hints = Webhooks(database, vault, calls, catalogue)
+    renewing = Renewing(database, calls)
+    readers = [
+        Loop(f"catalogue {number + 1}", catalogue.run_once, interval_seconds=5)
+        for number in range(config.catalogue_readers)
+    ]
+
+    def drain() -> None:
+        catalogue.stop()
+        hints.stop()
+
+    webhooks = Loop("webhooks", hints.run_once, interval_seconds=5)
+    recording = Loop("vendor calls", recorder.run_once, interval_seconds=1, drain_seconds=5)
+    relay = Loop("outbox relay", outbox.Relay(database, channels).run_once, interval_seconds=5, drain_seconds=5)
+
+    def read_catalogues() -> None:
+        for reader in readers:
+            reader.wake()
+
+    listener = Listener(
+        database.url,
+        {
+            f"{store.SCHEMA}_outbox": relay.wake,
+            store.EVENTS_CHANNEL: webhooks.wake,
+            store.CATALOGUES_CHANNEL: read_catalogues,
+        },
+    )
+    service.serve(
+        store.SCHEMA,
+        config,
+        servicers=[
+            (
+                add_FulfillmentServiceServicer_to_server,
+                FulfillmentApi(database, vault, calls, catalogue),
+                "reelroute.fulfillment.v1.FulfillmentService",
+            ),
+            (
+                add_VendorCallServiceServicer_to_server,
+                vendor_calls_api.VendorCallApi(database),
+                vendor_calls_api.FULL_NAME,
+            ),
+        ],
+        # Ended in the reverse order: what calls TikTok Shop before the calls, and these before their records are stored
+        # and the last reports sent.
+        parts=[relay, recording, listener, calls, webhooks, *readers],
+        duties=[
+            service.Duty("renew tokens ahead", 600, renewing.run_once),
+            service.Duty("tell of authorisations that end", 3600, renewing.tell_of_ends),
+            service.Duty("key rotation", config.key_ring_seconds, lambda: vault.rotate(database)),
+            service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database)),
+            service.Duty("forget vendor calls", 600, recorder.forget),
+            service.Duty("forget webhooks", 3600, hints.forget),
+            service.Duty("forget idle rate buckets", 600, lambda: forget_idle_buckets(database)),
+        ],
+        on_drain=drain,
+    )
+    database.close()
+
+
+def _forget_connections(database: Database) -> None:
+    with database.transaction(ALL_WORKSPACES) as tx:
+        store.forget_connections(tx)
+
+
+def show_keys(config: FulfillmentConfig, arguments: Sequence[str]) -> None:
+    """What `python -m services.fulfillment keys` does: says how many data keys need which master key."""
+    database = service.open_database(store.SCHEMA, config)
+    sys.stdout.write(Vault(open_ring(config), data_keys).report(database) + "\n")
+    database.close()
+
+
+if __name__ == "__main__":
+    service.main(store.SCHEMA, FulfillmentConfig, run, {"keys": show_keys})

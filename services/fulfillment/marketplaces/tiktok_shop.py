@@ -1,0 +1,141 @@
+"""What TikTok Shop tells of products, orders and numbers, in our words. What is masked or about buyers is left out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from kit.vendor_json import mappings, text, texts
+from services.fulfillment.money import Money, money
+from services.fulfillment.products import SeenProduct, Sku, few_images, kept_text, plain_text, short_title
+from services.fulfillment.sales import Numbers, Order, OrderLine, ProductNumbers, ShopNumbers, VideoNumbers
+from vendors.tiktok_shop import figures, order_models, products, values
+from vendors.tiktok_shop.order_models import OrderStatus
+
+_NO_TITLE = "(no title)"
+# Where the seller has to hand something over.
+_TO_SHIP = (OrderStatus.AWAITING_SHIPMENT, OrderStatus.PARTIALLY_SHIPPING)
+
+
+def product_of(found: products.Product, seller_type: str, *, is_whole: bool) -> SeenProduct:
+    """A product of a list, or (`is_whole`) one that was read by itself."""
+    raw = found.raw
+    return SeenProduct(
+        platform_product_id=found.id,
+        title=short_title(found.title) or _NO_TITLE,
+        # A word that is new to the client is shown as it came.
+        status=kept_text(text(raw, "status")) or found.status.value,
+        skus=tuple(_sku(sku, seller_type) for sku in found.skus),
+        create_time=found.create_time,
+        update_time=found.update_time,
+        description=plain_text(text(raw, "description")) if is_whole else None,
+        image_urls=few_images([url for image in mappings(raw, "main_images") for url in texts(image, "urls")[:1]])
+        if is_whole
+        else None,
+    )
+
+
+def _sku(sku: products.Sku, seller_type: str) -> Sku:
+    # Cross-border sellers show one price, local ones the other.
+    shown = (sku.sale_price, sku.tax_exclusive_price)
+    price = next((each for each in (shown if seller_type == "CROSS_BORDER" else shown[::-1]) if each), None)
+    return Sku(
+        platform_sku_id=sku.id,
+        seller_sku=kept_text(sku.seller_sku),
+        price=money_of(price),
+        available_quantity=sum(sku.stock.values()) if sku.stock else None,
+        attributes=tuple(
+            kept_text(f"{name}: {value}" if name else value)
+            for each in mappings(sku.raw, "sales_attributes")
+            for name, value in [(text(each, "name"), text(each, "value_name"))]
+            if value
+        ),
+        barcode=kept_text(sku.identifier_code),
+    )
+
+
+def money_of(found: values.Money | None) -> Money | None:
+    """An amount as ours; None where there is none."""
+    return money(found.amount, found.currency) if found else None
+
+
+def order_of(found: order_models.Order) -> Order:
+    """An order without who bought it and where it goes."""
+    return Order(
+        platform_order_id=found.id,
+        status=kept_text(text(found.raw, "status")),
+        create_time=found.create_time,
+        update_time=found.update_time,
+        lines=_lines(found.line_items),
+        total=money_of(found.payment.total) if found.payment else None,
+        shipping_type=kept_text(text(found.raw, "shipping_type")),
+        ship_until_time=_ship_until(found),
+        is_on_hold=found.is_on_hold_order,
+        is_cancel_requested=found.is_buyer_request_cancel,
+    )
+
+
+def _lines(units: tuple[order_models.LineItem, ...]) -> tuple[OrderLine, ...]:
+    """One line for the units of a SKU that cost the same; TikTok Shop has one for each unit."""
+    counted: dict[tuple[str, Money | None], int] = {}
+    first: dict[tuple[str, Money | None], order_models.LineItem] = {}
+    for unit in units:
+        key = unit.sku_id, money_of(unit.sale_price)
+        counted[key] = counted.get(key, 0) + 1
+        first.setdefault(key, unit)
+    return tuple(
+        OrderLine(
+            platform_product_id=unit.product_id,
+            product_title=kept_text(unit.product_name),
+            platform_sku_id=unit.sku_id,
+            seller_sku=kept_text(unit.seller_sku),
+            quantity=counted[key],
+            price=key[1],
+        )
+        for key, unit in first.items()
+    )
+
+
+def _ship_until(order: order_models.Order) -> datetime | None:
+    """The first of TikTok Shop's deadlines for shipping and handing over."""
+    if order.status not in _TO_SHIP:
+        return None
+    deadlines = (order.rts_sla_time, order.tts_sla_time, order.shipping_due_time, order.collection_due_time)
+    return min((each for each in deadlines if each), default=None)
+
+
+def shop_numbers_of(found: figures.Interval) -> ShopNumbers:
+    """The numbers of some days."""
+    told = found.figures
+    return ShopNumbers(
+        start_date=found.start,
+        end_date=found.end,
+        sold=_sold(told),
+        refunds=money_of(told.refunds),
+        buyers=told.buyers,
+        product_impressions=told.product_impressions,
+        product_page_views=told.product_page_views,
+    )
+
+
+def video_numbers_of(found: figures.Row) -> VideoNumbers:
+    """The numbers of a video."""
+    return VideoNumbers(
+        platform_post_id=found.id,
+        title=kept_text(found.name),
+        handle=kept_text(found.username).lstrip("@"),
+        publish_time=found.time,
+        sold=_sold(found.figures),
+        views=found.figures.views,
+        click_through=found.figures.click_through_rate,
+        platform_product_ids=found.product_ids,
+    )
+
+
+def product_numbers_of(found: figures.Row) -> ProductNumbers:
+    """The numbers of a product."""
+    return ProductNumbers(found.id, _sold(found.figures))
+
+
+def _sold(told: figures.Figures) -> Numbers:
+    orders = told.sku_orders if told.orders is None else told.orders
+    return Numbers(sales=money_of(told.gmv), orders=orders, units_sold=told.units_sold)
