@@ -9,7 +9,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from reelroute.fulfillment.v1 import fulfillment_pb2
+from reelroute.publisher.v1 import publisher_pb2
 
+from kit import errors
 from tests.gateway.conftest import Connect, configured, served
 from tests.gateway.fakes import Memory
 from tests.gateway.hub import Hub
@@ -111,3 +113,15 @@ def test_only_post_is_taken(platform: httpx.Client) -> None:
     answer = platform.get(PATH)
     assert_is_problem(answer, 405, "METHOD_NOT_ALLOWED")
     assert answer.headers["Allow"] == "POST"
+
+
+def test_creators_events_come_to_the_same_address_and_reach_the_publisher_whatever_fulfillment_says(
+    platform: httpx.Client, memory: Memory
+) -> None:
+    assert platform.post(PATH, content=EVENT, headers=SIGNED).status_code == 200
+    seen = memory.request(publisher_pb2.ReceiveWebhookRequest)
+    assert (seen.platform, seen.body, seen.signature) == (publisher_pb2.PLATFORM_TIKTOK_SHOP, EVENT, GOOD_SIGNATURE)
+    # With 503 the event is sent again, and each service knows what it has taken.
+    memory.failures["ReceiveShopWebhook"] = errors.Unavailable("Fulfillment is away.")
+    assert platform.post(PATH, content=EVENT, headers=SIGNED).status_code == 503
+    assert memory.count(publisher_pb2.ReceiveWebhookRequest) == 2

@@ -41,12 +41,3 @@ def test_more_than_a_platform_sends_is_refused_unread(connect: Connect, memory: 
     assert send(connect(), b"x" * (64 * 1024 + 1)).status_code == 413
     assert memory.count(publisher_pb2.ReceiveWebhookRequest) == 0
     assert connect().get(PATH).status_code == 405
-
-
-def test_a_webhook_of_tiktok_shop_is_handed_on_with_its_own_signature(connect: Connect, memory: Memory) -> None:
-    answer = connect().post("/v1/webhooks/tiktok-shop", content=BODY, headers={"Authorization": "5dec0f11"})
-    assert (answer.status_code, answer.content) == (200, b"")
-    request = memory.request(publisher_pb2.ReceiveWebhookRequest)
-    assert (request.platform, request.body, request.signature) == (
-        publisher_pb2.PLATFORM_TIKTOK_SHOP, BODY, "5dec0f11"
-    )  # fmt: skip
