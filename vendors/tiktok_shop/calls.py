@@ -114,15 +114,14 @@ class Calls:
             params["shop_cipher"] = access.shop_cipher
         path = operation.path.format(*(_path_id(each) for each in request.ids), version=version)
 
-        body, stream, watched = request.body, request.stream, b""
+        stream, streamed = request.stream, b""
         if request.last_moment is not None:
-            watched = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-            leaving = _leaving(watched, request.last_moment)
-            body, stream = None, StreamBody(leaving, len(watched), "application/json")
+            streamed = json.dumps(request.body, ensure_ascii=False, separators=(",", ":")).encode()
+            stream = StreamBody(_leaving(streamed, request.last_moment), len(streamed), "application/json")
 
         def sign(url: str, content: bytes) -> str:
             return signed_url(
-                url, content or watched, app_key=self.config.app_key, secret=secret, timestamp=int(self._now())
+                url, content or streamed, app_key=self.config.app_key, secret=secret, timestamp=int(self._now())
             )
 
         is_read = operation.effect is Effect.READ
@@ -134,7 +133,7 @@ class Calls:
             sign=sign,
             # The content type is asked for on every call, those without a body among them.
             headers={"Content-Type": "application/json", "x-tts-access-token": access.token},
-            json=body,
+            json=request.body,
             stream=stream,
             repeatable=operation.effect in (Effect.READ, Effect.SET),
             commits=operation.effect is Effect.COMMIT,
