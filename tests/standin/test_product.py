@@ -1,0 +1,173 @@
+"""From REST to strict stand-ins of TikTok and TikTok Shop and back, through real processes."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.local.demo import VIDEO
+from tests.e2e.test_tiktok import PHOTOS
+from tests.standin.product import AtStandIn, product
+from tests.standin.server import Fault, serving
+from tests.standin.shop import Owner, Shop, envelope
+from tests.standin.tiktok import TikTok
+from tests.standin.tiktok_posts import Post, User
+
+PUBLIC = {"privacy_level": "PUBLIC_TO_EVERYONE", "music_usage_confirm_time": "2026-11-01T12:00:00Z"}
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[AtStandIn]:
+    tiktok, shop = TikTok(), Shop()
+    with serving(tiktok), serving(shop), product(tiktok, shop) as started:
+        yield started
+
+
+@pytest.fixture
+def user(running: AtStandIn) -> User:
+    """A creator whose account was just connected."""
+    user = running.tiktok.creator(f"creator{len(running.tiktok.users)}")
+    running.connect(user).raise_for_status()
+    return user
+
+
+def schedule(running: AtStandIn, user: User, *media: str, **tiktok: Any) -> dict[str, Any]:
+    return running.schedule(user.handle, media_asset_ids=list(media), options={"tiktok": tiktok or PUBLIC})
+
+
+def post_of(running: AtStandIn, post: dict[str, Any]) -> Post | None:
+    return next((each for each in running.tiktok.posts.by_id.values() if each.text == post["caption"]), None)
+
+
+def webhook(running: AtStandIn, event: str, user: User, content: dict[str, Any], **odd: Any) -> httpx.Response:
+    """An event as TikTok sends it: without any key of ours."""
+    headers, body = running.tiktok.webhook(event, user.open_id, content, **odd)
+    return httpx.post(f"{running.stack.gateway_url}/v1/webhooks/tiktok", headers=headers, content=body, trust_env=False)
+
+
+def test_an_account_is_connected_with_what_its_owner_grants(running: AtStandIn) -> None:
+    user = running.tiktok.creator("connected", levels=("FOLLOWER_OF_CREATOR", "SELF_ONLY"))
+    running.tiktok.login.declines = ("video.list",)
+    account = running.connect(user).raise_for_status().json()
+    assert (account["handle"], account["state"]) == ("connected", "CONNECTED")
+    assert "video.publish" in account["scopes"]
+    assert "video.list" not in account["scopes"]
+    running.tiktok.login.declines = ()
+    again = running.connect(user).raise_for_status().json()
+    assert again["account_id"] == account["account_id"]
+    assert "video.list" in again["scopes"]
+    running.tiktok.login.declines = ("video.publish", "video.upload")
+    refused = running.connect(running.tiktok.creator("nothing"))
+    running.tiktok.login.declines = ()
+    assert (refused.status_code, refused.json()["reason"]) == (409, "CONNECTION_REFUSED")
+    assert running.tiktok.violations() == []
+
+
+def test_a_video_photos_and_a_draft_go_out_as_they_were_uploaded(running: AtStandIn, user: User) -> None:
+    video = schedule(running, user, running.upload())
+    photos = schedule(running, user, *[running.upload(each) for each in PHOTOS], **PUBLIC, photo_title="Two")
+    draft = schedule(running, user, running.upload(), post_mode="MEDIA_UPLOAD")
+    ends = {name: running.wait_over(post) for name, post in (("video", video), ("photos", photos), ("draft", draft))}
+    assert {end["state"] for end in ends.values()} == {"PUBLISHED"}, ends
+    assert [ends[name]["visibility"] for name in ("video", "photos", "draft")] == ["PUBLIC", "PUBLIC", "INBOX"]
+    assert running.effects(video) == running.effects(photos) == 1
+    sent, fetched = post_of(running, video), post_of(running, photos)
+    assert sent is not None
+    assert fetched is not None
+    assert sent.digest.hexdigest() == hashlib.sha256(VIDEO.read_bytes()).hexdigest()
+    assert fetched.digest.hexdigest() == hashlib.sha256(b"".join(each.read_bytes() for each in PHOTOS)).hexdigest()
+    assert ends["video"]["url"].endswith(f"/video/{sent.post_id}")
+    assert running.tiktok.violations() == []
+
+
+def test_a_webhook_is_a_hint_that_is_taken_once_and_never_believed(running: AtStandIn, user: User) -> None:
+    running.tiktok.posts.unseen = True
+    post = schedule(running, user, running.upload())
+    found = running.wait(lambda: post_of(running, post), 20)
+    running.wait(lambda: found.is_complete or None, 20)
+    content = {"publish_id": found.publish_id, "publish_type": "DIRECT_PUBLISH", "post_id": found.post_id}
+    event = "post.publish.publicly_available"
+    # What it says is not so: TikTok, when it is asked, says that the post is not public.
+    assert webhook(running, event, user, content).status_code == 200
+    time.sleep(0.5)
+    assert running.delivery(post)["state"] == "CONFIRMING"
+    assert webhook(running, event, user, content, secret="guessed").status_code == 401
+    assert webhook(running, event, user, content, old=900).status_code == 401
+    headers, body = running.tiktok.webhook("an.event.of.tomorrow", user.open_id, {"n": 1})
+    answers = [
+        httpx.post(f"{running.stack.gateway_url}/v1/webhooks/tiktok", headers=headers, content=body, trust_env=False)
+        for _ in range(2)
+    ]
+    assert answers[0].status_code == 200
+    assert answers[1].status_code == 401  # a copy
+    running.tiktok.posts.unseen = False
+    before = len(running.tiktok.journal.of("status", user.open_id))
+    assert webhook(running, event, user, content | {"again": 1}).status_code == 200
+    assert running.wait_over(post)["state"] == "PUBLISHED", running.story(post)
+    assert len(running.tiktok.journal.of("status", user.open_id)) > before
+    assert running.tiktok.violations() == []
+
+
+def test_that_an_owner_has_left_is_asked_about(running: AtStandIn, user: User) -> None:
+    path = f"/v1/accounts/{running.accounts[user.handle]}"
+    assert webhook(running, "authorization.removed", user, {"reason": 1}).status_code == 200
+    time.sleep(1)
+    assert running.get(path)["state"] == "CONNECTED"
+    user.left = True
+    assert webhook(running, "authorization.removed", user, {"reason": 1, "n": 2}).status_code == 200
+    running.wait(lambda: running.get(path)["state"] == "AUTHORIZATION_LOST" or None, 20)
+    assert running.tiktok.violations() == []
+
+
+# ---- TikTok Shop's creators
+
+
+@pytest.fixture
+def creator(running: AtStandIn) -> Owner:
+    """A creator of TikTok Shop whose account was just connected."""
+    owner = running.shop.creator()
+    running.connect_creator(owner).raise_for_status()
+    return owner
+
+
+def shoppable(running: AtStandIn, creator: Owner, *media: str, **more: Any) -> dict[str, Any]:
+    link = {"product_id": "1729500000000000001", "product_title": "Crisp fries"}
+    options = {"tiktok_shop": link | more}
+    return running.schedule(creator.open_id, media_asset_ids=list(media), options=options)
+
+
+def test_a_creators_posts_go_out_with_their_product(running: AtStandIn, creator: Owner) -> None:
+    running.shop.expire(creator)
+    video = shoppable(running, creator, running.upload(), cover_time_ms=500, is_ai_generated=True)
+    photos = shoppable(running, creator, *[running.upload(each) for each in PHOTOS])
+    for post in (video, photos):
+        assert running.wait_over(post)["state"] == "PUBLISHED", running.story(post)
+    assert sorted(creator.files.values()) == sorted(
+        hashlib.sha256(each.read_bytes()).hexdigest() for each in (VIDEO, *PHOTOS)
+    )
+    assert len(creator.posts) == 2
+    assert running.shop.violations() == []
+
+
+def test_a_creators_post_without_an_answer_waits_for_a_person_and_a_refused_one_is_over(
+    running: AtStandIn, creator: Owner
+) -> None:
+    running.shop.fails("video_post", Fault(lost=True), who=creator.open_id)
+    lost = shoppable(running, creator, running.upload())
+    running.wait(lambda: running.delivery(lost)["state"] == "UNCERTAIN" or None, 30, lambda: running.story(lost))
+    running.shop.fails("video_post", Fault(envelope(16011007)), who=creator.open_id)
+    refused = shoppable(running, creator, running.upload())
+    assert running.wait_over(refused)["state"] == "FAILED", running.story(refused)
+    running.shop.fails("video_post", Fault(envelope(170001060)), who=creator.open_id)
+    capped = shoppable(running, creator, running.upload())
+    running.wait(lambda: running.shop.journal.of("video_post", creator.open_id)[2:] or None, 30)
+    time.sleep(1.5)
+    assert running.delivery(lost)["state"] == "UNCERTAIN"
+    assert running.delivery(capped)["state"] == "SCHEDULED", running.story(capped)
+    assert len(running.shop.journal.of("video_post", creator.open_id)) == 3
+    assert running.shop.violations() == []
