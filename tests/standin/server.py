@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -172,8 +174,8 @@ def serving(standin: StandIn) -> Iterator[StandIn]:
         request_queue_size = 128
 
         def handle_error(self, *_: Any) -> None:
-            import traceback
-
+            if isinstance(sys.exception(), ConnectionError):
+                return  # the caller closed the connection
             standin.journal.broken.append(f"the stand-in itself broke: {traceback.format_exc()}")
 
     with Server(("127.0.0.1", 0), Handler) as server:

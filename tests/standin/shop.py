@@ -295,11 +295,11 @@ class Shop(StandIn):
 
     def answered(self, call: Call, reply: Reply) -> None:
         self._lost.pop(call.same, None)
-        if reply.status == 429:
+        if reply.status == 429 or reply.code == "36009002":
             after = reply.headers.get("Retry-After")
             self.journal.asks_for_rest(call, float(after) if after else None)
         code = int(reply.code or 0)
-        if code in (105001, 105002):
+        if code in (105001, 105002) or (code == 36009004 and b"access_token" in reply.content()):
             self.journal.token_is_over(call.token, f"it was answered as {code}")
         elif code in rules.PERMANENT or code in (36004001, 36004004, 36004005):
             self.journal.refuses_for_good(call)
@@ -309,10 +309,11 @@ class Shop(StandIn):
             owner.old.add(refresh)
 
 
-def envelope(code: int = 0, data: Mapping[str, Any] | None = None, status: int = 200) -> Reply:
+def envelope(code: int = 0, data: Mapping[str, Any] | None = None, status: int = 200, message: str = "") -> Reply:
     """An answer. Where it is a refusal, data is null, or there at least."""
     body = {
-        "code": code, "message": "Success" if not code else f"It is {code}.", "request_id": secrets.token_hex(16),
+        "code": code, "message": message or (f"It is {code}." if code else "Success"),
+        "request_id": secrets.token_hex(16),
         "data": {**data, "a_field_of_tomorrow": {"n": [2**60]}} if data is not None else None, "extra": 1,
     }  # fmt: skip
     return Reply(status, body, code=str(code))

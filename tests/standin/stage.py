@@ -82,8 +82,8 @@ def platform(minute: float = 60.0) -> Iterator[AtTikTok]:
 
 
 def scaled(client: TikTokClient, database: Database, minute: float) -> None:
-    """Gives a client rates with a shorter minute, and the slack that belongs to it."""
-    rates = {name: Rate(rate.tokens, minute + 0.05) for name, rate in client.config.rates().items()}
+    """Gives a client rates with a shorter minute, and slack for calls that travel for different times."""
+    rates = {name: Rate(rate.tokens, minute + 0.3) for name, rate in client.config.rates().items()}
     client._http._limiter = SharedRateLimiter(database, "tiktok", rates)
 
 

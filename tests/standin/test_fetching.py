@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 
 import pytest
+from reelroute.publisher.v1 import publisher_pb2
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
 from services.publisher.platforms.tiktok import MediaUrl, TikTokAdapter
@@ -110,6 +111,19 @@ def test_an_address_that_is_not_verified_is_told_and_not_tried_again(
     stage.wait_state(planned, "FAILED")
     assert planned.failure.reason == "TIKTOK_URL_OWNERSHIP_UNVERIFIED"
     assert "REELROUTE_TIKTOK_MEDIA_URL_PREFIX" in planned.failure.message
+    assert tiktok.violations() == []
+
+
+def test_numbers_are_read_as_documented(stage: Stage, tiktok: TikTok) -> None:
+    worker = stage.worker()
+    api = stage.api(worker)
+    planned = stage.assert_published_once(stage.schedule(SMALL))
+    about = {"workspace_id": str(stage.account.workspace_id), "account_id": str(stage.account.account_id)}
+    api.GetAccountNumbers(publisher_pb2.GetAccountNumbersRequest(**about), timeout=10)
+    post_id = planned.published.platform_post_id
+    for ids in ([], [post_id]):
+        found = api.ListPostNumbers(publisher_pb2.ListPostNumbersRequest(**about, platform_post_ids=ids), timeout=10)
+        assert [(each.platform_post_id, each.views) for each in found.posts] == [(post_id, 2**40)]
     assert tiktok.violations() == []
 
 

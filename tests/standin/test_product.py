@@ -65,6 +65,10 @@ def test_an_account_is_connected_with_what_its_owner_grants(running: AtStandIn) 
     refused = running.connect(running.tiktok.creator("nothing"))
     running.tiktok.login.declines = ()
     assert (refused.status_code, refused.json()["reason"]) == (409, "CONNECTION_REFUSED")
+    # A code is good once: after a lost answer the owner goes through the consent page again.
+    running.tiktok.fails("token", Fault(lost=True))
+    assert running.connect(running.tiktok.creator("unlucky")).status_code == 503
+    running.connect(running.tiktok.creator("lucky")).raise_for_status()
     assert running.tiktok.violations() == []
 
 
@@ -113,6 +117,48 @@ def test_a_webhook_is_a_hint_that_is_taken_once_and_never_believed(running: AtSt
     assert running.tiktok.violations() == []
 
 
+def test_however_many_webhooks_come_tiktok_is_not_asked_more_often_than_it_allows(
+    running: AtStandIn, user: User
+) -> None:
+    running.tiktok.posts.unseen = True
+    post = schedule(running, user, running.upload())
+    found = running.wait(lambda: post_of(running, post), 20)
+    running.wait(lambda: found.is_complete or None, 20)
+    for number in range(40):
+        event = "post.publish.complete"
+        assert webhook(running, event, user, {"publish_id": found.publish_id, "n": number}).status_code == 200
+        time.sleep(0.02)
+    time.sleep(1)
+    running.tiktok.posts.unseen = False
+    assert running.delivery(post)["state"] == "CONFIRMING"
+    assert running.tiktok.violations() == []
+
+
+def test_a_pause_stops_what_is_still_fetched_and_afterwards_it_is_posted_once(running: AtStandIn, user: User) -> None:
+    running.tiktok.posts.may_fetch.clear()
+    post = schedule(running, user, running.upload(PHOTOS[0]))
+    found = running.wait(lambda: post_of(running, post), 20)
+    pause = {"scope": "POST", "target": post["post_id"]}
+    running.api.post("/v1/holds", json=pause | {"reason": "Wait."}).raise_for_status()
+    running.wait(lambda: running.tiktok.journal.of("cancel", user.open_id) or None, 20)
+    running.tiktok.posts.may_fetch.set()
+    running.wait(lambda: running.delivery(post)["state"] == "HELD" or None, 20, lambda: running.story(post))
+    assert found.fail_reason == "publish_cancelled"
+    running.api.post("/v1/holds:lift", json=pause | {"due_action": "BY_RULE"}).raise_for_status()
+    assert running.wait_over(post)["state"] == "PUBLISHED", running.story(post)
+    assert running.effects(post) == 1
+    assert running.tiktok.violations() == []
+
+
+def test_a_disconnected_account_is_revoked_and_left_alone(running: AtStandIn, user: User) -> None:
+    path = f"/v1/accounts/{running.accounts[user.handle]}"
+    running.api.post(f"{path}:disconnect").raise_for_status()
+    running.wait(lambda: running.tiktok.journal.of("revoke") or None, 20)
+    assert running.get(path)["state"] == "DISCONNECTED"
+    assert running.tiktok.journal.of("revoke")[0].body["token"] == running.tiktok.login.grants[user.open_id].access
+    assert running.tiktok.violations() == []
+
+
 def test_that_an_owner_has_left_is_asked_about(running: AtStandIn, user: User) -> None:
     path = f"/v1/accounts/{running.accounts[user.handle]}"
     assert webhook(running, "authorization.removed", user, {"reason": 1}).status_code == 200
@@ -154,20 +200,21 @@ def test_a_creators_posts_go_out_with_their_product(running: AtStandIn, creator:
     assert running.shop.violations() == []
 
 
-def test_a_creators_post_without_an_answer_waits_for_a_person_and_a_refused_one_is_over(
-    running: AtStandIn, creator: Owner
-) -> None:
-    running.shop.fails("video_post", Fault(lost=True), who=creator.open_id)
-    lost = shoppable(running, creator, running.upload())
-    running.wait(lambda: running.delivery(lost)["state"] == "UNCERTAIN" or None, 30, lambda: running.story(lost))
-    running.shop.fails("video_post", Fault(envelope(16011007)), who=creator.open_id)
-    refused = shoppable(running, creator, running.upload())
-    assert running.wait_over(refused)["state"] == "FAILED", running.story(refused)
-    running.shop.fails("video_post", Fault(envelope(170001060)), who=creator.open_id)
-    capped = shoppable(running, creator, running.upload())
-    running.wait(lambda: running.shop.journal.of("video_post", creator.open_id)[2:] or None, 30)
-    time.sleep(1.5)
-    assert running.delivery(lost)["state"] == "UNCERTAIN"
-    assert running.delivery(capped)["state"] == "SCHEDULED", running.story(capped)
-    assert len(running.shop.journal.of("video_post", creator.open_id)) == 3
+def test_a_creators_post_without_an_answer_waits_for_a_person_and_a_refused_one_is_over(running: AtStandIn) -> None:
+    posts = []
+    for fault, state in (
+        (Fault(lost=True), "UNCERTAIN"),
+        (Fault(envelope(16011007)), "FAILED"),
+        (Fault(envelope(170001060)), "SCHEDULED"),
+    ):
+        owner = running.shop.creator()
+        running.connect_creator(owner).raise_for_status()
+        running.shop.fails("video_post", fault, who=owner.open_id)
+        posts.append((owner, state, shoppable(running, owner, running.upload())))
+    for owner, _, _ in posts:
+        running.wait(lambda owner=owner: running.shop.journal.of("video_post", owner.open_id) or None, 30)
+    time.sleep(2)
+    for owner, state, post in posts:
+        assert running.delivery(post)["state"] == state, running.story(post)
+        assert len(running.shop.journal.of("video_post", owner.open_id)) == 1
     assert running.shop.violations() == []

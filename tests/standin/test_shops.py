@@ -99,13 +99,43 @@ def test_a_token_that_is_over_is_refreshed_once_for_all(
     assert shop.violations() == []
 
 
-def test_busy_and_limited_answers_are_waited_for(shops: Stage, shop: Shop, connected: pb.Shop) -> None:
+def test_busy_and_limited_answers_are_waited_for(shops: Stage, shop: Shop, seller: Owner, connected: pb.Shop) -> None:
+    # More in one second than is allowed.
+    seller.shops[0].products = 120
     shop.fails("orders_search", Fault(Reply(429, envelope(36009002).body, {"Retry-After": "1"}, code="36009002")))
     shop.fails("products_search", Fault(Reply(503, "<html>", content_type="text/html")))
     shop.fails("products_search", Fault(lost=True))
     shop.fails("product", Fault(envelope(36009003)))
+    # HTTP says 200 to it, as to most.
+    shop.fails("product", Fault(envelope(36009002)))
     assert len(orders(shops, connected).orders) == 20
-    assert sync(shops, connected, everything=True) == 45
+    assert sync(shops, connected, everything=True) == 120
+    while shops.catalogue.run_once():
+        pass
+    assert len({call.path for call in shop.journal.of("product")}) == 120
+    assert shop.violations() == []
+
+
+def test_a_code_with_many_meanings_is_read_by_its_message(shops: Stage, shop: Shop, connected: pb.Shop) -> None:
+    shop.fails("orders_search", Fault(envelope(36009004, status=400, message="The access_token is invalid")))
+    assert len(orders(shops, connected).orders) == 20
+    assert [call.endpoint for call in shop.journal.calls][-3:] == ["orders_search", "token", "orders_search"]
+    shop.fails("orders_search", Fault(envelope(36009004, status=400, message="body.address is missing")), times=2)
+    with pytest.raises(grpc.RpcError) as refused:
+        orders(shops, connected)
+    assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert len(shop.journal.of("orders_search")) == 3
+    assert shop.violations() == []
+
+
+def test_a_token_that_ends_soon_is_renewed_before_it_is_used(shops: Stage, shop: Shop, seller: Owner) -> None:
+    shop.lifetime = 900
+    (connected,) = shops.connect(seller.open_id)
+    shop.lifetime = 7 * 86_400
+    for _ in range(2):
+        assert len(orders(shops, connected).orders) == 20
+    assert len(shop.journal.of("token")) == 2
+    assert not [call for call in shop.journal.calls if call.code in ("105001", "105002")]
     assert shop.violations() == []
 
 

@@ -91,6 +91,9 @@ class Posts:
         self.verdict = ""  # the fail_reason of posts that are completed
         self.unseen = False  # posts never get a public id
         self.by_id: dict[str, Post] = {}
+        # While it is not set nothing is fetched.
+        self.may_fetch = threading.Event()
+        self.may_fetch.set()
 
     def of(self, who: str) -> list[Post]:
         return [post for post in self.by_id.values() if post.who == who]
@@ -196,6 +199,7 @@ class Posts:
         threading.Thread(target=self._fetch, args=(post,), daemon=True).start()
 
     def _fetch(self, post: Post) -> None:
+        self.may_fetch.wait(30)
         opener = urllib.request.build_opener(_NoRedirect)
         try:
             for url in post.urls:
