@@ -146,11 +146,13 @@ def serving(standin: StandIn) -> Iterator[StandIn]:
             body = Body(self.rfile, int(length or 0))
             try:
                 reply = standin.handle(call, body)
-                if reply is None or body.left:
-                    self.close_connection = True
                 if reply is None:
+                    self.close_connection = True
                     self.connection.shutdown(socket.SHUT_RDWR)
                     return
+                # To its end: an answer before it would be lost when the connection is closed.
+                for _ in body.pieces():
+                    pass
                 self._send(reply)
             except OSError:
                 self.close_connection = True  # whoever called does not wait any more

@@ -60,6 +60,8 @@ class Post:
     complete_at: float | None = None
     fail_reason: str = ""
     post_id: str = ""
+    # How many bytes an answer that left has said to be stored.
+    told: int = 0
     # Whether the answer to the newest chunk left; and whether its final chunk waits for a read of the state.
     chunk_answered: bool = True
     in_doubt: bool = False
@@ -165,8 +167,8 @@ class Posts:
     def _take(self, call: Call, post: Post, span: tuple[int, int, int], body: Body, breaks: Any) -> Reply:
         first, last, total = span
         if first != post.stored or post.is_complete:
-            if post.chunk_answered:
-                breaks(call, f"bytes from {first} on, stored are {post.stored}, and every chunk before was answered")
+            if post.chunk_answered or first < post.told:
+                breaks(call, f"bytes from {first} on, stored are {post.stored}, and {post.told} were told")
             return Reply(416, headers={"Content-Range": self._range(post)}, code="range")
         index = first // post.chunk
         final = index == post.count - 1
@@ -189,6 +191,8 @@ class Posts:
         post = self.by_id.get(call.path.rpartition("/")[2])
         if post is not None:
             post.chunk_answered = call.status < 500
+            if call.status in (201, 206, 416):
+                post.told = post.stored
             if call.status == 201:
                 post.in_doubt = False
             if call.status in (403, 404):
