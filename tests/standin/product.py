@@ -18,7 +18,7 @@ import httpx
 from deploy.local.processes import free_port
 from deploy.local.stack import start
 from deploy.local.supervisor import Supervisor
-from tests.e2e.conftest import _STARTING, Product
+from tests.e2e.conftest import _STARTING, LEASE_SECONDS, Product
 from tests.standin.shop import Owner, Shop
 from tests.standin.tiktok import TikTok
 from tests.standin.tiktok_posts import User
@@ -70,6 +70,7 @@ def product(tiktok: TikTok, shop: Shop) -> Iterator[AtStandIn]:
                 (folder / "ports.json").write_text(json.dumps({"gateway": gateway}))
                 tiktok.verified = (f"http://127.0.0.1:{gateway}/",)
                 environment = {
+                    "REELROUTE_LEASE_SECONDS": str(LEASE_SECONDS),
                     "REELROUTE_TIKTOK_CLIENT_KEY": tiktok.client_key,
                     "REELROUTE_TIKTOK_CLIENT_SECRET": tiktok.client_secret,
                     "REELROUTE_TIKTOK_BASE_URL": tiktok.url,

@@ -39,13 +39,14 @@ class Reply:
 @dataclass(frozen=True)
 class Fault:
     """What goes wrong with the next call of an endpoint: `reply` instead of doing it; done but not answered (`lost`);
-    neither done nor answered (`away`); or the answer is changed (`change`).
+    neither done nor answered (`away`); the answer is changed (`change`), or comes so many seconds `late`.
     """
 
     reply: Reply | None = None
     lost: bool = False
     away: bool = False
     change: Callable[[Reply], Reply] | None = None
+    late: float = 0.0
 
 
 class Body:
@@ -114,6 +115,7 @@ class StandIn:
         reply = self.answer(call, body)
         if fault.lost or fault.away:
             return None
+        time.sleep(fault.late)
         reply = fault.change(reply) if fault.change else reply
         with journal.lock:
             call.status, call.code, call.answered = reply.status, reply.code, time.monotonic()

@@ -8,11 +8,15 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.standin.server import Fault, Reply
 from tests.standin.stage import AtTikTok
 from tests.standin.tiktok import TikTok, envelope
 from tests.standin.tiktok_posts import User
+from tests.standin.tiktok_rules import plan_problems
+from vendors.tiktok.chunks import plan_chunks
 
 INFO = {"privacy_level": "SELF_ONLY", "title": "a", "brand_content_toggle": False, "brand_organic_toggle": False}
 SMALL = {"source": "FILE_UPLOAD", "video_size": 4, "chunk_size": 4, "total_chunk_count": 1}
@@ -59,6 +63,12 @@ def test_a_caller_that_keeps_to_the_documentation_breaks_nothing(caller: Caller)
     url = caller.begins().json()["data"]["upload_url"]
     assert caller.uploads(url, b"1234").status_code == 201
     assert caller.tiktok.violations() == []
+
+
+@given(st.integers(1, 4_000_000_000))
+def test_every_plan_of_ours_is_one_that_is_documented(size: int) -> None:
+    plan = plan_chunks(size)
+    assert list(plan_problems(size, plan.chunk_size, plan.count)) == []
 
 
 def _undocumented_header(caller: Caller) -> None:

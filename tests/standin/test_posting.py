@@ -143,6 +143,45 @@ def test_a_refusal_with_http_200_keeps_a_post_from_being_begun(stage: Stage, tik
     assert tiktok.violations() == []
 
 
+def test_a_rest_without_a_time_is_a_minute_for_questions_too(stage: Stage, tiktok: TikTok) -> None:
+    stage.worker()
+    refused = Fault(envelope("rate_limit_exceeded"))
+    asked, told = of_another(stage, tiktok, ("status", refused)), of_another(stage, tiktok, ("creator_info", refused))
+    stage.wait_state(asked, "CONFIRMING")
+    until(lambda: told.reports or None)
+    time.sleep(1.5)
+    assert [call.endpoint for call in tiktok.journal.calls].count("status") == 1
+    assert [call.endpoint for call in tiktok.journal.calls].count("creator_info") == 2
+    assert told.due_time.timestamp() > time.time() + 55
+    assert tiktok.violations() == []
+
+
+def test_a_token_that_is_refused_right_after_it_was_given_is_not_tried_for_ever(stage: Stage, tiktok: TikTok) -> None:
+    stage.worker()
+    tiktok.fails("creator_info", Fault(envelope("access_token_invalid")), times=20)
+    planned = stage.schedule(SMALL)
+    until(lambda: planned.reports or None, story=lambda: stage.story(planned))
+    time.sleep(1)
+    assert planned.state == "HELD", stage.story(planned)
+    assert [call.endpoint for call in tiktok.journal.calls] == ["creator_info", "token", "creator_info"]
+    assert tiktok.violations() == []
+
+
+def test_a_publisher_that_stops_in_the_middle_of_a_video_leaves_the_rest_to_another(
+    stage: Stage, tiktok: TikTok
+) -> None:
+    first = stage.worker()
+    planned = stage.schedule(LARGE)
+    until(lambda: tiktok.journal.of("upload")[2:] or None)
+    first.stop(20)
+    tiktok.posts.caller_ended()
+    stage.worker()
+    stage.assert_published_once(planned)
+    (post,) = tiktok.posts.published()
+    assert post.digest.hexdigest() == digest_of(LARGE)
+    assert tiktok.violations() == []
+
+
 def test_when_tiktok_asks_for_a_rest_it_gets_it(stage: Stage, tiktok: TikTok) -> None:
     stage.worker()
     posts = [
@@ -172,6 +211,9 @@ def test_fifty_posts_at_once_all_go_out_and_two_publishers_together_keep_the_rat
     with platform(minute=1.0) as at_tiktok, staged(database, at_tiktok) as stage:
         tiktok = at_tiktok.tiktok
         tiktok.posts_a_day = 50
+        # It is not at its best today, and what it says to that counts for the rates, too.
+        for endpoint in ("creator_info", "video_init", "status"):
+            tiktok.fails(endpoint, BUSY, times=6)
         for _ in range(2):
             stage.worker(tiktok={"posts_per_day": 50})
             scaled(stage.client, database, 1.0)

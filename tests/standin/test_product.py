@@ -150,6 +150,19 @@ def test_a_pause_stops_what_is_still_fetched_and_afterwards_it_is_posted_once(ru
     assert running.tiktok.violations() == []
 
 
+def test_a_publisher_that_is_killed_before_the_answer_posts_nothing_twice(running: AtStandIn, user: User) -> None:
+    running.tiktok.fails("content_init", Fault(late=1.5), who=user.open_id)
+    post = schedule(running, user, running.upload(PHOTOS[0]))
+    running.wait(lambda: post_of(running, post), 20)
+    running.kill("publisher")
+    delivery = running.wait_over(post)
+    assert (delivery["state"], running.effects(post)) == ("PUBLISHED", 1), running.story(post)
+    # Its publish_id died with the process; the list of videos has it.
+    assert len(running.tiktok.journal.of("content_init", user.open_id)) == 1
+    assert running.tiktok.journal.of("video_list", user.open_id)
+    assert running.tiktok.violations() == []
+
+
 def test_a_disconnected_account_is_revoked_and_left_alone(running: AtStandIn, user: User) -> None:
     path = f"/v1/accounts/{running.accounts[user.handle]}"
     running.api.post(f"{path}:disconnect").raise_for_status()

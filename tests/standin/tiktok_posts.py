@@ -100,6 +100,11 @@ class Posts:
     def of(self, who: str) -> list[Post]:
         return [post for post in self.by_id.values() if post.who == who]
 
+    def caller_ended(self) -> None:
+        """The process that called has ended: the answers of a moment ago may have died with it."""
+        for post in self.by_id.values():
+            post.told, post.chunk_answered = 0, False
+
     def published(self, text: str = "") -> list[Post]:
         """Those that are complete and did not fail: what a double would show in."""
         return [
