@@ -88,7 +88,7 @@ def product(tiktok: TikTok, shop: Shop) -> Iterator[AtStandIn]:
             headers = {"Authorization": f"Bearer {stack.api_key_file.read_text().strip()}"}
             with (
                 httpx.Client(base_url=stack.gateway_url, headers=headers, timeout=20, trust_env=False) as api,
-                httpx.Client(base_url=tiktok.url, trust_env=False) as platform,
+                httpx.Client(base_url=tiktok.url, trust_env=False, verify=False) as platform,
             ):
                 yield AtStandIn(stack, supervisor, api, platform, {}, tiktok, shop)
     finally:

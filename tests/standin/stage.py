@@ -77,7 +77,7 @@ class AtTikTok(Sandbox):
 def platform(minute: float = 60.0) -> Iterator[AtTikTok]:
     """A stand-in on a free port."""
     tiktok = TikTok(minute)
-    with serving(tiktok), httpx.Client(base_url=tiktok.url, trust_env=False) as http:
+    with serving(tiktok), httpx.Client(base_url=tiktok.url, trust_env=False, verify=False) as http:
         yield AtTikTok(http, tiktok=tiktok)
 
 

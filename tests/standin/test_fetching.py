@@ -118,11 +118,15 @@ def test_numbers_are_read_as_documented(stage: Stage, tiktok: TikTok) -> None:
     worker = stage.worker()
     api = stage.api(worker)
     planned = stage.assert_published_once(stage.schedule(SMALL))
-    about = {"workspace_id": str(stage.account.workspace_id), "account_id": str(stage.account.account_id)}
-    api.GetAccountNumbers(publisher_pb2.GetAccountNumbersRequest(**about), timeout=10)
+    workspace, account = str(stage.account.workspace_id), str(stage.account.account_id)
+    about = publisher_pb2.GetAccountNumbersRequest(workspace_id=workspace, account_id=account)
+    api.GetAccountNumbers(about, timeout=10)
     post_id = planned.published.platform_post_id
-    for ids in ([], [post_id]):
-        found = api.ListPostNumbers(publisher_pb2.ListPostNumbersRequest(**about, platform_post_ids=ids), timeout=10)
+    for ids in (list[str](), [post_id]):
+        found = api.ListPostNumbers(
+            publisher_pb2.ListPostNumbersRequest(workspace_id=workspace, account_id=account, platform_post_ids=ids),
+            timeout=10,
+        )
         assert [(each.platform_post_id, each.views) for each in found.posts] == [(post_id, 2**40)]
     assert tiktok.violations() == []
 

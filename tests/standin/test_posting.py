@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from reelroute.scheduler.v1 import scheduler_pb2
 
 from kit.db import Database
+from services.publisher.platforms import tiktok_upload
 from tests.publisher.fake_scheduler import Planned
 from tests.publisher.stage import LARGE, SMALL, Stage, staged, until
 from tests.standin.server import Fault, Reply
@@ -25,6 +27,11 @@ def of_another(stage: Stage, tiktok: TikTok, *faults: tuple[str, Fault], size: i
     for endpoint, fault in faults:
         tiktok.fails(endpoint, fault, who=account.platform_account_id)
     return stage.schedule(size, account_id=str(account.account_id))
+
+
+def wait_told(stage: Stage, planned: Planned, times: int = 1) -> None:
+    """Waits until so much was reported of a post."""
+    until(lambda: planned.reports[times - 1 :] or None, story=lambda: stage.story(planned))
 
 
 def calls(tiktok: TikTok, planned: Planned) -> list[str]:
@@ -62,7 +69,10 @@ def test_a_video_with_every_choice_is_sent_as_documented(stage: Stage, tiktok: T
     assert tiktok.violations() == []
 
 
-def test_a_large_video_goes_in_chunks_whatever_their_answers_count(stage: Stage, tiktok: TikTok) -> None:
+def test_a_large_video_goes_in_chunks_whatever_their_answers_count(
+    stage: Stage, tiktok: TikTok, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiktok_upload, "_CHUNK_WAIT_SECONDS", 0.1)
     tiktok.posts.counts = True
     # Lost and away once too often: the next attempt goes on where TikTok said that it stands.
     for fault in (Fault(), LOST, Fault(), AWAY, AWAY, BUSY):
@@ -109,7 +119,7 @@ def test_what_is_refused_is_not_sent_again_and_a_cap_is_waited_for(stage: Stage,
     }
     posts = {code: of_another(stage, tiktok, ("video_init", Fault(envelope(code)))) for code in ends}
     for planned in posts.values():
-        until(lambda planned=planned: planned.reports or None, story=lambda planned=planned: stage.story(planned))
+        wait_told(stage, planned)
     time.sleep(1)
     for code, planned in posts.items():
         assert planned.failure.reason == f"TIKTOK_{code.upper()}"
@@ -133,7 +143,7 @@ def test_a_refusal_with_http_200_keeps_a_post_from_being_begun(stage: Stage, tik
     private = stage.schedule(SMALL)
     stage.worker()
     for planned in (*posts.values(), private):
-        until(lambda planned=planned: planned.reports or None, story=lambda planned=planned: stage.story(planned))
+        wait_told(stage, planned)
     time.sleep(1)
     for code, planned in posts.items():
         assert (planned.state, planned.failure.reason) == (refusals[code], f"TIKTOK_{code.upper()}")
@@ -148,7 +158,7 @@ def test_a_rest_without_a_time_is_a_minute_for_questions_too(stage: Stage, tikto
     refused = Fault(envelope("rate_limit_exceeded"))
     asked, told = of_another(stage, tiktok, ("status", refused)), of_another(stage, tiktok, ("creator_info", refused))
     stage.wait_state(asked, "CONFIRMING")
-    until(lambda: told.reports or None)
+    wait_told(stage, told)
     time.sleep(1.5)
     assert [call.endpoint for call in tiktok.journal.calls].count("status") == 1
     assert [call.endpoint for call in tiktok.journal.calls].count("creator_info") == 2
@@ -160,7 +170,7 @@ def test_a_token_that_is_refused_right_after_it_was_given_is_not_tried_for_ever(
     stage.worker()
     tiktok.fails("creator_info", Fault(envelope("access_token_invalid")), times=20)
     planned = stage.schedule(SMALL)
-    until(lambda: planned.reports or None, story=lambda: stage.story(planned))
+    wait_told(stage, planned)
     time.sleep(1)
     assert planned.state == "HELD", stage.story(planned)
     assert [call.endpoint for call in tiktok.journal.calls] == ["creator_info", "token", "creator_info"]
@@ -198,7 +208,7 @@ def test_a_verdict_is_final_unless_it_was_a_fault_of_tiktoks_own(stage: Stage, t
     for reason, state in ends.items():
         tiktok.posts.verdict = reason
         planned = of_another(stage, tiktok)
-        until(lambda planned=planned: planned.reports[1:] or None, story=lambda planned=planned: stage.story(planned))
+        wait_told(stage, planned, 2)
         tiktok.posts.verdict = ""
         stage.wait_state(planned, state)
         time.sleep(0.2)
@@ -207,8 +217,8 @@ def test_a_verdict_is_final_unless_it_was_a_fault_of_tiktoks_own(stage: Stage, t
 
 
 def test_fifty_posts_at_once_all_go_out_and_two_publishers_together_keep_the_rates(database: Database) -> None:
-    # A minute of one second here and there: the same limits, sixty times as fast.
-    with platform(minute=1.0) as at_tiktok, staged(database, at_tiktok) as stage:
+    # A minute of 0.6 s here and there: the same limits, a hundred times as fast.
+    with platform(minute=0.6) as at_tiktok, staged(database, at_tiktok) as stage:
         tiktok = at_tiktok.tiktok
         tiktok.posts_a_day = 50
         # It is not at its best today, and what it says to that counts for the rates, too.
@@ -216,7 +226,7 @@ def test_fifty_posts_at_once_all_go_out_and_two_publishers_together_keep_the_rat
             tiktok.fails(endpoint, BUSY, times=6)
         for _ in range(2):
             stage.worker(tiktok={"posts_per_day": 50})
-            scaled(stage.client, database, 1.0)
+            scaled(stage.client, database, 0.6)
         accounts = [stage.account, at_tiktok.connect(stage.ledger, creator="another")]
         planned = [
             stage.schedule(20_000, in_seconds=0.5, account_id=str(accounts[number % 2].account_id))

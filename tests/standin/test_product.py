@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 
 from deploy.local.demo import VIDEO
 from tests.e2e.test_tiktok import PHOTOS
+from tests.standin.journal import Call
 from tests.standin.product import AtStandIn, product
 from tests.standin.server import Fault, serving
 from tests.standin.shop import Owner, Shop, envelope
@@ -37,7 +39,9 @@ def user(running: AtStandIn) -> User:
 
 
 def schedule(running: AtStandIn, user: User, *media: str, **tiktok: Any) -> dict[str, Any]:
-    return running.schedule(user.handle, media_asset_ids=list(media), options={"tiktok": tiktok or PUBLIC})
+    return running.schedule(
+        user.handle, in_seconds=0.5, media_asset_ids=list(media), options={"tiktok": tiktok or PUBLIC}
+    )
 
 
 def post_of(running: AtStandIn, post: dict[str, Any]) -> Post | None:
@@ -194,10 +198,14 @@ def creator(running: AtStandIn) -> Owner:
     return owner
 
 
+def posted(running: AtStandIn, owner: Owner) -> list[Call] | None:
+    return running.shop.journal.of("video_post", owner.open_id) or None
+
+
 def shoppable(running: AtStandIn, creator: Owner, *media: str, **more: Any) -> dict[str, Any]:
     link = {"product_id": "1729500000000000001", "product_title": "Crisp fries"}
     options = {"tiktok_shop": link | more}
-    return running.schedule(creator.open_id, media_asset_ids=list(media), options=options)
+    return running.schedule(creator.open_id, in_seconds=0.5, media_asset_ids=list(media), options=options)
 
 
 def test_a_creators_posts_go_out_with_their_product(running: AtStandIn, creator: Owner) -> None:
@@ -225,7 +233,7 @@ def test_a_creators_post_without_an_answer_waits_for_a_person_and_a_refused_one_
         running.shop.fails("video_post", fault, who=owner.open_id)
         posts.append((owner, state, shoppable(running, owner, running.upload())))
     for owner, _, _ in posts:
-        running.wait(lambda owner=owner: running.shop.journal.of("video_post", owner.open_id) or None, 30)
+        running.wait(partial(posted, running, owner), 30)
     time.sleep(2)
     for owner, state, post in posts:
         assert running.delivery(post)["state"] == state, running.story(post)
