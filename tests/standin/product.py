@@ -71,6 +71,7 @@ def product(tiktok: TikTok, shop: Shop) -> Iterator[AtStandIn]:
                 tiktok.verified = (f"http://127.0.0.1:{gateway}/",)
                 environment = {
                     "REELROUTE_LEASE_SECONDS": str(LEASE_SECONDS),
+                    "REELROUTE_OBSERVE_POLL_SECONDS": "0.2",
                     "REELROUTE_TIKTOK_CLIENT_KEY": tiktok.client_key,
                     "REELROUTE_TIKTOK_CLIENT_SECRET": tiktok.client_secret,
                     "REELROUTE_TIKTOK_BASE_URL": tiktok.url,

@@ -120,7 +120,7 @@ def test_what_is_refused_is_not_sent_again_and_a_cap_is_waited_for(stage: Stage,
     posts = {code: of_another(stage, tiktok, ("video_init", Fault(envelope(code)))) for code in ends}
     for planned in posts.values():
         wait_told(stage, planned)
-    time.sleep(1)
+    time.sleep(0.6)
     for code, planned in posts.items():
         assert planned.failure.reason == f"TIKTOK_{code.upper()}"
         assert planned.state == ends[code], stage.story(planned)
@@ -144,7 +144,7 @@ def test_a_refusal_with_http_200_keeps_a_post_from_being_begun(stage: Stage, tik
     stage.worker()
     for planned in (*posts.values(), private):
         wait_told(stage, planned)
-    time.sleep(1)
+    time.sleep(0.6)
     for code, planned in posts.items():
         assert (planned.state, planned.failure.reason) == (refusals[code], f"TIKTOK_{code.upper()}")
     # The creator's choice has changed: nobody chooses for the author.
@@ -159,7 +159,7 @@ def test_a_rest_without_a_time_is_a_minute_for_questions_too(stage: Stage, tikto
     asked, told = of_another(stage, tiktok, ("status", refused)), of_another(stage, tiktok, ("creator_info", refused))
     stage.wait_state(asked, "CONFIRMING")
     wait_told(stage, told)
-    time.sleep(1.5)
+    time.sleep(1)
     assert [call.endpoint for call in tiktok.journal.calls].count("status") == 1
     assert [call.endpoint for call in tiktok.journal.calls].count("creator_info") == 2
     assert told.due_time.timestamp() > time.time() + 55
@@ -171,7 +171,7 @@ def test_a_token_that_is_refused_right_after_it_was_given_is_not_tried_for_ever(
     tiktok.fails("creator_info", Fault(envelope("access_token_invalid")), times=20)
     planned = stage.schedule(SMALL)
     wait_told(stage, planned)
-    time.sleep(1)
+    time.sleep(0.6)
     assert planned.state == "HELD", stage.story(planned)
     assert [call.endpoint for call in tiktok.journal.calls] == ["creator_info", "token", "creator_info"]
     assert tiktok.violations() == []

@@ -132,7 +132,7 @@ def test_however_many_webhooks_come_tiktok_is_not_asked_more_often_than_it_allow
         event = "post.publish.complete"
         assert webhook(running, event, user, {"publish_id": found.publish_id, "n": number}).status_code == 200
         time.sleep(0.02)
-    time.sleep(1)
+    time.sleep(0.5)
     running.tiktok.posts.unseen = False
     assert running.delivery(post)["state"] == "CONFIRMING"
     assert running.tiktok.violations() == []
@@ -234,7 +234,7 @@ def test_a_creators_post_without_an_answer_waits_for_a_person_and_a_refused_one_
         posts.append((owner, state, shoppable(running, owner, running.upload())))
     for owner, _, _ in posts:
         running.wait(partial(posted, running, owner), 30)
-    time.sleep(2)
+    time.sleep(1)
     for owner, state, post in posts:
         assert running.delivery(post)["state"] == state, running.story(post)
         assert len(running.shop.journal.of("video_post", owner.open_id)) == 1

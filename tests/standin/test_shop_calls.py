@@ -94,7 +94,7 @@ def seller(shop: Shop) -> Owner:
 
 def test_every_call_is_made_as_documented(shop: Shop, seller: Owner) -> None:
     async def call_all() -> None:
-        async with TikTokShopClient(config_of(shop)) as client:
+        async with TikTokShopClient(config_of(shop, max_tries=1)) as client:
             access = Access(seller.access, seller.shops[0].id, seller.shops[0].cipher)
             for call in CALLS:
                 with contextlib.suppress(VendorError):  # the stand-in has nothing to tell of many

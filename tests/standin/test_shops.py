@@ -113,7 +113,7 @@ def test_busy_and_limited_answers_are_waited_for(shops: Stage, shop: Shop, selle
     seller.shops[0].products = 70
     shop.fails("orders_search", Fault(Reply(429, envelope(36009002).body, {"Retry-After": "1"}, code="36009002")))
     shop.fails("products_search", Fault(Reply(503, "<html>", content_type="text/html")))
-    shop.fails("products_search", Fault(lost=True))
+    shop.fails("product", Fault(lost=True))
     shop.fails("product", Fault(envelope(36009003)))
     # HTTP says 200 to it, as to most.
     shop.fails("product", Fault(envelope(36009002)))
