@@ -51,6 +51,13 @@ class AtStandIn(Product):
             self.accounts[owner.open_id] = finished.json()["account_id"]
         return finished
 
+    def connect_seller(self, owner: Owner) -> Any:
+        """A seller's shops, the same way."""
+        begun = self.api.post("/v1/shop-connections", json={"seller_region": "US"}).raise_for_status()
+        code, state = self.shop.consent(begun.json()["consent_url"], owner)
+        finished = self.api.post("/v1/shop-connections:finish", json={"state": state, "code": code})
+        return finished.raise_for_status().json()["shops"]
+
     def effects(self, post: Mapping[str, Any]) -> int:
         return len(self.tiktok.posts.published(post["caption"]))
 
@@ -83,6 +90,7 @@ def product(tiktok: TikTok, shop: Shop) -> Iterator[AtStandIn]:
                     "REELROUTE_TIKTOK_SHOP_BASE_URL": shop.url,
                     "REELROUTE_TIKTOK_SHOP_TOKEN_URL": shop.url,
                     "REELROUTE_TIKTOK_SHOP_AUTHORIZE_URL": f"{shop.url}/open/authorize",
+                    "REELROUTE_TIKTOK_SHOP_US_AUTHORIZE_URL": f"{shop.url}/open/authorize",
                     "REELROUTE_TIKTOK_SHOP_CREATOR_AUTHORIZE_URL": f"{shop.url}/alliance/creator/auth",
                 }
                 stack = start(supervisor, folder, told.append, {**os.environ, **environment})

@@ -13,6 +13,7 @@ import pytest
 
 from deploy.local.demo import VIDEO
 from tests.e2e.test_tiktok import PHOTOS
+from tests.standin import shop_data
 from tests.standin.journal import Call
 from tests.standin.product import AtStandIn, product
 from tests.standin.server import Fault, serving
@@ -187,6 +188,51 @@ def test_that_an_owner_has_left_is_asked_about(running: AtStandIn, user: User) -
     assert running.tiktok.violations() == []
 
 
+# ---- TikTok Shop
+
+
+def shop_webhook(running: AtStandIn, number: int, *, times: int = 1, **fields: Any) -> list[int]:
+    """The statuses with which an event is answered that comes so many times."""
+    headers, body = running.shop.webhook(number, **fields)
+    url = f"{running.stack.gateway_url}/v1/webhooks/tiktok-shop"
+    return [httpx.post(url, headers=headers, content=body, trust_env=False).status_code for _ in range(times)]
+
+
+def test_a_shop_is_connected_and_read_through_rest_and_its_webhooks_are_hints(running: AtStandIn) -> None:
+    seller = running.shop.seller(shop_data.Shop("7495540735365777507", products=30, orders=25))
+    (connected,) = running.connect_seller(seller)
+    path, platform_id = f"/v1/shops/{connected['shop_id']}", connected["platform_shop_id"]
+    running.api.post(f"{path}:syncCatalogue", json={"everything": True}).raise_for_status()
+    assert len(running.get("/v1/products", page_size="100")["products"]) == 30
+    first = running.get(f"{path}/orders")
+    assert len(first["orders"] + running.get(f"{path}/orders", page_token=first["next_page_token"])["orders"]) == 25
+    days = {"start_date": "2026-11-01", "end_date": "2026-11-08"}
+    assert running.get(f"{path}/numbers", **days)["latest_available_date"] == "2026-11-20"
+    assert running.get(f"{path}/numbers/videos", **days)["videos"][0]["platform_post_id"] == "7400000000000000001"
+    assert len(running.get(f"{path}/numbers/products", **days)["products"]) == 1
+    seller.shops[0].titles[3] = "Fries, changed"
+    product = {"product_id": 1_729_500_000_000_000_003}
+    assert shop_webhook(running, 15, shop_id=platform_id, data=product, secret="guessed") == [401]
+    assert running.get("/v1/products", text="changed")["products"] == []
+    # TikTok Shop sends again what it thinks was not taken, byte for byte.
+    assert shop_webhook(running, 15, shop_id=platform_id, data=product, times=2) == [200, 200]
+    running.wait(lambda: running.get("/v1/products", text="changed")["products"] or None, 20)
+    assert shop_webhook(running, 4711, shop_id=platform_id, data={}) == [200]
+    assert running.shop.violations() == []
+
+
+def test_that_a_creator_has_left_is_asked_about(running: AtStandIn, creator: Owner) -> None:
+    path = f"/v1/accounts/{running.accounts[creator.open_id]}"
+    removed: dict[str, Any] = {"creator_open_id": creator.open_id, "data": {"cancel_time": 1}}
+    assert shop_webhook(running, 20, times=2, **removed) == [200, 200]
+    time.sleep(0.5)
+    assert running.get(path)["state"] == "CONNECTED"
+    creator.left = True
+    assert shop_webhook(running, 20, **removed) == [200]
+    running.wait(lambda: running.get(path)["state"] == "AUTHORIZATION_LOST" or None, 20)
+    assert running.shop.violations() == []
+
+
 # ---- TikTok Shop's creators
 
 
@@ -239,3 +285,16 @@ def test_a_creators_post_without_an_answer_waits_for_a_person_and_a_refused_one_
         assert running.delivery(post)["state"] == state, running.story(post)
         assert len(running.shop.journal.of("video_post", owner.open_id)) == 1
     assert running.shop.violations() == []
+
+
+def test_none_of_what_the_platforms_gave_is_in_a_log(running: AtStandIn, user: User, creator: Owner) -> None:
+    running.wait_over(schedule(running, user, running.upload()))
+    grants = running.tiktok.login.grants.values()
+    secrets = {running.tiktok.client_secret, running.shop.app_secret, creator.access, creator.refresh}
+    secrets |= {each for grant in grants for each in (grant.access, grant.refresh)}
+    secrets |= {post.secret for post in running.tiktok.posts.by_id.values()}
+    secrets |= {shop.cipher for owner in running.shop.owners.values() for shop in owner.shops}
+    for log in running.stack.log_folder.iterdir():
+        text = log.read_text(errors="replace")
+        assert not [each for each in secrets if each in text], log.name
+    assert running.tiktok.violations() == running.shop.violations() == []
