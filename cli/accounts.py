@@ -60,6 +60,29 @@ def disconnect(
             display.say(display.printable(f"@{found['handle']} is {found['state']}. {found['problem']}"))
 
 
+@app.command("limits")
+def limits(
+    account: Annotated[str, typer.Argument(help="Its @handle or id.")],
+    as_json: options.AsJson = False,
+) -> None:
+    """Shows what an account may do now, as its platform says: who can see its posts, how long videos may be."""
+    with failures(as_json=as_json), options.api() as api:
+        found = api.get(f"/v1/accounts/{options.account_id(api, account)}/limits")
+        if as_json:
+            display.document(found)
+            return
+        off = [name for name in ("comment", "duet", "stitch") if found[f"{name}_disabled"]]
+        longest = found["longest_video_seconds"]
+        display.facts(
+            [
+                ("account", f"@{found['handle']} {found['display_name']}"),
+                ("privacy", ", ".join(found["privacy_levels"])),
+                ("switched off", ", ".join(off) or "nothing"),
+                ("longest video", f"{longest} s" if longest else "not said"),
+            ]
+        )
+
+
 @app.command("numbers")
 def numbers(
     account: Annotated[str, typer.Argument(help="Its @handle or id.")],

@@ -68,6 +68,7 @@ ROUTE_SCOPES: dict[str, Scope.ValueType | None] = {
     "GET /v1/accounts": Scope.SCOPE_ACCOUNTS_READ,
     "GET /v1/accounts/{account_id}": Scope.SCOPE_ACCOUNTS_READ,
     "POST /v1/accounts/{account_id}:disconnect": Scope.SCOPE_ACCOUNTS_WRITE,
+    "GET /v1/accounts/{account_id}/limits": Scope.SCOPE_ACCOUNTS_READ,
     "GET /v1/accounts/{account_id}/numbers": Scope.SCOPE_ACCOUNTS_READ,
     "GET /v1/accounts/{account_id}/posts/numbers": Scope.SCOPE_ACCOUNTS_READ,
     "GET /v1/agents": None,

@@ -10,6 +10,7 @@ from reelroute.publisher.v1 import publisher_pb2 as pb
 from reelroute.publisher.v1 import publisher_pb2_grpc
 
 from kit.activity import activity
+from kit.context import about
 from kit.db import ALL_WORKSPACES
 from kit.paging import Page
 from kit.timestamps import from_timestamp, to_timestamp
@@ -183,11 +184,23 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
             account = account_store.read_account(tx, workspace_id, account_id)
         return pb.DisconnectAccountResponse(account=messages.account_to(account))
 
+    def GetAccountLimits(
+        self, request: pb.GetAccountLimitsRequest, context: grpc.ServicerContext
+    ) -> pb.GetAccountLimitsResponse:
+        workspace_id = UUID(request.workspace_id)
+        with self._database.transaction(workspace_id) as tx:
+            account = account_store.read_account(tx, workspace_id, UUID(request.account_id))
+        numbers.check_poster(account)
+        with about(account_id=account.account_id):
+            found = self._worker.call(numbers.limits(self._client, self._worker.tokens_of(account)), _READ_SECONDS)
+        return pb.GetAccountLimitsResponse(limits=messages.account_limits_to(found, datetime.now(UTC)))
+
     def GetAccountNumbers(
         self, request: pb.GetAccountNumbersRequest, context: grpc.ServicerContext
     ) -> pb.GetAccountNumbersResponse:
-        _, tokens = self._readable(request.workspace_id, request.account_id, numbers.STATS_SCOPE)
-        found = self._worker.call(numbers.of_account(self._client, tokens), _READ_SECONDS)
+        account, tokens = self._readable(request.workspace_id, request.account_id, numbers.STATS_SCOPE)
+        with about(account_id=account.account_id):
+            found = self._worker.call(numbers.of_account(self._client, tokens), _READ_SECONDS)
         return pb.GetAccountNumbersResponse(numbers=messages.account_numbers_to(found, datetime.now(UTC)))
 
     def ListPostNumbers(
@@ -197,7 +210,8 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
         reading = numbers.of_posts(
             self._client, tokens, request.platform_post_ids, request.page_size, request.page_token
         )
-        page = self._worker.call(reading, _READ_SECONDS)
+        with about(account_id=account.account_id):
+            page = self._worker.call(reading, _READ_SECONDS)
         oldest = min((each.create_time for each in page.videos if each.create_time), default=datetime.now(UTC))
         with self._database.transaction(account.workspace_id) as tx:
             ours = store.deliveries_of_posts(

@@ -14,7 +14,7 @@ from services.publisher import domain
 from services.publisher.forecast import Foreseen
 from services.publisher.platforms.base import MediaFile, Problem, unreadable
 from services.publisher.platforms.tiktok_checks import PRIVATE_LEVELS
-from vendors.tiktok.models import UserInfo, Video
+from vendors.tiktok.models import CreatorInfo, UserInfo, Video
 
 _OPTION_BOOLS = {
     *("allow_comment", "allow_duet", "allow_stitch", "brand_organic", "branded_content", "is_ai_generated"),
@@ -159,6 +159,20 @@ def foreseen_to(foreseen: Foreseen) -> pb.ForeseenFailure:
         reason=foreseen.reason,
         message=foreseen.message,
         delayed_until_time=to_timestamp(foreseen.delayed_until) if foreseen.delayed_until else None,
+    )
+
+
+def account_limits_to(creator: CreatorInfo, read_time: datetime) -> pb.AccountLimits:
+    """What a creator may do, as the proto shows it."""
+    return pb.AccountLimits(
+        handle=creator.username,
+        display_name=creator.nickname,
+        privacy_levels=creator.privacy_level_options,
+        comment_disabled=creator.comment_disabled,
+        duet_disabled=creator.duet_disabled,
+        stitch_disabled=creator.stitch_disabled,
+        longest_video_seconds=creator.max_video_duration_seconds or 0,
+        read_time=to_timestamp(read_time),
     )
 
 

@@ -1,4 +1,4 @@
-"""Numbers of accounts and of their posts, read from their platforms as they are now. Nothing is kept."""
+"""What platforms tell of accounts and of their posts, read as it is now: limits and numbers. Nothing is kept."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from kit.errors import FailedPrecondition, InvalidArgument, ReelrouteError, Reso
 from services.publisher.domain import Account, AccountState, AttemptFailed, FailureKind, Platform
 from services.publisher.platforms.base import Tokens
 from services.publisher.platforms.common import with_token
+from services.publisher.platforms.tiktok_checks import PUBLISH_SCOPE
 from vendors.tiktok.client import TikTokClient
-from vendors.tiktok.models import USER_FIELDS, UserInfo, Video
+from vendors.tiktok.models import USER_FIELDS, CreatorInfo, UserInfo, Video
 
 Answered = TypeVar("Answered")
 STATS_SCOPE = "user.info.stats"
@@ -27,6 +28,10 @@ class ScopeNotGranted(FailedPrecondition):
 
 class NumbersNotTold(FailedPrecondition):
     """The account's platform has no such numbers, or does not tell them of this account now."""
+
+
+class LimitsNotTold(FailedPrecondition):
+    """The account's platform does not say what it may do, or the account may post nothing now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,19 @@ def check(account: Account, scope: str) -> None:
         )
 
 
+def check_poster(account: Account) -> None:
+    """Raises LimitsNotTold when there is no use in asking what an account may do."""
+    if account.platform is not Platform.TIKTOK or PUBLISH_SCOPE not in account.scopes:
+        raise LimitsNotTold(f"{account.platform.title} does not say what @{account.handle} may do.")
+    if account.state is not AccountState.CONNECTED:
+        raise LimitsNotTold(f"@{account.handle} cannot be asked about: {account.problem}")
+
+
+async def limits(client: TikTokClient, tokens: Tokens) -> CreatorInfo:
+    """What a creator may do now. Raises as `_asked`, with LimitsNotTold for caps and bans."""
+    return await _asked(tokens, client.creator_info, LimitsNotTold)
+
+
 async def of_account(client: TikTokClient, tokens: Tokens) -> UserInfo:
     """The account's own numbers. Raises as `_asked`."""
     fields = ("open_id", *USER_FIELDS[STATS_SCOPE])
@@ -69,15 +87,19 @@ async def of_posts(client: TikTokClient, tokens: Tokens, ids: Sequence[str], pag
     return PostPage(page.videos, str(page.cursor) if page.has_more and page.cursor is not None else "")
 
 
-async def _asked(tokens: Tokens, call: Callable[[str], Awaitable[Answered]]) -> Answered:
-    """Raises ResourceExhausted, Unavailable or NumbersNotTold for what the platform does not answer."""
+async def _asked(
+    tokens: Tokens,
+    call: Callable[[str], Awaitable[Answered]],
+    not_told: type[FailedPrecondition] = NumbersNotTold,
+) -> Answered:
+    """Raises ResourceExhausted, Unavailable or `not_told` for what the platform does not answer."""
     try:
         return await with_token(tokens, call)
     except AttemptFailed as error:
-        raise _refusal(error) from None
+        raise _refusal(error, not_told) from None
 
 
-def _refusal(error: AttemptFailed) -> ReelrouteError:
+def _refusal(error: AttemptFailed, not_told: type[FailedPrecondition]) -> ReelrouteError:
     failure = error.failure
     wait = max(1.0, (failure.retry_time - datetime.now(UTC)).total_seconds()) if failure.retry_time else None
     match failure.kind:
@@ -86,4 +108,4 @@ def _refusal(error: AttemptFailed) -> ReelrouteError:
         case FailureKind.TRANSIENT:
             return Unavailable(failure.message, retry_after_seconds=wait)
         case _:
-            return NumbersNotTold(failure.message, metadata={"reason": failure.reason})
+            return not_told(failure.message, metadata={"reason": failure.reason})

@@ -225,6 +225,12 @@ def answer(memory: Memory, request: Request) -> Answer:
             (account,) = (each for each in memory.accounts if each["account_id"] == account_id)
             account |= {"state": "DISCONNECTED", "problem": "It was disconnected."}
             return 200, account
+        case "GET", ["v1", "accounts", _, "limits"]:
+            return 200, {
+                "handle": "emberfold.air", "display_name": "Air", "privacy_levels": ["SELF_ONLY"],
+                "comment_disabled": False, "duet_disabled": True, "stitch_disabled": True,
+                "longest_video_seconds": None, "read_time": None,
+            }  # fmt: skip
         case "GET", ["v1", "accounts", _, "numbers"]:
             return problem(409, "SCOPE_NOT_GRANTED", "The owner has not allowed it.")
         case "GET", ["v1", "accounts", _, "posts", "numbers"]:

@@ -79,6 +79,13 @@ def test_an_account_is_disconnected_only_when_that_is_meant(run: Run, memory: Me
     assert "DISCONNECTED" in run("accounts", "list").out
 
 
+def test_what_an_account_may_do_is_shown(run: Run, memory: Memory) -> None:
+    shown = run("accounts", "limits", "@emberfold.air").out
+    assert "SELF_ONLY" in shown
+    assert "duet, stitch" in shown
+    assert "not said" in shown
+
+
 def test_numbers_of_posts_are_shown_although_those_of_the_account_are_not_allowed(run: Run, memory: Memory) -> None:
     shown = run("accounts", "numbers", "@emberfold.air", "--posts", "5")
     assert shown.exit_code == 0

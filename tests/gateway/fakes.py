@@ -444,6 +444,11 @@ class FakePublisher(Fake, publisher_pb2_grpc.PublisherServiceServicer):
         account.state = publisher_pb2.ACCOUNT_STATE_DISCONNECTED
         return publisher_pb2.DisconnectAccountResponse(account=account)
 
+    def GetAccountLimits(self, request: Any, context: Context) -> publisher_pb2.GetAccountLimitsResponse:
+        self.saw(request, context)
+        limits = publisher_pb2.AccountLimits(handle="emberfold.air", privacy_levels=["SELF_ONLY"], duet_disabled=True)
+        return publisher_pb2.GetAccountLimitsResponse(limits=limits)
+
     def GetAccountNumbers(self, request: Any, context: Context) -> publisher_pb2.GetAccountNumbersResponse:
         self.saw(request, context)
         self._account(request)

@@ -117,6 +117,18 @@ def test_numbers_of_posts_are_read_page_by_page_and_ours_are_known(stage: Stage,
     )
 
 
+def test_what_a_creator_may_do_is_read_afresh_for_the_form_of_a_post(stage: Stage, api: Stub) -> None:
+    request = pb.GetAccountLimitsRequest(**mine(stage))
+    first = api.GetAccountLimits(request, timeout=20).limits
+    assert (first.handle, "PUBLIC_TO_EVERYONE" in first.privacy_levels, first.duet_disabled) == (CREATOR, True, False)
+    assert first.longest_video_seconds > 0
+    stage.sandbox.control("PATCH", f"/tiktok/creators/{CREATOR}", private=True, duet_disabled=True)
+    then = api.GetAccountLimits(request, timeout=20).limits
+    assert ("PUBLIC_TO_EVERYONE" in then.privacy_levels, then.duet_disabled) == (False, True)
+    stage.sandbox.control("PATCH", f"/tiktok/creators/{CREATOR}", banned=True)
+    assert refusal(api.GetAccountLimits, request) == (grpc.StatusCode.FAILED_PRECONDITION, "LIMITS_NOT_TOLD")
+
+
 def test_numbers_of_an_account_are_read_where_its_owner_allows_it(stage: Stage, api: Stub) -> None:
     request = pb.GetAccountNumbersRequest(**mine(stage))
     assert refusal(api.GetAccountNumbers, request) == (grpc.StatusCode.FAILED_PRECONDITION, "SCOPE_NOT_GRANTED")

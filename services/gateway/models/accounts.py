@@ -88,6 +88,35 @@ class Account(AnswerModel):
         )
 
 
+class AccountLimits(AnswerModel):
+    """What an account may do now. For the form in which a post is written: read it each time the form is opened."""
+
+    model_config = shown(examples.ACCOUNT_LIMITS)
+
+    handle: str = Field(description="Who posts, as the platform shows it now. Show it.")
+    display_name: str
+    privacy_levels: list[str] = Field(description="Who may be allowed to see a post. Preselect none.")
+    comment_disabled: bool = Field(description="The account's own setting: off, whatever a post says.")
+    duet_disabled: bool
+    stitch_disabled: bool
+    longest_video_seconds: int | None = Field(description="Null: the platform does not say.")
+    read_time: datetime | None
+
+    @classmethod
+    def of(cls, limits: pb.AccountLimits) -> AccountLimits:
+        """From the publisher."""
+        return cls(
+            handle=limits.handle,
+            display_name=limits.display_name,
+            privacy_levels=list(limits.privacy_levels),
+            comment_disabled=limits.comment_disabled,
+            duet_disabled=limits.duet_disabled,
+            stitch_disabled=limits.stitch_disabled,
+            longest_video_seconds=limits.longest_video_seconds or None,
+            read_time=instant_of(limits, "read_time"),
+        )
+
+
 class AccountList(AnswerModel):
     """A page of accounts, by handle."""
 

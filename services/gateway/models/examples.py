@@ -311,6 +311,16 @@ ACCOUNT: dict[str, Any] = {
     "create_time": CREATED,
     "update_time": CREATED,
 }
+ACCOUNT_LIMITS: dict[str, Any] = {
+    "handle": "emberfold.water",
+    "display_name": "Emberfold Water",
+    "privacy_levels": ["PUBLIC_TO_EVERYONE", "MUTUAL_FOLLOW_FRIENDS", "SELF_ONLY"],
+    "comment_disabled": False,
+    "duet_disabled": True,
+    "stitch_disabled": False,
+    "longest_video_seconds": 600,
+    "read_time": CREATED,
+}
 ACCOUNT_NUMBERS: dict[str, Any] = {
     "followers": 1204,
     "following": 12,

@@ -7,7 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from reelroute.publisher.v1 import publisher_pb2 as pb
 
-from services.gateway.models.accounts import Account, AccountList, Connection, ConnectionFinish, ConnectionStart
+from services.gateway.models.accounts import (
+    Account,
+    AccountLimits,
+    AccountList,
+    Connection,
+    ConnectionFinish,
+    ConnectionStart,
+)
 from services.gateway.models.fields import Text, instant_of
 from services.gateway.models.numbers import AccountNumbers, PostNumbersList
 from services.gateway.models.problems import problems
@@ -75,6 +82,16 @@ async def disconnect_account(account_id: Id, caller: Caller_, clients: Clients_,
     """
     request = pb.DisconnectAccountRequest(workspace_id=caller.workspace_id, account_id=str(account_id))
     return Account.of((await clients.call(clients.publisher.DisconnectAccount, request)).account)
+
+
+@router.get("/v1/accounts/{account_id:id}/limits", responses=problems(404, 409, 429))
+async def get_account_limits(account_id: Id, caller: Caller_, clients: Clients_) -> AccountLimits:
+    """Reads what an account may do now, from its platform: who can see its posts, and what its owner switched off.
+
+    TikTok asks whoever shows a form for a post to read it each time the form is opened.
+    """
+    request = pb.GetAccountLimitsRequest(workspace_id=caller.workspace_id, account_id=str(account_id))
+    return AccountLimits.of((await clients.call(clients.publisher.GetAccountLimits, request)).limits)
 
 
 @router.get("/v1/accounts/{account_id:id}/numbers", responses=problems(404, 409, 429))
