@@ -110,10 +110,13 @@ class RefreshFailed(Exception):
 
 @dataclass(slots=True)
 class Custody:
-    """What the tokens in a process share: refreshes under way, and tokens that were read a moment ago."""
+    """What the tokens in a process share: refreshes under way, tokens that were read a moment ago, and those that were
+    refused last.
+    """
 
     refreshes: set[asyncio.Task[str | None]] = field(default_factory=set)
     known: dict[UUID, tuple[float, TokenPair]] = field(default_factory=dict)
+    refused: dict[UUID, str] = field(default_factory=dict, repr=False)
 
     async def finish(self) -> None:
         """Waits for refreshes under way, before the process ends: an answer must not get lost, for the old tokens no
@@ -147,7 +150,9 @@ class Tokens:
     async def fresh(self, refused: str) -> str:
         """Another token than the one that was refused, good for `margin` at least."""
         self.custody.known.pop(self.owner_id, None)
-        return await self._refreshed(lambda current: current.access_token != refused and self._lasts(current))
+        # Kept for the next one too: when no other can be had now, this one is as refused as before.
+        self.custody.refused[self.owner_id] = refused
+        return await self._refreshed(self._lasts)
 
     async def refresh_ahead(self, access_expire_time: datetime) -> None:
         """Refreshes the token that ends at this time, unless it is another by now, another process does so at this
@@ -177,8 +182,9 @@ class Tokens:
 
     def _know(self, pair: TokenPair) -> None:
         known, now = self.custody.known, asyncio.get_running_loop().time()
-        if len(known) > 10_000:
-            known.clear()
+        for remembered in (known, self.custody.refused):
+            if len(remembered) > 10_000:
+                remembered.clear()
         known[self.owner_id] = (now + _KNOWN_SECONDS, pair)
 
     def _finished(self, refresh: asyncio.Task[str | None]) -> None:
@@ -215,6 +221,7 @@ class Tokens:
         except VendorError as error:
             raise RefreshFailed(error) from None
         if await self._saved(pair, renewed):
+            self.custody.refused.pop(self.owner_id, None)
             log.info("token refreshed", **{f"{self.owner}_id": str(self.owner_id)})
             return renewed.access_token
         return (await asyncio.to_thread(self.store.read)).access_token
@@ -235,4 +242,6 @@ class Tokens:
         return (await asyncio.to_thread(self.store.read)).access_token
 
     def _lasts(self, pair: TokenPair) -> bool:
+        if pair.access_token == self.custody.refused.get(self.owner_id):
+            return False
         return pair.access_expire_time - datetime.now(UTC) > self.margin

@@ -173,6 +173,7 @@ async def test_r17_what_is_given_back_is_due_again(scheduler: FakeScheduler, cli
         (pb.HOLD_SCOPE_POST, str(PUBLICATION.post_id), pb.HOLD_CAUSE_PAUSE, True),
         (pb.HOLD_SCOPE_POST, str(PUBLICATION.account_id), pb.HOLD_CAUSE_PAUSE, False),
     ],
+    ids=["everything", "its platform", "another platform", "an incident", "its post", "another post"],
 )
 async def test_whether_people_have_paused_what_is_out_is_asked(
     scheduler: FakeScheduler,
