@@ -40,6 +40,11 @@ class Sandbox:
         sellers = self.http.get("/control/tiktok_shop/sellers", headers=_control_headers()).raise_for_status().json()
         return [shop["id"] for seller in sellers for shop in seller["shops"]]
 
+    def shop_creators(self) -> dict[str, str]:
+        """The names of the TikTok Shop creators that it plays, by their open ids."""
+        found = self.http.get("/control/tiktok_shop/creators", headers=_control_headers()).raise_for_status().json()
+        return {creator["open_id"]: creator["username"] for creator in found}
+
     def control(self, path: str, body: Json | None = None, *, may_be_there: bool = False) -> Json:
         """One call of its control API. Raises ClientError."""
         response = self.http.request("POST", f"/control{path}", json=body, headers=_control_headers())
@@ -73,23 +78,25 @@ def _as_creator(api: Api, sandbox: Sandbox, recorded: Json) -> Proven:
 
 
 def _as_shop(api: Api, sandbox: Sandbox, recorded: Json) -> Proven:
-    """TikTok Shop: tokens and signature of the seller who has the shop."""
-    if not recorded["shop_id"]:
-        raise _not_replayable("it was made for no shop")
-    shop = api.get(f"/v1/shops/{recorded['shop_id']}")
-    if shop["platform_shop_id"] not in sandbox.shops():
-        raise _not_replayable(f"the sandbox does not play the shop {shop['name']}")
+    """TikTok Shop: tokens and signature of the creator, or of the seller who has the shop."""
     query = _query(recorded)
     cipher = query.pop("shop_cipher", None)
-    call = {
-        "path": recorded["path"],
-        "query": query,
-        "body": _body(recorded),
-        "shop_id": shop["platform_shop_id"],
-        "with_cipher": cipher is not None,
-    }
+    call = {"path": recorded["path"], "query": query, "body": _body(recorded), "with_cipher": cipher is not None}
+    if recorded["shop_id"]:
+        shop = api.get(f"/v1/shops/{recorded['shop_id']}")
+        caller, call["shop_id"] = shop["name"], shop["platform_shop_id"]
+        played, is_played = f"the shop {caller}", call["shop_id"] in sandbox.shops()
+    elif recorded["account_id"]:
+        account = api.get(f"/v1/accounts/{recorded['account_id']}")
+        caller = f"@{account['handle']}"
+        call["creator"] = sandbox.shop_creators().get(account["platform_account_id"], "")
+        played, is_played = f"the creator {caller}", bool(call["creator"])
+    else:
+        raise _not_replayable("it was made for no shop and no creator")
+    if not is_played:
+        raise _not_replayable(f"the sandbox does not play {played}")
     signed = sandbox.control("/tiktok_shop/calls", call)
-    return Proven(shop["name"], signed["query"], signed["headers"], call["body"])
+    return Proven(caller, signed["query"], signed["headers"], call["body"])
 
 
 def _query(recorded: Json) -> dict[str, str]:

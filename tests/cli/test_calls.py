@@ -154,6 +154,22 @@ def test_a_call_of_a_shop_that_the_sandbox_does_not_play_is_not_made(
     assert "does not play the shop Real" in outcome.err
 
 
+def test_a_creator_s_post_is_made_again_in_the_creator_s_name(run: Run, memory: Memory, sandbox: httpx.Client) -> None:
+    creator = sandbox.get("/control/tiktok_shop/creators").json()[0]
+    account = memory.accounts[0]
+    account["platform_account_id"] = creator["open_id"]
+    post = {
+        "video_info": {"file_id": "v0", "title": "Dice", "is_ai_generated": False},
+        "product_link_info": {"product_id": "1729558652170587422", "title": "Amber dice"},
+    }
+    call = {"vendor": "tiktok_shop", "path": "/affiliate_creator/202607/videos", "request": {"json": post}}
+    document = run("replay", recorded(memory, **call), "--json").document
+    # The sandbox has not the file that was uploaded then.
+    assert document["replayed"]["answer"]["json"]["code"] == 170001040
+    account["platform_account_id"] = "7020somebody"
+    assert "does not play the creator @" in run("replay", recorded(memory, **call)).err
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
