@@ -12,8 +12,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlencode
 
-from kit.vendor_call import CallRecord, Inspection, StreamBody, VendorAnswer, VendorCall
-from kit.vendor_errors import VendorUnavailable
+from kit.vendor_call import CallRecord, StreamBody, VendorCall
 from kit.vendor_http import VendorHttp
 from vendors.bulletin import models
 from vendors.bulletin.config import BulletinConfig
@@ -114,25 +113,12 @@ class BulletinClient:
     async def _typed(
         self, call: VendorCall, read: Callable[[Mapping[str, Any]], T], timeout_seconds: float | None
     ) -> T:
-        """Make the call and read its answer. An unreadable one counts as none: in doubt for a call that commits."""
-        found: list[T] = []
-
-        def judge(answer: VendorAnswer) -> Inspection:
-            seen = inspect(answer)
-            if seen.error is not None:
-                return seen
-            try:
-                body = answer.json()
-                found.append(read(body if isinstance(body, Mapping) else {}))
-            except ValueError as unreadable:
-                lack = f" It lacks {unreadable}." if isinstance(unreadable, models.UnreadableAnswer) else ""
-                text = f"Bulletin's answer could not be read.{lack}"
-                return Inspection(VendorUnavailable(text, sent=True, code="unreadable_answer", status=answer.status))
-            return seen
-
         seconds = self.config.call_timeout_seconds if timeout_seconds is None else timeout_seconds
-        await self._http.call(replace(call, inspect=judge), timeout_seconds=seconds)
-        return found[-1]
+        return await self._http.read(
+            replace(call, inspect=inspect),
+            lambda body: read(body if isinstance(body, Mapping) else {}),
+            timeout_seconds=seconds,
+        )
 
 
 def _read(operation: str, url: str, access_token: str) -> VendorCall:

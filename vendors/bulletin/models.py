@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-
-class UnreadableAnswer(ValueError):
-    """An answer without an error that lacks what it must have; the text names the field."""
+from kit.vendor_json import UnreadableAnswer, needed_text
 
 
 @dataclass(frozen=True)
@@ -56,22 +54,24 @@ class Page:
 
 def grant(body: Mapping[str, Any]) -> Grant:
     """The answer of the token call. Raises UnreadableAnswer, as all of these."""
-    return Grant(_text(body, "access_token"), _text(body, "account"), _text(body, "display_name"))
+    return Grant(needed_text(body, "access_token"), needed_text(body, "account"), needed_text(body, "display_name"))
 
 
 def profile(body: Mapping[str, Any]) -> Profile:
     """The answer of `me`."""
-    return Profile(_text(body, "account"), _text(body, "display_name"))
+    return Profile(needed_text(body, "account"), needed_text(body, "display_name"))
 
 
 def post(body: Mapping[str, Any]) -> Post:
     """The answer to a new post."""
-    return Post(_text(body, "id"), _text(body, "url"), _number(body, "published"))
+    return Post(needed_text(body, "id"), needed_text(body, "url"), _number(body, "published"))
 
 
 def listed_post(body: Mapping[str, Any]) -> ListedPost:
     """A post of a list, or asked for by its id."""
-    return ListedPost(_text(body, "id"), _text(body, "url"), _number(body, "published"), _text(body, "text"))
+    return ListedPost(
+        needed_text(body, "id"), needed_text(body, "url"), _number(body, "published"), needed_text(body, "text")
+    )
 
 
 def page(body: Mapping[str, Any]) -> Page:
@@ -84,13 +84,6 @@ def page(body: Mapping[str, Any]) -> Page:
     return Page(
         tuple(listed_post(each) for each in posts), following, _number(body, "now"), _number(body, "complete_since")
     )
-
-
-def _text(body: Mapping[str, Any], name: str) -> str:
-    value = body.get(name)
-    if not isinstance(value, str) or not value:
-        raise UnreadableAnswer(name)
-    return value
 
 
 def _number(body: Mapping[str, Any], name: str) -> float:

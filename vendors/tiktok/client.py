@@ -19,9 +19,9 @@ from urllib.parse import urlencode
 import yarl
 
 from kit.rate_limit import Limiter
-from kit.vendor_call import CallRecord, Inspection, StreamBody, VendorAnswer, VendorCall
-from kit.vendor_errors import VendorUnavailable
+from kit.vendor_call import CallRecord, StreamBody, VendorAnswer, VendorCall
 from kit.vendor_http import VendorHttp
+from kit.vendor_json import UnreadableAnswer
 from vendors.tiktok import models
 from vendors.tiktok.chunks import ChunkPlan, ChunkSpan
 from vendors.tiktok.config import TikTokConfig
@@ -362,28 +362,13 @@ class TikTokClient:
         return await self._typed(call, lambda body: read(_mapping(_mapping(body).get("data"))), timeout_seconds)
 
     async def _typed(self, call: VendorCall, read: Callable[[Any], T], timeout_seconds: float | None) -> T:
-        """Make the call and read its answer. An unreadable one counts as none: in doubt for a call that commits."""
-        found: list[T] = []
-
-        def inspect(answer: VendorAnswer) -> Inspection:
-            seen = call.inspect(answer)
-            if seen.error is not None:
-                return seen
-            try:
-                found.append(read(answer.json()))
-            except ValueError as unreadable:
-                lack = f" It lacks {unreadable}." if isinstance(unreadable, models.UnreadableAnswer) else ""
-                text = f"TikTok's answer could not be read.{lack}"
-                error = VendorUnavailable(text, sent=True, code="unreadable_answer", status=answer.status)
-                return replace(seen, error=error)
-            return seen
-
-        await self._call(replace(call, inspect=inspect), timeout_seconds)
-        return found[-1]
+        return await self._http.read(call, read, timeout_seconds=self._seconds(timeout_seconds))
 
     async def _call(self, call: VendorCall, timeout_seconds: float | None) -> VendorAnswer:
-        seconds = self.config.call_timeout_seconds if timeout_seconds is None else timeout_seconds
-        return await self._http.call(call, timeout_seconds=seconds)
+        return await self._http.call(call, timeout_seconds=self._seconds(timeout_seconds))
+
+    def _seconds(self, timeout_seconds: float | None) -> float:
+        return self.config.call_timeout_seconds if timeout_seconds is None else timeout_seconds
 
     async def _small(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """The same bytes in pieces small enough that progress shows on a slow line."""
@@ -430,5 +415,5 @@ def _file_source(plan: ChunkPlan) -> dict[str, Any]:
 
 def _mapping(value: object) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise models.UnreadableAnswer("its data")
+        raise UnreadableAnswer("its data")
     return value

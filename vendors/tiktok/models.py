@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from kit.vendor_json import UnreadableAnswer, as_id, id_text, moment, needed_text, text, whole
 
 # Fields that user/info answers only when asked for them, by the scope that each needs, and those of video/list and
 # video/query (developers.tiktok.com/doc/tiktok-api-v2-*).
@@ -26,10 +28,6 @@ VIDEO_FIELDS = (
     "comment_count",
     "share_count",
 )
-
-
-class UnreadableAnswer(ValueError):
-    """An answer without an error that lacks what it must have; the text names the field."""
 
 
 class PublishState(StrEnum):
@@ -226,16 +224,16 @@ class VideoPage:
 
 def token_grant(raw: Mapping[str, Any]) -> TokenGrant:
     """Read a token answer. Raises UnreadableAnswer without an access token, a lifetime or a user."""
-    access_lifetime = _whole(raw, "expires_in")
+    access_lifetime = whole(raw, "expires_in")
     if access_lifetime is None:
         raise UnreadableAnswer("expires_in")
     return TokenGrant(
-        access_token=_needed_text(raw, "access_token"),
+        access_token=needed_text(raw, "access_token"),
         access_lifetime_seconds=access_lifetime,
-        refresh_token=_text(raw, "refresh_token") or None,
-        refresh_lifetime_seconds=_whole(raw, "refresh_expires_in"),
-        open_id=_needed_text(raw, "open_id"),
-        scopes=tuple(scope for scope in _text(raw, "scope").split(",") if scope),
+        refresh_token=text(raw, "refresh_token") or None,
+        refresh_lifetime_seconds=whole(raw, "refresh_expires_in"),
+        open_id=needed_text(raw, "open_id"),
+        scopes=tuple(scope for scope in text(raw, "scope").split(",") if scope),
         raw=raw,
     )
 
@@ -246,39 +244,39 @@ def creator_info(data: Mapping[str, Any]) -> CreatorInfo:
     if not isinstance(options, list):
         raise UnreadableAnswer("privacy_level_options")
     return CreatorInfo(
-        username=_text(data, "creator_username"),
-        nickname=_text(data, "creator_nickname"),
-        avatar_url=_text(data, "creator_avatar_url"),
+        username=text(data, "creator_username"),
+        nickname=text(data, "creator_nickname"),
+        avatar_url=text(data, "creator_avatar_url"),
         privacy_level_options=tuple(option for option in options if isinstance(option, str)),
         comment_disabled=data.get("comment_disabled") is True,
         duet_disabled=data.get("duet_disabled") is True,
         stitch_disabled=data.get("stitch_disabled") is True,
-        max_video_duration_seconds=_whole(data, "max_video_post_duration_sec"),
+        max_video_duration_seconds=whole(data, "max_video_post_duration_sec"),
         raw=data,
     )
 
 
 def video_upload(data: Mapping[str, Any]) -> VideoUpload:
     """Read the answer to a file upload's init. Raises UnreadableAnswer without publish id or address."""
-    return VideoUpload(_needed_text(data, "publish_id"), _needed_text(data, "upload_url"), data)
+    return VideoUpload(needed_text(data, "publish_id"), needed_text(data, "upload_url"), data)
 
 
 def publish_id(data: Mapping[str, Any]) -> str:
     """Read the answer to an init by address. Raises UnreadableAnswer without a publish id."""
-    return _needed_text(data, "publish_id")
+    return needed_text(data, "publish_id")
 
 
 def publish_status(data: Mapping[str, Any]) -> PublishStatus:
     """Read a post's status. Raises UnreadableAnswer without one; a new word becomes UNKNOWN."""
-    word = _needed_text(data, "status")
+    word = needed_text(data, "status")
     # The misspelt name is TikTok's; the right spelling is taken too, should they mend it.
     ids = data.get("publicaly_available_post_id") or data.get("publicly_available_post_id") or []
     return PublishStatus(
         state=PublishState(word) if word in PublishState.__members__ else PublishState.UNKNOWN,
-        fail_reason=_text(data, "fail_reason") or None,
-        post_ids=tuple(id_text for item in (ids if isinstance(ids, list) else [ids]) if (id_text := _id(item))),
-        uploaded_bytes=_whole(data, "uploaded_bytes"),
-        downloaded_bytes=_whole(data, "downloaded_bytes"),
+        fail_reason=text(data, "fail_reason") or None,
+        post_ids=tuple(post_id for item in (ids if isinstance(ids, list) else [ids]) if (post_id := as_id(item))),
+        uploaded_bytes=whole(data, "uploaded_bytes"),
+        downloaded_bytes=whole(data, "downloaded_bytes"),
         raw=data,
     )
 
@@ -289,14 +287,14 @@ def user_info(data: Mapping[str, Any]) -> UserInfo:
     if not isinstance(user, Mapping):
         raise UnreadableAnswer("user")
     return UserInfo(
-        open_id=_needed_text(user, "open_id"),
-        display_name=_text(user, "display_name"),
-        avatar_url=_text(user, "avatar_url"),
-        username=_text(user, "username"),
-        follower_count=_whole(user, "follower_count"),
-        following_count=_whole(user, "following_count"),
-        likes_count=_whole(user, "likes_count"),
-        video_count=_whole(user, "video_count"),
+        open_id=needed_text(user, "open_id"),
+        display_name=text(user, "display_name"),
+        avatar_url=text(user, "avatar_url"),
+        username=text(user, "username"),
+        follower_count=whole(user, "follower_count"),
+        following_count=whole(user, "following_count"),
+        likes_count=whole(user, "likes_count"),
+        video_count=whole(user, "video_count"),
         raw=user,
     )
 
@@ -307,8 +305,8 @@ def video_page(data: Mapping[str, Any]) -> VideoPage:
     if not isinstance(videos, list):
         raise UnreadableAnswer("videos")
     return VideoPage(
-        videos=tuple(_video(item) for item in videos if isinstance(item, Mapping) and _id(item.get("id"))),
-        cursor=_whole(data, "cursor"),
+        videos=tuple(_video(item) for item in videos if isinstance(item, Mapping) and id_text(item, "id")),
+        cursor=whole(data, "cursor"),
         has_more=data.get("has_more") is True,
         raw=data,
     )
@@ -316,49 +314,15 @@ def video_page(data: Mapping[str, Any]) -> VideoPage:
 
 def _video(item: Mapping[str, Any]) -> Video:
     return Video(
-        id=_id(item.get("id")),
-        create_time=_moment(item),
-        title=_text(item, "title"),
-        description=_text(item, "video_description"),
-        duration_seconds=_whole(item, "duration"),
-        share_url=_text(item, "share_url"),
-        view_count=_whole(item, "view_count"),
-        like_count=_whole(item, "like_count"),
-        comment_count=_whole(item, "comment_count"),
-        share_count=_whole(item, "share_count"),
+        id=id_text(item, "id"),
+        create_time=moment(item, "create_time"),
+        title=text(item, "title"),
+        description=text(item, "video_description"),
+        duration_seconds=whole(item, "duration"),
+        share_url=text(item, "share_url"),
+        view_count=whole(item, "view_count"),
+        like_count=whole(item, "like_count"),
+        comment_count=whole(item, "comment_count"),
+        share_count=whole(item, "share_count"),
         raw=item,
     )
-
-
-def _moment(item: Mapping[str, Any]) -> datetime | None:
-    seconds = _whole(item, "create_time")
-    try:
-        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-    except (OverflowError, ValueError, OSError):
-        return None
-
-
-def _text(raw: Mapping[str, Any], name: str) -> str:
-    value = raw.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _needed_text(raw: Mapping[str, Any], name: str) -> str:
-    value = _text(raw, name)
-    if not value:
-        raise UnreadableAnswer(name)
-    return value
-
-
-def _whole(raw: Mapping[str, Any], name: str) -> int | None:
-    value = raw.get(name)
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _id(value: object) -> str:
-    """An id as text; empty for what is none. Floats are none: they have already lost digits."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) else ""

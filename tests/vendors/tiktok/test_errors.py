@@ -17,6 +17,7 @@ from kit.vendor_errors import (
     VendorRejected,
     VendorUnavailable,
 )
+from kit.vendor_json import UnreadableAnswer
 from vendors.tiktok import errors, models
 
 # The classes of TikTok's documents: T transient, R rate, C cap, A account, P permanent.
@@ -221,5 +222,5 @@ def test_no_answer_whatever_its_shape_breaks_the_readers(body: object, status: i
         if isinstance(body, dict):
             try:
                 read(body)
-            except models.UnreadableAnswer:
+            except UnreadableAnswer:
                 continue
