@@ -24,6 +24,14 @@ ROLE_PASSWORD = "test"
 _ROOT = Path(__file__).resolve().parent.parent
 
 
+@contextlib.contextmanager
+def starting() -> Iterator[None]:
+    """One at a time, over all workers: two that look for free ports at once may find the same, until each is taken."""
+    with (Path(tempfile.gettempdir()) / "reelroute-tests-start.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def login_url(admin_url: str, service: str) -> str:
     """The address of a service's own role on the database of `admin_url`."""
     return service_url(admin_url, service, ROLE_PASSWORD)

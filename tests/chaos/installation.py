@@ -38,6 +38,7 @@ from tests.chaos.pg_proxy import open_pg_wire
 from tests.chaos.rpc_proxy import open_rpc_wire
 from tests.chaos.wires import Wires
 from tests.database import public_folder
+from tests.services import starting
 
 Found = TypeVar("Found")
 
@@ -317,15 +318,16 @@ class _Starter:
         names = ["content", "notification"]
         names += [f"scheduler-{number + 1}" for number in range(schedulers)]
         names += [f"publisher-{number + 1}" for number in range(publishers)]
-        self._addresses = {name: f"127.0.0.1:{free_port()}" for name in names}
-        url = f"http://127.0.0.1:{free_port()}"
-        sandbox.base_url = httpx.URL(url)
         self._migrate()
-        self._start_sandbox(url)
-        self._platform = open_http_wire(self._wires, self._publishers, "sandbox", url)
-        for name in names:
-            self._start_service(name, url)
-        self._supervisor.wait_ready(timeout=_READY_SECONDS)
+        with starting():
+            self._addresses = {name: f"127.0.0.1:{free_port()}" for name in names}
+            url = f"http://127.0.0.1:{free_port()}"
+            sandbox.base_url = httpx.URL(url)
+            self._start_sandbox(url)
+            self._platform = open_http_wire(self._wires, self._publishers, "sandbox", url)
+            for name in names:
+                self._start_service(name, url)
+            self._supervisor.wait_ready(timeout=_READY_SECONDS)
         return Installation(
             self._folder, self._supervisor, self._postgres, self._wires, self._addresses, sandbox,
             self._secrets.service_token,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import mimetypes
 import os
 import shutil
@@ -23,10 +22,10 @@ import pytest
 from deploy.local import demo
 from deploy.local.stack import Stack, start
 from deploy.local.supervisor import Supervisor
+from tests.services import starting
 
 Found = TypeVar("Found")
 
-_STARTING = Path(tempfile.gettempdir()) / "reelroute-e2e-start.lock"
 # Short enough that a killed publisher's work goes on while a test waits.
 LEASE_SECONDS = 5
 # Limits and waits of a platform with more posts in a minute than one user makes.
@@ -157,9 +156,7 @@ def product(environment: dict[str, str]) -> Iterator[Product]:
     told: list[str] = []
     try:
         with Supervisor(announce=told.append, stable_after=0) as supervisor:
-            with _STARTING.open("w") as lock:
-                # Workers take turns: two that look for free ports at once would find the same.
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with starting():
                 stack = start(supervisor, folder, told.append, {**os.environ, **environment})
             headers = {"Authorization": f"Bearer {stack.api_key_file.read_text().strip()}"}
             with (

@@ -27,8 +27,12 @@ def test_a_real_video_is_published_at_its_time_and_its_owner_is_told(running: Pr
     lateness = sent["time"] - due.timestamp()
     assert lateness >= 0, "nothing goes out before its time"
 
-    kinds = [activity["type"] for activity in running.activities(post)]
-    assert kinds == ["post.created", "delivery.confirming", "delivery.published"]
+    def happened() -> list[str] | None:
+        kinds = [activity["type"] for activity in running.activities(post)]
+        return kinds if kinds[-1:] == ["delivery.published"] else None
+
+    # What happened is told right after it is known.
+    assert running.wait(happened, 20) == ["post.created", "delivery.confirming", "delivery.published"]
 
     def told() -> list[dict[str, object]] | None:
         messages = running.get("/v1/messages", post_id=post["post_id"])["messages"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -18,7 +17,8 @@ import httpx
 from deploy.local.processes import free_port
 from deploy.local.stack import start
 from deploy.local.supervisor import Supervisor
-from tests.e2e.conftest import _STARTING, LEASE_SECONDS, Product
+from tests.e2e.conftest import LEASE_SECONDS, Product
+from tests.services import starting
 from tests.standin.shop import Owner, Shop
 from tests.standin.tiktok import TikTok
 from tests.standin.tiktok_posts import User
@@ -70,9 +70,7 @@ def product(tiktok: TikTok, shop: Shop) -> Iterator[AtStandIn]:
     told: list[str] = []
     try:
         with Supervisor(announce=told.append, stable_after=0) as supervisor:
-            with _STARTING.open("w") as lock:
-                # Workers take turns: two that look for free ports at once would find the same.
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with starting():
                 gateway = free_port()
                 (folder / "ports.json").write_text(json.dumps({"gateway": gateway}))
                 tiktok.verified = (f"http://127.0.0.1:{gateway}/",)
