@@ -73,6 +73,8 @@ class FakeScheduler(scheduler_pb2_grpc.SchedulerServiceServicer):
         self.retry_seconds = 0.05
         self._lock = threading.RLock()
         self._closing = threading.Event()
+        # Calls that wait to be handed something.
+        self.claimers = 0
 
     def close(self) -> None:
         """Lets waiting calls go."""
@@ -139,6 +141,9 @@ class FakeScheduler(scheduler_pb2_grpc.SchedulerServiceServicer):
     def ClaimDueDeliveries(  # noqa: N802
         self, request: pb.ClaimDueDeliveriesRequest, context: grpc.ServicerContext
     ) -> pb.ClaimDueDeliveriesResponse:
+        with self._lock:
+            self.claimers += 1
+        context.add_callback(self._has_left)
         end = time.monotonic() + request.wait_duration.ToTimedelta().total_seconds()
         while not self._closing.is_set() and context.is_active():
             with self._lock:
@@ -149,6 +154,10 @@ class FakeScheduler(scheduler_pb2_grpc.SchedulerServiceServicer):
                     return pb.ClaimDueDeliveriesResponse(deliveries=handed_out, claim_time=to_timestamp(now))
             self._closing.wait(0.01)
         return pb.ClaimDueDeliveriesResponse(claim_time=to_timestamp(datetime.now(UTC)))
+
+    def _has_left(self) -> None:
+        with self._lock:
+            self.claimers -= 1
 
     def _may_be_claimed(self, each: Planned, request: pb.ClaimDueDeliveriesRequest, now: datetime) -> bool:
         if each.state == "CLAIMED":

@@ -340,11 +340,17 @@ def test_r17_a_worker_told_to_stop_claims_nothing_new_and_gives_back_what_waits_
     worker = stage.worker(lead_seconds=60)
     posts = [stage.schedule(in_seconds=50) for _ in range(5)]
     until(lambda: True if all(step(stage, planned, "HANDLE") for planned in posts) else None)
-    late = threading.Timer(0.0, stage.schedule)
-    late.start()
-    assert worker.stop(10)
-    late.join()
-    assert [planned.state for planned in stage.scheduler.deliveries.values()] == ["SCHEDULED"] * 6
+    # It stays for a while: for what it is sending.
+    stage.sandbox.fault("upload", "delay", delay_seconds=1)
+    sending = stage.schedule()
+    until(lambda: stage.sandbox.calls("upload") or None)
+    stopping = threading.Thread(target=worker.stop, args=(10,))
+    stopping.start()
+    until(lambda: True if stage.scheduler.claimers == 0 else None)
+    late = stage.schedule()
+    stopping.join()
+    assert step(stage, sending, "ACCEPTED")
+    assert [planned.state for planned in (*posts, late)] == ["SCHEDULED"] * 6
     # The next one goes on with the same handles.
     stage.worker()
     for planned in posts:
@@ -352,7 +358,7 @@ def test_r17_a_worker_told_to_stop_claims_nothing_new_and_gives_back_what_waits_
             planned.due_time = datetime.now(UTC)
     for planned in posts:
         stage.assert_published_once(planned)
-    assert stage.sandbox.calls("video_init") == 6
+    assert stage.sandbox.calls("video_init") == 7
 
 
 def test_r17_the_last_reports_of_a_worker_leave_before_its_process_ends(stage: Stage) -> None:
