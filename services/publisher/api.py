@@ -236,23 +236,27 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
 
     def CheckPosts(self, request: pb.CheckPostsRequest, context: grpc.ServicerContext) -> pb.CheckPostsResponse:
         workspace_id = UUID(request.workspace_id)
-        wanted = {
-            account_id for post in request.posts for text in post.account_ids if (account_id := _uuid(text)) is not None
-        }
+        ids = {text: _uuid(text) for post in request.posts for text in post.account_ids}
         with self._database.transaction(workspace_id) as tx:
-            known, now = account_store.read_accounts(tx, workspace_id, wanted), store.database_time(tx)
+            found = account_store.read_accounts(tx, workspace_id, {each for each in ids.values() if each is not None})
+            now = store.database_time(tx)
+        # By their ids as they were given. Drafts by the thousand name few accounts.
+        known = {text: found[account_id] for text, account_id in ids.items() if account_id in found}
+        ends = {account.account_id: last_token_end(account, now) for account in found.values()}
         return pb.CheckPostsResponse(
             results=[
                 pb.PostCheckResult(
-                    problems=[messages.problem_to(problem) for problem in self._check(post, known, now)],
+                    problems=[messages.problem_to(problem) for problem in self._check(post, known, ends)],
                     platforms=_platforms(post, known),
                 )
                 for post in request.posts
             ]
         )
 
-    def _check(self, post: pb.PostCheck, known: dict[UUID, domain.Account], now: datetime) -> list[Problem]:
-        """The problems of a draft: of its accounts, and of what their platforms take."""
+    def _check(
+        self, post: pb.PostCheck, known: dict[str, domain.Account], ends: dict[UUID, datetime | None]
+    ) -> list[Problem]:
+        """The problems of a draft: of its accounts, and of what their platforms take. `ends`: of accounts' tokens."""
         of_accounts: list[Problem] = []
         of_platforms: list[Problem] = []
         media = [messages.media_from(facts) for facts in post.media]
@@ -261,8 +265,7 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
             domain.Platform.TIKTOK_SHOP: messages.options_from(dict(post.tiktok_shop_options)),
         }
         for index, text in enumerate(post.account_ids):
-            field, account_id = f"account_ids[{index}]", _uuid(text)
-            account = known.get(account_id) if account_id else None
+            field, account = f"account_ids[{index}]", known.get(text)
             if account is None:
                 message = "The workspace has no account with this id. List the accounts, or connect one."
                 of_accounts.append(Problem(field, "ACCOUNT_NOT_FOUND", message))
@@ -273,7 +276,7 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
                 of_accounts.append(Problem(field, "DISCONNECTED", f"@{account.handle}: {account.problem}", False))
             elif post.HasField("schedule_time"):
                 time = from_timestamp(post.schedule_time, "schedule_time")
-                end = last_token_end(account, now)
+                end = ends[account.account_id]
                 if end is not None and time >= end:
                     of_accounts.append(Problem(field, TOKEN_ENDS, token_text(account), False))
             chosen = options.get(account.platform)
@@ -356,9 +359,9 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
         return pb.BeginPublishEpochResponse(publish_epoch=epoch.number, begin_time=to_timestamp(epoch.begin_time))
 
 
-def _platforms(post: pb.PostCheck, known: dict[UUID, domain.Account]) -> list[pb.Platform.ValueType]:
+def _platforms(post: pb.PostCheck, known: dict[str, domain.Account]) -> list[pb.Platform.ValueType]:
     """The platform of each account, in their order."""
-    accounts = [known.get(account_id) if (account_id := _uuid(text)) else None for text in post.account_ids]
+    accounts = [known.get(text) for text in post.account_ids]
     return [messages.platform_to(account.platform) if account else pb.PLATFORM_UNSPECIFIED for account in accounts]
 
 
