@@ -145,8 +145,7 @@ class Wanted:
 
     def has_text(self, text: str, shingles: Sequence[int]) -> bool:
         """Whether a text may be like one of theirs."""
-        shared = self._groups.intersection(shingles)
-        return (bool(shared) and len(shared) >= _shared(shingles)) or text in self._texts
+        return text in self._texts or _may_be_like(shingles, self._groups)
 
     def has_file(self, file: Media) -> bool:
         """Whether a file is one of theirs, or like one."""
@@ -176,8 +175,13 @@ class _Common:
 
     def has(self, post: Compared) -> bool:
         """Whether a caption may be like another one of them."""
-        shared = self._groups.intersection(post.shingles)
-        return (bool(shared) and len(shared) >= _shared(post.shingles)) or post.text in self._texts
+        return post.text in self._texts or _may_be_like(post.shingles, self._groups)
+
+
+def _may_be_like(sketch: Sequence[int], groups: set[int]) -> bool:
+    """Whether a text has so many of these groups that it may be nearly the same as one with them."""
+    shared = groups.intersection(sketch)
+    return bool(shared) and len(shared) >= _shared(sketch)
 
 
 class Duplicates:
