@@ -52,7 +52,7 @@ class Analytics:
     ) -> Report:
         """The shop's numbers: an interval for each day, or one for all."""
         query = _span(start, end, currency) | {"granularity": "1D" if by_day else "ALL"}
-        return await self._report(operations.SHOP_NUMBERS, access, (), query, timeout_seconds)
+        return await self._read(operations.SHOP_NUMBERS, report, access, (), query, timeout_seconds)
 
     async def videos(
         self,
@@ -84,7 +84,7 @@ class Analytics:
     ) -> Report:
         """The numbers of all videos together."""
         query = _span(start, end, currency)
-        return await self._report(operations.VIDEO_TOTAL_NUMBERS, access, (), query, timeout_seconds)
+        return await self._read(operations.VIDEO_TOTAL_NUMBERS, report, access, (), query, timeout_seconds)
 
     async def video(
         self,
@@ -98,7 +98,7 @@ class Analytics:
     ) -> Report:
         """The numbers of one video, with what its viewers did."""
         query = _span(start, end, currency)
-        return await self._report(operations.VIDEO_NUMBERS, access, (video_id,), query, timeout_seconds)
+        return await self._read(operations.VIDEO_NUMBERS, report, access, (video_id,), query, timeout_seconds)
 
     async def video_products(
         self,
@@ -145,7 +145,7 @@ class Analytics:
     ) -> Report:
         """The numbers of one product."""
         query = _span(start, end, currency)
-        return await self._report(operations.PRODUCT_NUMBERS, access, (product_id,), query, timeout_seconds)
+        return await self._read(operations.PRODUCT_NUMBERS, report, access, (product_id,), query, timeout_seconds)
 
     async def skus(
         self,
@@ -174,7 +174,7 @@ class Analytics:
     ) -> Report:
         """The numbers of one SKU."""
         query = _span(start, end, currency)
-        return await self._report(operations.SKU_NUMBERS, access, (sku_id,), query, timeout_seconds)
+        return await self._read(operations.SKU_NUMBERS, report, access, (sku_id,), query, timeout_seconds)
 
     async def lives(
         self,
@@ -188,10 +188,8 @@ class Analytics:
         timeout_seconds: float | None = None,
     ) -> RowPage:
         """The numbers of each LIVE that showed the shop's products; ``page_size`` 1 to 100."""
-        operation = operations.LIVE_LIST_NUMBERS
         query = _span(start, end, currency) | _paging(page_size, page_token)
-        request = Request(operation=operation, access=access, query=query)
-        return await self._calls.versioned(request, _by_version(operation, live_page), timeout_seconds)
+        return await self._read(operations.LIVE_LIST_NUMBERS, live_page, access, (), query, timeout_seconds)
 
     async def all_lives(
         self,
@@ -204,13 +202,7 @@ class Analytics:
     ) -> Report:
         """The numbers of all LIVEs together."""
         query = _span(start, end, currency)
-        return await self._report(operations.LIVE_TOTAL_NUMBERS, access, (), query, timeout_seconds)
-
-    async def _report(
-        self, operation: Operation, access: Access, ids: tuple[str, ...], query: Query, timeout_seconds: float | None
-    ) -> Report:
-        request = Request(operation=operation, access=access, ids=ids, query=query)
-        return await self._calls.versioned(request, _by_version(operation, report), timeout_seconds)
+        return await self._read(operations.LIVE_TOTAL_NUMBERS, report, access, (), query, timeout_seconds)
 
     async def _rows(
         self,
@@ -224,17 +216,19 @@ class Analytics:
         def read(data: Mapping[str, Any], version: str) -> RowPage:
             return row_page(data, name, version)
 
+        return await self._read(operation, read, access, ids, query, timeout_seconds)
+
+    async def _read(
+        self,
+        operation: Operation,
+        read: Callable[[Mapping[str, Any], str], T],
+        access: Access,
+        ids: tuple[str, ...],
+        query: Query,
+        timeout_seconds: float | None,
+    ) -> T:
         request = Request(operation=operation, access=access, ids=ids, query=query)
-        return await self._calls.versioned(request, _by_version(operation, read), timeout_seconds)
-
-
-def _by_version(
-    operation: Operation, read: Callable[[Mapping[str, Any], str], T]
-) -> dict[str, Callable[[Mapping[str, Any]], T]]:
-    def at(version: str) -> Callable[[Mapping[str, Any]], T]:
-        return lambda data: read(data, version)
-
-    return {version: at(version) for version in operation.versions}
+        return await self._calls.versioned(request, read, timeout_seconds)
 
 
 def _span(start: date, end: date, currency: Currency) -> dict[str, Any]:

@@ -73,10 +73,12 @@ class Calls:
 
         ``timeout_seconds`` is the time for everything; None: the configured one.
         """
-        return await self.versioned(request, dict.fromkeys(request.operation.versions, read), timeout_seconds)
+        return await self.versioned(request, lambda data, _version: read(data), timeout_seconds)
 
-    async def versioned(self, request: Request, readers: Mapping[str, Reader[T]], timeout_seconds: float | None) -> T:
-        """The same for a call whose answer differs by version: ``readers`` by version.
+    async def versioned(
+        self, request: Request, read: Callable[[Mapping[str, Any], str], T], timeout_seconds: float | None
+    ) -> T:
+        """The same for a call whose answer differs by version: ``read`` is told which one answered.
 
         A version that was refused is not asked for again by this process, except the last one.
         """
@@ -89,7 +91,7 @@ class Calls:
             call = self._call(request, version)
             left = min(seconds, end - time.monotonic())
             try:
-                return await self._http.read(call, _of_data(readers[version]), timeout_seconds=left)
+                return await self._http.read(call, _of_data(read, version), timeout_seconds=left)
             except VendorRejected as refusal:
                 if not is_version_refused(refusal) or place + 1 == len(operation.versions):
                     raise _explained(refusal, operation) from None
@@ -160,13 +162,13 @@ def unconfigured(operation: str) -> VendorRejected:
     )
 
 
-def _of_data(read: Reader[T]) -> Callable[[Any], T]:
+def _of_data(read: Callable[[Mapping[str, Any], str], T], version: str) -> Callable[[Any], T]:
     def reads(answer: Any) -> T:
         data = answer.get("data") if isinstance(answer, Mapping) else None
         # Calls that answer nothing leave it out, or send null.
         if data is not None and not isinstance(data, Mapping):
             raise UnreadableAnswer("data")
-        return read(data or {})
+        return read(data or {}, version)
 
     return reads
 
