@@ -30,18 +30,17 @@ def content(
     caption: str,
     channel: str,
     ref: str,
-    tiktok: Json | None,
-    tiktok_shop: Json | None,
+    choices: Json,
     lateness: Json | None,
     accept_conflicts: bool,
 ) -> Json:
-    """The same as REST takes it. Files are uploaded. Raises ClientError."""
+    """The same as REST takes it; `choices` are those by platform. Files are uploaded. Raises ClientError."""
     return {
         "channel": channel,
         "account_ids": [options.account_id(api, each) for each in accounts],
         "caption": caption,
         "media_asset_ids": [asset_id(api, each) for each in media],
-        "options": {"tiktok": tiktok, "tiktok_shop": tiktok_shop},
+        "options": choices,
         "ref": ref,
         "lateness": lateness,
         "accept_conflicts": accept_conflicts,

@@ -9,7 +9,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -210,6 +210,35 @@ def tiktok_shop(product: str, title: str, *, cover_ms: int, music: str, ai_gener
         "music_id": music,
         "is_ai_generated": ai_generated,
     }
+
+
+def platforms(
+    privacy: Privacy | None,
+    *,
+    product: str,
+    product_title: str,
+    product_cover_ms: int,
+    product_music: str,
+    ai_generated: bool,
+    draft: bool,
+    as_json: bool,
+    **tiktok_choices: Any,
+) -> Json:
+    """The choices of a new post by platform, as REST takes them. With a product and nothing chosen for TikTok, they are
+    for TikTok Shop creators alone. Raises as `tiktok_shop` and `choose_privacy`.
+    """
+    linked = tiktok_shop(
+        product, product_title, cover_ms=product_cover_ms, music=product_music, ai_generated=ai_generated
+    )
+    chosen: Json | None = None
+    if linked is None or privacy is not None or draft:
+        chosen = tiktok(
+            choose_privacy(privacy, draft=draft, as_json=as_json),
+            ai_generated=ai_generated,
+            draft=draft,
+            **tiktok_choices,
+        )
+    return {"tiktok": chosen, "tiktok_shop": linked}
 
 
 def handles(client: Api) -> dict[str, str]:

@@ -81,25 +81,25 @@ def create(
     """Makes a series and the posts of its first occurrences; the others follow ahead of their time."""
     with failures(as_json=as_json):
         recurrence = _recurrence({}, rrule, cron, start, zone, until, gap, ambiguous_time)
-        linked = options.tiktok_shop(
-            product, product_title, cover_ms=product_cover_ms, music=product_music, ai_generated=ai_generated
+        choices = options.platforms(
+            privacy,
+            allow_comment=allow_comment,
+            allow_duet=allow_duet,
+            allow_stitch=allow_stitch,
+            brand_organic=brand_organic,
+            branded_content=branded_content,
+            ai_generated=ai_generated,
+            draft=draft,
+            music_usage_confirmed=music_usage_confirmed,
+            auto_add_music=auto_add_music,
+            photo_cover=photo_cover,
+            photo_title=photo_title,
+            product=product,
+            product_title=product_title,
+            product_cover_ms=product_cover_ms,
+            product_music=product_music,
+            as_json=as_json,
         )
-        choices: Json | None = None
-        if linked is None or privacy is not None or draft:
-            choices = options.tiktok(
-                options.choose_privacy(privacy, draft=draft, as_json=as_json),
-                allow_comment=allow_comment,
-                allow_duet=allow_duet,
-                allow_stitch=allow_stitch,
-                brand_organic=brand_organic,
-                branded_content=branded_content,
-                ai_generated=ai_generated,
-                draft=draft,
-                music_usage_confirmed=music_usage_confirmed,
-                auto_add_music=auto_add_music,
-                photo_cover=photo_cover,
-                photo_title=photo_title,
-            )
         with options.api() as api:
             post = content.content(
                 api,
@@ -108,8 +108,7 @@ def create(
                 caption=caption,
                 channel=channel,
                 ref=ref,
-                tiktok=choices,
-                tiktok_shop=linked,
+                choices=choices,
                 lateness=options.lateness(max_lateness, late),
                 accept_conflicts=accept_conflicts,
             )
