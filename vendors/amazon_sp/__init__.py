@@ -1,0 +1,1 @@
+"""Amazon's Selling Partner API: what Multi-Channel Fulfillment needs of it."""
