@@ -155,8 +155,8 @@ def _with_lines(case: Case, number: str, provider: tuple[str, str]) -> Tell | Wi
     if replaces is not None and (len(told_before) > 1 or set(replaces.told_line_ids) != set(lines)):
         return Withheld(
             "TOLD_OTHERWISE",
-            "TikTok Shop has a number of a shipment that Amazon took back, for other lines than these. Correct it in Seller"
-            " Center.",
+            "TikTok Shop has a number of a shipment that Amazon took back, for other lines than these. Correct it in"
+            " Seller Center.",
         )
     return Tell(number, *provider, lines, set(lines) == open_lines, replaces)
 
