@@ -35,12 +35,13 @@ def street_lines(recipient: Recipient, trail: Trail, country: str, city: str, li
     if city and city not in lines[0]:
         trail.step("city", "city_into_lines", city, "")
         lines = [city, *lines]
-    if country == "US" and len(lines) > 1 and _UNIT.fullmatch(lines[0]) and _STREET.match(lines[1]):
-        swapped = [lines[1], lines[0], *lines[2:]]
-        trail.step("lines", "street_before_unit", _JOINT.join(lines), _JOINT.join(swapped))
+    fitted = _fitted(lines, bool(told[3:] and told[3]), trail, limits)
+    if country == "US" and fitted and len(fitted) > 1 and _UNIT.fullmatch(fitted[0]) and _STREET.match(fitted[1]):
+        swapped = [fitted[1], fitted[0], *fitted[2:]]
+        trail.step("lines", "street_before_unit", _JOINT.join(fitted), _JOINT.join(swapped))
         trail.note(Note.LINES_SWAPPED)
-        lines = swapped
-    return _fitted(lines, bool(told[3:] and told[3]), trail, limits)
+        return swapped
+    return fitted
 
 
 def _fitted(lines: list[str], has_fourth: bool, trail: Trail, limits: Limits) -> list[str] | None:

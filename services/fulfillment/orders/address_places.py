@@ -45,9 +45,10 @@ _COUNTRY = re.compile(r"[A-Z]{2}")
 _PO_BOX = re.compile(
     r"\b(?:p[\W_]*[o0][\W_]*(?:b[o0]x|drawer)|post(?:al)?[\W_]*(?:office[\W_]*)?b[o0]x|g\.?p\.?o\.?[\W_]*b[o0]x"
     r"|lock(?:ed)?[\W_]*bag|apartado(?:\s+postal|\s+de\s+correos)?|apdo|postfach|casella\s+postale|bo[iî]te\s+postale"
-    r"|case\s+postale|private\s+bag)(?![a-z])|(?:\bp[\W_]*[o0][\W_]*b|\bb\.?p\.?)[\W_]*\d|私書箱",
+    r"|case\s+postale|private\s+bag)(?![a-z])|\bp[\W_]*[o0][\W_]*b[\W_]*\d|\bp\.\s*o\.\W*\d|私書箱",
     re.IGNORECASE,
 )
+_FRENCH_BOX = re.compile(r"\bb\.?p\.?\W*\d", re.IGNORECASE)
 _BOX_ALONE = re.compile(r"box\W*\d+", re.IGNORECASE)
 _MILITARY_CITIES = frozenset({"apo", "fpo", "dpo"})
 
@@ -124,7 +125,7 @@ def postal_of(country: str, told: str) -> Postal:
     rules = _rules(country, "")
     if "postal_code" not in rules.allowed_fields:
         return Postal(told, True)
-    for candidate in (*_like_examples(compact, rules.postal_code_examples), compact):
+    for candidate in (*_like_examples(compact, rules.postal_code_examples), compact, told.upper()):
         if candidate.isascii() and all(each.fullmatch(candidate) for each in rules.postal_code_matchers):
             return Postal(candidate, bool(candidate))
     return Postal(told.upper(), False)
@@ -160,7 +161,9 @@ def kinds_of(country: str, state: str, city: str, lines: Iterable[str]) -> froze
             kinds.add(Kind.NONCONTIGUOUS)
         if state in _US_MILITARY or city.strip().casefold() in _MILITARY_CITIES:
             kinds.add(Kind.MILITARY)
-    is_box = _PO_BOX.search(" ".join(told)) or any(_BOX_ALONE.fullmatch(line) for line in told)
+    street = " ".join(told)
+    is_box = _PO_BOX.search(street) or any(_BOX_ALONE.fullmatch(line) for line in told)
+    is_box = is_box or (country == "FR" and _FRENCH_BOX.search(street))
     if is_box and Kind.MILITARY not in kinds:
         kinds.add(Kind.PO_BOX)
     return frozenset(kinds)

@@ -1,4 +1,4 @@
-"""Makes text that people typed into text that a carrier's label holds. Pure; every step that changes is written down."""
+"""Makes of text that people typed what a label can hold. Pure; every step that changes something is written down."""
 
 from __future__ import annotations
 
