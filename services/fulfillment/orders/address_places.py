@@ -162,8 +162,11 @@ def kinds_of(country: str, state: str, city: str, lines: Iterable[str]) -> froze
         if state in _US_MILITARY or city.strip().casefold() in _MILITARY_CITIES:
             kinds.add(Kind.MILITARY)
     street = " ".join(told)
-    is_box = _PO_BOX.search(street) or any(_BOX_ALONE.fullmatch(line) for line in told)
-    is_box = is_box or (country == "FR" and _FRENCH_BOX.search(street))
+    is_box = (
+        _PO_BOX.search(street) is not None
+        or any(_BOX_ALONE.fullmatch(line) for line in told)
+        or (country == "FR" and _FRENCH_BOX.search(street) is not None)
+    )
     if is_box and Kind.MILITARY not in kinds:
         kinds.add(Kind.PO_BOX)
     return frozenset(kinds)
