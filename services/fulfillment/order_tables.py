@@ -84,6 +84,8 @@ shop_routings = Table(
     Column("settings", JSONB, nullable=False),
     # Why no tracking numbers are sent; empty: they are.
     Column("tracking_stop", Text, nullable=False, server_default=""),
+    # Orders that were created before are not taken in; none: as of the next reading.
+    time_column("orders_from_time"),
     # What changed before is known; when orders are to be read next, and until when one process reads them.
     time_column("orders_cursor"),
     time_column("orders_due_time", now=True),
@@ -212,6 +214,7 @@ orders = Table(
     Index("orders_by_platform_id", "workspace_id", "platform_order_id"),
     Index("orders_of_buyer", "workspace_id", "buyer_hash"),
     Index("orders_due", "next_time", postgresql_where=text("next_time IS NOT NULL")),
+    Index("orders_due_of_shop", "shop_id", "next_time", postgresql_where=text("next_time IS NOT NULL")),
     Index("orders_with_alarms", "alarm_time", postgresql_where=text("alarm_time IS NOT NULL")),
     Index("orders_to_erase", "end_time", postgresql_where=text("erase_time IS NULL AND end_time IS NOT NULL")),
 )
@@ -255,6 +258,8 @@ shipments = Table(
     # When the first call was begun: from then on only a reading says whether Amazon has it.
     time_column("begin_time"),
     time_column("submit_time"),
+    # When Amazon would not cancel it any more: it is not asked again.
+    time_column("cancel_refuse_time"),
     time_column("amazon_update_time"),
     # When it is to be read next; none: it is over, or Amazon's list says so.
     time_column("read_due_time"),

@@ -90,6 +90,7 @@ def upgrade() -> None:
         sa.Column("merchant_id", sa.Uuid, sa.ForeignKey("merchants.merchant_id")),
         sa.Column("settings", JSONB, nullable=False),
         sa.Column("tracking_stop", sa.Text, nullable=False, server_default=""),
+        _time("orders_from_time"),
         _time("orders_cursor"),
         _now("orders_due_time"),
         _time("orders_lease_time"),
@@ -200,6 +201,7 @@ def upgrade() -> None:
         sa.Index("orders_by_platform_id", "workspace_id", "platform_order_id"),
         sa.Index("orders_of_buyer", "workspace_id", "buyer_hash"),
         sa.Index("orders_due", "next_time", postgresql_where=sa.text("next_time IS NOT NULL")),
+        sa.Index("orders_due_of_shop", "shop_id", "next_time", postgresql_where=sa.text("next_time IS NOT NULL")),
         sa.Index("orders_with_alarms", "alarm_time", postgresql_where=sa.text("alarm_time IS NOT NULL")),
         sa.Index(
             "orders_to_erase", "end_time", postgresql_where=sa.text("erase_time IS NULL AND end_time IS NOT NULL")
@@ -235,6 +237,7 @@ def upgrade() -> None:
         sa.Column("problem", sa.Text, nullable=False, server_default=""),
         _time("begin_time"),
         _time("submit_time"),
+        _time("cancel_refuse_time"),
         _time("amazon_update_time"),
         _time("read_due_time"),
         _now("create_time"),
