@@ -163,4 +163,4 @@ def _reading(row: RowMapping) -> Reading:
 
 
 def _bytes(value: object) -> bytes | None:
-    return None if value is None else bytes(value)  # type: ignore[call-overload,no-any-return] # a memoryview
+    return None if value is None else bytes(value)  # type: ignore[call-overload] # a memoryview

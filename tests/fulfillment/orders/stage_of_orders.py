@@ -23,9 +23,10 @@ def a_shop(database: Database) -> Shop:
 
 
 def a_merchant(tx: Connection) -> UUID:
-    row = {"merchant_id": uuid4(), "workspace_id": WORKSPACE, "name": "M", "seller_id": str(uuid4())}
+    merchant_id = uuid4()
+    row = {"merchant_id": merchant_id, "workspace_id": WORKSPACE, "name": "M", "seller_id": str(merchant_id)}
     tx.execute(insert(merchants).values(row | {"marketplace": "US", "state": "CONNECTED", "refresh_token": b"sealed"}))
-    return row["merchant_id"]
+    return merchant_id
 
 
 def keep_order(
