@@ -95,9 +95,7 @@ def _conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
             shipments.c.workspace_id == orders.c.workspace_id,
             shipments.c.fulfillment_order_id == wanted.platform_order_id,
         )
-        found.append(
-            or_(orders.c.platform_order_id == wanted.platform_order_id, orders.c.order_id.in_(at_amazon))
-        )
+        found.append(or_(orders.c.platform_order_id == wanted.platform_order_id, orders.c.order_id.in_(at_amazon)))
     if wanted.from_time is not None:
         found.append(orders.c.platform_create_time >= wanted.from_time)
     if wanted.until_time is not None:
@@ -188,9 +186,7 @@ def add_events(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def list_events(tx: Connection, workspace_id: UUID, order_id: UUID, page: Page) -> list[OrderEvent]:
     """What happened to an order, the first first; one more than the page holds when there is a next page."""
-    query = select(order_events).where(
-        order_events.c.workspace_id == workspace_id, order_events.c.order_id == order_id
-    )
+    query = select(order_events).where(order_events.c.workspace_id == workspace_id, order_events.c.order_id == order_id)
     if page.after:
         query = query.where(order_events.c.event_id > page.after[0])
     rows = tx.execute(query.order_by(order_events.c.event_id).limit(page.size + 1)).mappings()

@@ -144,9 +144,7 @@ def _keep_what_was_sent(tx: Connection, shipment: Shipment, found: FulfillmentOr
             share = max(1, len(item.platform_line_ids) * quantity // item.quantity)
             kept.append(ShipmentItem(item.item_id, item.amazon_sku, quantity, item.platform_line_ids[:share]))
     tx.execute(
-        update(shipments)
-        .where(shipments.c.shipment_id == shipment.shipment_id)
-        .values(items=items_to_json(kept))
+        update(shipments).where(shipments.c.shipment_id == shipment.shipment_id).values(items=items_to_json(kept))
     )
 
 
@@ -182,9 +180,7 @@ def shipment_of(row: RowMapping) -> Shipment:
         policy=row["policy"],
         features=row["features"],
         items=tuple(
-            ShipmentItem(
-                each["item_id"], each["amazon_sku"], each["quantity"], tuple(each["platform_line_ids"])
-            )
+            ShipmentItem(each["item_id"], each["amazon_sku"], each["quantity"], tuple(each["platform_line_ids"]))
             for each in row["items"]
         ),
         problem=row["problem"],
