@@ -14,12 +14,15 @@ from sqlalchemy import Connection, RowMapping, Select, func, select, update
 
 from services.fulfillment.order_tables import shipments
 from services.fulfillment.shipping.domain import Shipment, ShipmentItem, ShipmentState
+from services.fulfillment.store import in_seconds
 from vendors.amazon_sp.outbound import FulfillmentOrder, OrderStatus
 
 COLUMNS = tuple(column for column in shipments.c if column.name != "sealed_destination")
 _OPEN = tuple(state.value for state in ShipmentState if not state.is_over)
 # Amazon knows of them, or may.
 _AT_AMAZON = (ShipmentState.SUBMITTING.value, ShipmentState.SUBMITTED.value, ShipmentState.CANCELING.value)
+# Amazon plans an order within minutes; until then there is nothing to see.
+_FIRST_READING_SECONDS = 120.0
 # Why a shipment failed, in words that orders are held for.
 REFUSED, INVALID, UNFULFILLABLE = "amazon_refused", "amazon_invalid", "amazon_unfulfillable"
 CANCELED_THERE, DIFFERS = "amazon_canceled", "amazon_differs"
@@ -60,10 +63,10 @@ def open_shipments(tx: Connection, merchant_id: UUID, fulfillment_order_ids: Col
 
 
 def set_amazon_status(tx: Connection, shipment: Shipment, found: FulfillmentOrder) -> Shipment:
-    """Stores where Amazon says that a shipment is, and moves it where that means its end: COMPLETE is SHIPPED, and so is
-    what of it was sent of COMPLETE_PARTIALLED; INVALID and UNFULFILLABLE are FAILED; CANCELLED is CANCELED when we asked
-    for it, else FAILED. What Amazon said at an earlier instant than what is stored changes nothing. Stock that is not
-    sent is given back.
+    """Stores where Amazon says that a shipment is, and moves it where that means its end: COMPLETE is SHIPPED, and so
+    is what of it was sent of COMPLETE_PARTIALLED; INVALID and UNFULFILLABLE are FAILED; CANCELLED is CANCELED when we
+    asked for it, else FAILED. What Amazon said at an earlier instant than what is stored changes nothing. Stock that is
+    not sent is given back.
 
     Returns the shipment as it is now, which is as it was when it is over or another moved it meanwhile.
     """
@@ -119,6 +122,8 @@ def set_state(tx: Connection, shipment: Shipment, state: ShipmentState, problem:
             values["begin_time"] = func.now()
         case ShipmentState.SUBMITTING, ShipmentState.SUBMITTED:
             values["submit_time"] = func.now()
+            # From now on it is followed: see following.py.
+            values["read_due_time"] = in_seconds(_FIRST_READING_SECONDS)
         case ShipmentState.CANCELING, ShipmentState.SUBMITTED:
             values["cancel_refuse_time"] = func.now()
     tx.execute(
