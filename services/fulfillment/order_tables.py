@@ -159,6 +159,8 @@ orders = Table(
     time_column("platform_create_time", now=True),
     # The version that the row holds: an older one changes nothing.
     time_column("platform_update_time"),
+    # A keyed hash of all that TikTok Shop told: what is the same is not stored again.
+    Column("told_hash", LargeBinary),
     Column("state", Text, nullable=False),
     Column("reason", Text, nullable=False, server_default=""),
     Column("reason_text", Text, nullable=False, server_default=""),

@@ -38,6 +38,10 @@ def _now(name: str) -> sa.Column[object]:
 
 
 def upgrade() -> None:
+    op.add_column(
+        "webhook_events",
+        sa.Column("platform_order_ids", ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'")),
+    )
     op.create_table(
         "merchants",
         sa.Column("merchant_id", sa.Uuid, primary_key=True),
@@ -154,6 +158,7 @@ def upgrade() -> None:
         sa.Column("platform_status", sa.Text, nullable=False),
         _now("platform_create_time"),
         _time("platform_update_time"),
+        sa.Column("told_hash", sa.LargeBinary),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("reason", sa.Text, nullable=False, server_default=""),
         sa.Column("reason_text", sa.Text, nullable=False, server_default=""),
@@ -430,3 +435,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in reversed(_TABLES):
         op.drop_table(table)
+    op.drop_column("webhook_events", "platform_order_ids")
