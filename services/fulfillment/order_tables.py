@@ -84,6 +84,8 @@ shop_routings = Table(
     Column("settings", JSONB, nullable=False),
     # Why no tracking numbers are sent; empty: they are.
     Column("tracking_stop", Text, nullable=False, server_default=""),
+    # Orders that were created before are not taken in; none: as of the next reading.
+    time_column("orders_from_time"),
     # What changed before is known; when orders are to be read next, and until when one process reads them.
     time_column("orders_cursor"),
     time_column("orders_due_time", now=True),
@@ -197,6 +199,11 @@ orders = Table(
     ),
     CheckConstraint("state NOT IN ('HELD','LEFT') OR reason <> ''", name="held_and_left_orders_have_a_reason"),
     CheckConstraint("(state IN ('DELIVERED','CANCELED')) <= (end_time IS NOT NULL)", name="what_is_over_has_an_end"),
+    CheckConstraint(
+        "erase_time IS NULL OR (sealed_order IS NULL AND sealed_address IS NULL AND buyer_hash IS NULL"
+        " AND masked_recipient = '')",
+        name="what_is_erased_is_gone",
+    ),
     UniqueConstraint("workspace_id", "shop_id", "platform_order_id", name="an_order_is_taken_once"),
     Index("orders_by_time", "workspace_id", "platform_create_time", "order_id"),
     Index("orders_by_state", "workspace_id", "state", "platform_create_time", "order_id"),
@@ -212,8 +219,10 @@ orders = Table(
     Index("orders_by_platform_id", "workspace_id", "platform_order_id"),
     Index("orders_of_buyer", "workspace_id", "buyer_hash"),
     Index("orders_due", "next_time", postgresql_where=text("next_time IS NOT NULL")),
+    Index("orders_due_of_shop", "shop_id", "next_time", postgresql_where=text("next_time IS NOT NULL")),
     Index("orders_with_alarms", "alarm_time", postgresql_where=text("alarm_time IS NOT NULL")),
     Index("orders_to_erase", "end_time", postgresql_where=text("erase_time IS NULL AND end_time IS NOT NULL")),
+    Index("orders_without_end", "create_time", postgresql_where=text("erase_time IS NULL AND end_time IS NULL")),
 )
 
 # What happened to an order. Nothing of whom it goes to is in it.
@@ -255,6 +264,8 @@ shipments = Table(
     # When the first call was begun: from then on only a reading says whether Amazon has it.
     time_column("begin_time"),
     time_column("submit_time"),
+    # When Amazon would not cancel it any more: it is not asked again.
+    time_column("cancel_refuse_time"),
     time_column("amazon_update_time"),
     # When it is to be read next; none: it is over, or Amazon's list says so.
     time_column("read_due_time"),
@@ -459,5 +470,5 @@ recipient_readings = Table(
     Column("purpose", Text, nullable=False),
     Column("hash", LargeBinary, nullable=False),
     UniqueConstraint("workspace_id", "number", name="one_reading_per_number"),
-    Index("recipient_readings_of_order", "workspace_id", "order_id", "reading_id"),
+    Index("recipient_readings_of_order", "workspace_id", "order_id", "number"),
 )
