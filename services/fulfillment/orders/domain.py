@@ -44,6 +44,7 @@ class Unit:
     """One unit of an order: TikTok Shop has a line for each. `seller_sku` may be empty.
 
     `parts`: what a bundle of TikTok Shop's own consists of, as (platform_sku_id, seller_sku, how many).
+    `price` is what is paid for it, `list_price` the same before discounts.
     """
 
     platform_line_id: str
@@ -56,6 +57,7 @@ class Unit:
     is_gift: bool = False
     is_dangerous_good: bool = False
     parts: tuple[tuple[str, str, int], ...] = ()
+    list_price: Money | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
