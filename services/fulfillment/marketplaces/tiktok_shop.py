@@ -140,6 +140,7 @@ def _unit(order: order_models.Order, line: order_models.LineItem) -> Unit:
         seller_sku=kept_text(line.seller_sku),
         title=short_title(line.product_name),
         price=money_of(line.sale_price),
+        list_price=money_of(line.original_price),
         state=_unit_state(order, line),
         is_gift=line.is_gift,
         is_dangerous_good=line.is_dangerous_good,

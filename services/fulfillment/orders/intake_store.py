@@ -318,17 +318,13 @@ def _personal_values(sealer: Sealer, row: RowMapping, found: order_models.Order)
             return {"sealed_order": sealer.seal_order(order_id, found.raw)}, False
         if changes.is_hidden_now(verdict, normalise(told)):
             return {}, False
-        is_corrected = order_store.by_hand_from_json(row["by_hand"]).is_corrected
-        moved = known.address is not None and (is_corrected or known.address != verdict.address)
+        moved = known.address is not None and (row["is_corrected"] or known.address != verdict.address)
     else:
         moved = False
-    values: dict[str, Any] = {
+    return {
         "sealed_order": sealer.seal_order(order_id, found.raw),
         "sealed_address": sealer.seal_verdict(order_id, verdict),
         "masked_recipient": mask(recipient, verdict),
         "buyer_hash": sealer.buyer_hash(found.buyer_user_id),
-    }
-    by_hand = order_store.by_hand_from_json(row["by_hand"])
-    if by_hand.is_corrected:
-        values["by_hand"] = order_store.by_hand_to_json(replace(by_hand, is_corrected=False))
-    return values, moved
+        "is_corrected": False,
+    }, moved
