@@ -167,6 +167,8 @@ orders = Table(
     time_column("platform_create_time", now=True),
     # The version that the row holds: an older one changes nothing.
     time_column("platform_update_time"),
+    # A keyed hash of all that TikTok Shop told: what is the same is not stored again.
+    Column("told_hash", LargeBinary),
     Column("state", Text, nullable=False),
     Column("reason", Text, nullable=False, server_default=""),
     Column("reason_text", Text, nullable=False, server_default=""),
@@ -185,6 +187,8 @@ orders = Table(
     # Reasons that people passed over, and what they chose by hand.
     Column("passed_over", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("by_hand", JSONB),
+    # Where it goes was corrected by a person: what TikTok Shop says counts again when it changes there.
+    Column("is_corrected", Boolean, nullable=False, server_default=text("false")),
     Column("is_cancel_wanted", Boolean, nullable=False, server_default=text("false")),
     # TikTok Shop's word for why, where it is to be canceled there, too.
     Column("cancel_reason", Text, nullable=False, server_default=""),

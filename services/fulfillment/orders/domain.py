@@ -17,6 +17,7 @@ from uuid import UUID
 
 from kit.errors import FailedPrecondition, NotFound
 from services.fulfillment.money import Money
+from services.fulfillment.routing.decision import ByHand
 
 
 class OrderState(enum.Enum):
@@ -44,6 +45,7 @@ class Unit:
     """One unit of an order: TikTok Shop has a line for each. `seller_sku` may be empty.
 
     `parts`: what a bundle of TikTok Shop's own consists of, as (platform_sku_id, seller_sku, how many).
+    `price` is what is paid for it, `list_price` the same before discounts.
     """
 
     platform_line_id: str
@@ -56,6 +58,7 @@ class Unit:
     is_gift: bool = False
     is_dangerous_good: bool = False
     parts: tuple[tuple[str, str, int], ...] = ()
+    list_price: Money | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,19 +99,6 @@ class ShopOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class ByHand:
-    """What people chose for an order. `items`: Amazon's SKUs with their numbers; empty: as the map says."""
-
-    is_routed: bool = False
-    is_left: bool = False
-    items: tuple[tuple[str, int], ...] = ()
-    # Empty: as it would be.
-    speed: str = ""
-    # Where it goes was corrected: what TikTok Shop says of it counts again when it changes there.
-    is_corrected: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Order:
     """A row of orders, without what is sealed."""
 
@@ -124,6 +114,8 @@ class Order:
     is_erased: bool
     passed_over: tuple[str, ...]
     by_hand: ByHand
+    # Where it goes was corrected: what TikTok Shop says of it counts again when it changes there.
+    is_corrected: bool
     is_cancel_wanted: bool
     cancel_reason: str
     alarms: tuple[str, ...]

@@ -38,6 +38,10 @@ def _now(name: str) -> sa.Column[object]:
 
 
 def upgrade() -> None:
+    op.add_column(
+        "webhook_events",
+        sa.Column("platform_order_ids", ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'")),
+    )
     op.create_table(
         "merchants",
         sa.Column("merchant_id", sa.Uuid, primary_key=True),
@@ -161,6 +165,7 @@ def upgrade() -> None:
         sa.Column("platform_status", sa.Text, nullable=False),
         _now("platform_create_time"),
         _time("platform_update_time"),
+        sa.Column("told_hash", sa.LargeBinary),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("reason", sa.Text, nullable=False, server_default=""),
         sa.Column("reason_text", sa.Text, nullable=False, server_default=""),
@@ -173,6 +178,7 @@ def upgrade() -> None:
         sa.Column("decision", JSONB),
         sa.Column("passed_over", ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'")),
         sa.Column("by_hand", JSONB),
+        sa.Column("is_corrected", sa.Boolean, nullable=False, server_default=sa.text("false")),
         sa.Column("is_cancel_wanted", sa.Boolean, nullable=False, server_default=sa.text("false")),
         sa.Column("cancel_reason", sa.Text, nullable=False, server_default=""),
         _time("ship_until_time"),
@@ -469,3 +475,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in reversed(_TABLES):
         op.drop_table(table)
+    op.drop_column("webhook_events", "platform_order_ids")
