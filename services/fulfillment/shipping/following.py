@@ -22,13 +22,21 @@ from kit.errors import ReelrouteError
 from kit.vendor_errors import VendorNotFound
 from services.fulfillment import store
 from services.fulfillment.merchants import merchant_store
-from services.fulfillment.merchants.calling import AmazonAccess, AmazonCalls
+from services.fulfillment.merchants.calling import AmazonCalls
 from services.fulfillment.merchants.domain import Merchant
 from services.fulfillment.orders import order_store
-from services.fulfillment.shipping import following_store, guard, package_store, shipment_store, telling_store
+from services.fulfillment.shipping import (
+    alarm_store,
+    following_store,
+    guard,
+    package_store,
+    shipment_store,
+    telling_store,
+)
 from services.fulfillment.shipping.domain import Proof, Shipment, TellState
 from services.fulfillment.shipping.following_store import Known, Round
 from services.fulfillment.shipping.story import events_of
+from vendors.amazon_sp.client import Amazon
 from vendors.amazon_sp.outbound import FulfillmentOrder, OrderPage, OrderStatus
 
 log = structlog.get_logger()
@@ -130,10 +138,7 @@ class Following:
         return mine
 
     def _page(self, merchant: Merchant, since: datetime, token: str) -> OrderPage:
-        async def question(access: AmazonAccess, _seconds: float) -> OrderPage:
-            return await access.outbound.changed(since, token)
-
-        return self._amazon.ask(merchant, question, _SECONDS)
+        return self._amazon.ask(merchant, lambda amazon: amazon.outbound.changed(since, token), _SECONDS)
 
     def _read(self, merchant: Merchant, shipments: Sequence[Shipment]) -> None:
         """Reads shipments at once. What was answered is stored, also when not all of it was."""
@@ -142,14 +147,14 @@ class Following:
         found: dict[UUID, FulfillmentOrder] = {}
         lost: list[Shipment] = []
 
-        async def one(access: AmazonAccess, shipment: Shipment) -> None:
+        async def one(amazon: Amazon, shipment: Shipment) -> None:
             try:
-                found[shipment.shipment_id] = await access.outbound.get(shipment.fulfillment_order_id)
+                found[shipment.shipment_id] = await amazon.outbound.get(shipment.fulfillment_order_id)
             except VendorNotFound:
                 lost.append(shipment)
 
-        async def question(access: AmazonAccess, _seconds: float) -> None:
-            tasks = [asyncio.create_task(one(access, shipment)) for shipment in shipments]
+        async def question(amazon: Amazon) -> None:
+            tasks = [asyncio.create_task(one(amazon, shipment)) for shipment in shipments]
             try:
                 await asyncio.gather(*tasks)
             finally:
@@ -191,8 +196,10 @@ class Following:
             after = shipment_store.set_amazon_status(tx, before, reading)
             changes = package_store.save_proofs(tx, after, order.shop_id, seen, asked_time)
             order_store.add_events(tx, events_of(before, after, reading, changes))
-            if after.state is not before.state or changes:
+            if after.state is not before.state:
                 order_store.wake(tx, workspace_id, [order_id])
+            if changes:
+                alarm_store.look_again(tx, workspace_id, order_id)
             if any(change.package.tell_state is TellState.DUE for change in changes):
                 telling_store.wake_shop(tx, workspace_id, order.shop_id)
 

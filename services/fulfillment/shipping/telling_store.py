@@ -17,6 +17,7 @@ from services.fulfillment.order_tables import packages, shop_routings
 from services.fulfillment.shipping.domain import Package, TellState
 from services.fulfillment.shipping.guard import Tell
 from services.fulfillment.shipping.package_store import package_of
+from services.fulfillment.shipping.shop_side import Has
 from services.fulfillment.store import in_seconds
 
 TRACKING_CHANNEL = "fulfillment_tracking"
@@ -68,6 +69,12 @@ def keep_shop(tx: Connection, shift: Shift, lease_seconds: float) -> Shift | Non
     return _taken(tx, _is_mine(shift) & (shop_routings.c.tracking_stop == ""), lease_seconds)
 
 
+def holds(tx: Connection, shift: Shift) -> bool:
+    """Whether the shop is still this one's, and its numbers are not stopped."""
+    query = select(shop_routings.c.shop_id).where(_is_mine(shift), shop_routings.c.tracking_stop == "")
+    return tx.execute(query).first() is not None
+
+
 def release_shop(tx: Connection, shift: Shift, again_seconds: float = 0) -> None:
     """Lets others have it when its next number is due, but not before so many seconds. Nothing when it is another's."""
     # The row first: whoever makes a number due meanwhile waits for it, and is seen by the second statement or later.
@@ -90,9 +97,7 @@ def release_shop(tx: Connection, shift: Shift, again_seconds: float = 0) -> None
 
 
 def next_package(tx: Connection, shift: Shift) -> Package | None:
-    """The package of the shop that is due for longest; None when none is. What is being told comes first: an answer may
-    be lacking. Its row is locked.
-    """
+    """The package of the shop that is due for longest; None when none is."""
     query = (
         select(packages)
         .where(
@@ -152,15 +157,16 @@ def set_told(tx: Connection, package: Package, platform_package_id: str) -> Pack
     )
 
 
-def set_kept(tx: Connection, package: Package, number: str, provider_id: str) -> Package:
-    """A correction was rejected: TikTok Shop has what it had, and the other is never told again."""
+def set_kept(tx: Connection, package: Package, has: Has) -> Package:
+    """A correction was refused: TikTok Shop has what it had, and the other is never told again."""
     return _set(
         tx,
         package,
         {
             "tell_state": TellState.TOLD.value,
-            "told_number": number,
-            "told_provider_id": provider_id,
+            "told_number": has.number,
+            "told_carrier": has.provider_name,
+            "told_provider_id": has.provider_id,
             "rejected_number": package.told_number,
             "rejected_provider_id": package.told_provider_id,
             "tell_due_time": None,
@@ -169,9 +175,9 @@ def set_kept(tx: Connection, package: Package, number: str, provider_id: str) ->
 
 
 def set_untold(
-    tx: Connection, package: Package, state: TellState, problem: str, again_seconds: float | None, *, rejected: bool
+    tx: Connection, package: Package, state: TellState, problem: str, again_seconds: float | None
 ) -> Package:
-    """It is not told: BLOCKED, REJECTED or WAITING. `rejected`: what was being told is never told again."""
+    """It is not told. What was being told when it became REJECTED is never told again."""
     values: dict[str, Any] = {
         "tell_state": state.value,
         "tell_problem": problem[:500],
@@ -179,9 +185,11 @@ def set_untold(
         "told_carrier": "",
         "told_provider_id": "",
         "told_line_ids": [],
+        "platform_package_id": "",
+        "is_edit_used": False,
         "tell_due_time": None if again_seconds is None else in_seconds(again_seconds),
     }
-    if rejected:
+    if state is TellState.REJECTED and package.told_number:
         values |= {"rejected_number": package.told_number, "rejected_provider_id": package.told_provider_id}
     return _set(tx, package, values)
 
