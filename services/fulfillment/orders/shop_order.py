@@ -49,6 +49,7 @@ def _unit_to_json(unit: Unit) -> dict[str, Any]:
         "seller_sku": unit.seller_sku,
         "title": unit.title,
         "price": _money_to_json(unit.price),
+        "list_price": _money_to_json(unit.list_price),
         "state": unit.state.value,
         "gift": unit.is_gift,
         "dangerous": unit.is_dangerous_good,
@@ -68,6 +69,7 @@ def _unit_from_json(found: Mapping[str, Any]) -> Unit:
         is_gift=found["gift"],
         is_dangerous_good=found["dangerous"],
         parts=tuple((part[0], part[1], part[2]) for part in found["parts"]),
+        list_price=_money_from_json(found.get("list_price")),
     )
 
 
