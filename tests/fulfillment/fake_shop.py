@@ -111,8 +111,12 @@ class FakeShop:
                 return self._search(query, json.loads(body))
             if method == "GET" and path.startswith("/product/202309/products/"):
                 return self._get(path.rpartition("/")[2])
-            self.problems.append(f"{method} {path}: unknown")
-            return {"code": 36009009, "message": "unknown path"}
+            return self.other(method, path, query, body)
+
+    def other(self, method: str, path: str, query: dict[str, str], body: bytes) -> dict[str, Any]:
+        """What is not about products; for stand-ins that know more."""
+        self.problems.append(f"{method} {path}: unknown")
+        return {"code": 36009009, "message": "unknown path"}
 
     def _signed(self, path: str, query: dict[str, str], body: bytes) -> str:
         told = path + "".join(name + query[name] for name in sorted(query) if name != "sign")

@@ -117,8 +117,24 @@ class PackageItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """A package as one answer of Amazon's shows it; `is_current` is False where Amazon took its shipment back."""
+
+    amazon_shipment_id: str
+    package_number: int
+    carrier: str
+    tracking_number: str
+    amazon_tracking_number: str
+    is_current: bool
+    is_shipped: bool
+    items: tuple[PackageItem, ...]
+    ship_time: datetime | None
+    estimated_arrival_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """A row of packages."""
+    """A row of packages. `proven_time`: when Amazon last showed it so. What is rejected is never told again."""
 
     package_id: UUID
     workspace_id: UUID
@@ -137,10 +153,15 @@ class Package:
     told_number: str
     told_carrier: str
     told_provider_id: str
+    told_line_ids: tuple[str, ...]
     platform_package_id: str
+    rejected_number: str
+    rejected_provider_id: str
     is_edit_used: bool
     told_time: datetime | None
     number_time: datetime | None
+    proven_time: datetime
+    ship_time: datetime | None
     in_transit_time: datetime | None
     delivered_time: datetime | None
     estimated_arrival_time: datetime | None

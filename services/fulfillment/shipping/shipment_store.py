@@ -60,10 +60,11 @@ def open_shipments(tx: Connection, merchant_id: UUID, fulfillment_order_ids: Col
 
 
 def set_amazon_status(tx: Connection, shipment: Shipment, found: FulfillmentOrder) -> Shipment:
-    """Stores where Amazon says that a shipment is, and moves it where that means its end: COMPLETE is SHIPPED, and so is
-    what of it was sent of COMPLETE_PARTIALLED; INVALID and UNFULFILLABLE are FAILED; CANCELLED is CANCELED when we asked
-    for it, else FAILED. What Amazon said at an earlier instant than what is stored changes nothing. Stock that is not
-    sent is given back.
+    """Stores where Amazon says that a shipment is, and moves it where that means its end.
+
+    COMPLETE is SHIPPED, and so is what was sent of COMPLETE_PARTIALLED. INVALID and UNFULFILLABLE are FAILED. CANCELLED
+    is CANCELED when we asked for it, else FAILED. What Amazon said at an earlier instant than what is stored changes
+    nothing. Stock that is not sent is given back.
 
     Returns the shipment as it is now, which is as it was when it is over or another moved it meanwhile.
     """

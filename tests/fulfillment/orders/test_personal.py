@@ -255,12 +255,14 @@ def test_s42_without_the_reading_only_a_mask_is_to_be_had_and_another_workspace_
     order_id = keeping.keep()
     (row,) = keeping.rows("SELECT masked_recipient FROM orders")
     assert row["masked_recipient"] == "C*** Q***, TN 379**"
-    foreign = {"workspace_id": str(OTHER), "order_id": str(order_id), "actor": "key-2"}
+    workspace, order = str(OTHER), str(order_id)
     with pytest.raises(grpc.RpcError) as refused:
-        keeping.stub.ReadRecipient(pb.ReadRecipientRequest(**foreign), timeout=10)
+        keeping.stub.ReadRecipient(
+            pb.ReadRecipientRequest(workspace_id=workspace, order_id=order, actor="key-2"), timeout=10
+        )
     assert refused.value.code() is grpc.StatusCode.NOT_FOUND
     with pytest.raises(grpc.RpcError) as refused:
-        keeping.stub.EraseRecipient(pb.EraseRecipientRequest(**foreign), timeout=10)
+        keeping.stub.EraseRecipient(pb.EraseRecipientRequest(workspace_id=workspace, order_id=order), timeout=10)
     assert refused.value.code() is grpc.StatusCode.NOT_FOUND
     unnamed = pb.ReadRecipientRequest(workspace_id=str(WORKSPACE), order_id=str(order_id))
     with pytest.raises(grpc.RpcError) as refused:
