@@ -1,4 +1,4 @@
-"""Parcels' ways: each package that is on its way is asked for at most once an hour, until it is delivered, back or lost.
+"""Parcels' ways: each package on its way is asked for at most once an hour, until it is delivered, back or lost.
 
 Amazon's rate may allow less: those that wait for longest come first.
 """
