@@ -82,6 +82,11 @@ class AmazonSpConfig(Settings):
         """The endpoint of a region."""
         return {Region.NA: self.na_url, Region.EU: self.eu_url, Region.FE: self.fe_url}[region]
 
+    @property
+    def is_configured(self) -> bool:
+        """Whether there is an app."""
+        return bool(self.client_id and (self.client_secret_file or self.client_secret.get_secret_value()))
+
     def current_secret(self) -> str:
         """The app's secret as it is now. Raises OSError when its file cannot be read."""
         if self.client_secret_file is not None:
