@@ -12,7 +12,7 @@ from sandbox.tiktok_shop.catalog import MCF_WAREHOUSE
 from tests.sandbox.amazon import ADDRESS, COUNTDOWN, TOKENS, TOWER, US, Amazon
 from tests.sandbox.conftest import Served
 from tests.sandbox.shop import ShopApp
-from tests.sandbox.test_shop_orders import new_order
+from tests.sandbox.test_shop_orders import BLACK_BOX
 
 SHIPPED = 912
 
@@ -149,7 +149,7 @@ def test_a_sale_at_the_sandbox_s_tiktok_shop_is_shipped_from_its_amazon(seller: 
     amazon = Amazon(seller.http)
     amazon.connect()
     amazon.settings(rate_multiplier=0)
-    order = new_order(seller)
+    order = seller.control("POST", "/orders", lines=[{"sku_id": BLACK_BOX}])
     assert order["warehouse_id"] == MCF_WAREHOUSE
     line = order["lines"][0]
     product = seller.ok("GET", f"/product/202309/products/{line['product_id']}")
