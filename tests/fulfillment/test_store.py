@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from kit.crypto import SealBroken
 from kit.custody import TokenPair
 from kit.db import ALL_WORKSPACES, Database
-from services.fulfillment import authorization_store, catalogue_store, shop_store, tables
+from services.fulfillment import authorization_store, catalogue_store, order_tables, shop_store
 from services.fulfillment.domain import OpenedShop, Shop
 from services.fulfillment.products import SeenProduct, Sku
 from tests.fulfillment.stage import WORKSPACE, a_vault
@@ -52,7 +52,7 @@ def test_the_tables_are_what_the_migrations_make(database: Database) -> None:
             connection,
             opts={"include_name": lambda name, kind, _: kind != "table" or name != "alembic_version"},
         )
-        assert compare_metadata(context, tables.metadata) == []
+        assert compare_metadata(context, order_tables.metadata) == []
 
 
 def test_a_token_and_a_cipher_open_in_their_own_place_only(database: Database) -> None:

@@ -1,7 +1,7 @@
 """Multi-Channel Fulfillment in words that no version of Amazon's API owns: what is asked for and what is answered.
 
-A version of the API is one module that turns these into its wire shapes and back: see Outbound. Whom a parcel goes to is
-part of no repr.
+A version of the API is one module that turns these into its wire shapes and back: see Outbound. Whom a parcel goes to
+is part of no repr.
 """
 
 from collections.abc import Sequence
@@ -137,7 +137,7 @@ class ShippedItem:
 
 @dataclass(frozen=True)
 class Package:
-    """One parcel. Numbers are empty until there are any. `amazon_tracking_number` (AFTN) exists before the carrier's."""
+    """One parcel. Numbers are empty until there are any; Amazon's own (AFTN) may exist before the carrier's."""
 
     number: int
     carrier_code: str

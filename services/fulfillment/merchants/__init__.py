@@ -1,0 +1,1 @@
+"""Connected Amazon sellers."""

@@ -1,0 +1,1 @@
+"""Orders of shops, from their first reading to their end."""

@@ -1,0 +1,1 @@
+"""Where orders go: settings, the map of SKUs, rules and decisions."""

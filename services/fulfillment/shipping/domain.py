@@ -1,0 +1,122 @@
+"""Shipments and their packages. Pure.
+
+A shipment is one fulfilment order at Amazon, or one that is to be:
+
+    PLANNED → SUBMITTING ─┬→ SUBMITTED ─┬→ SHIPPED     all of it has left
+                          │     ↓       ├→ CANCELED
+                          │  CANCELING ─┘
+                          └→ FAILED     refused, invalid or unfulfillable; another try is another shipment
+
+A package's number is told to TikTok Shop once:
+
+    WAITING → DUE → TELLING ─┬→ TOLD      TELLING is resolved by reading
+                └→ BLOCKED   └→ REJECTED  after which nothing is told until a person says so
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+
+class ShipmentState(enum.Enum):
+    """Where a shipment is. The value is its text in the database."""
+
+    PLANNED = "PLANNED"
+    SUBMITTING = "SUBMITTING"
+    SUBMITTED = "SUBMITTED"
+    CANCELING = "CANCELING"
+    SHIPPED = "SHIPPED"
+    CANCELED = "CANCELED"
+    FAILED = "FAILED"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether Amazon does nothing more about it."""
+        return self in (ShipmentState.SHIPPED, ShipmentState.CANCELED, ShipmentState.FAILED)
+
+
+class TellState(enum.Enum):
+    """Whether TikTok Shop knows a package's number. The value is its text in the database."""
+
+    WAITING = "WAITING"
+    DUE = "DUE"
+    TELLING = "TELLING"
+    TOLD = "TOLD"
+    BLOCKED = "BLOCKED"
+    REJECTED = "REJECTED"
+
+
+@dataclass(frozen=True, slots=True)
+class ShipmentItem:
+    """Units of one of Amazon's SKUs; `item_id` is ours, unique in the shipment."""
+
+    item_id: str
+    amazon_sku: str
+    quantity: int
+    platform_line_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shipment:
+    """A row of shipments, without where it goes."""
+
+    shipment_id: UUID
+    workspace_id: UUID
+    order_id: UUID
+    merchant_id: UUID
+    number: int
+    fulfillment_order_id: str
+    state: ShipmentState
+    amazon_status: str
+    speed: str
+    policy: str
+    features: Mapping[str, bool] = field(default_factory=dict)
+    items: tuple[ShipmentItem, ...]
+    problem: str
+    begin_time: datetime | None
+    submit_time: datetime | None
+    create_time: datetime
+    update_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PackageItem:
+    """Units in a package."""
+
+    item_id: str
+    amazon_sku: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """A row of packages."""
+
+    package_id: UUID
+    workspace_id: UUID
+    order_id: UUID
+    shipment_id: UUID
+    amazon_shipment_id: str
+    package_number: int
+    carrier: str
+    tracking_number: str
+    amazon_tracking_number: str
+    status: str
+    is_current: bool
+    items: tuple[PackageItem, ...]
+    tell_state: TellState
+    tell_problem: str
+    told_number: str
+    told_carrier: str
+    told_provider_id: str
+    platform_package_id: str
+    is_edit_used: bool
+    told_time: datetime | None
+    number_time: datetime | None
+    in_transit_time: datetime | None
+    delivered_time: datetime | None
+    estimated_arrival_time: datetime | None
