@@ -159,7 +159,7 @@ def test_a_sale_at_the_sandbox_s_tiktok_shop_is_shipped_from_its_amazon(seller: 
     (item,) = amazon.call("GET", "/catalog/2022-04-01/items", params=query).json()["items"]
     (stock,) = [one for one in amazon.control("GET", "/stock/emberfold") if one["asin"] == item["asin"]]
     (at_tiktok,) = [one for one in stock_of(seller, line["sku_id"]) if one["warehouse_id"] == MCF_WAREHOUSE]
-    assert at_tiktok["available"] + at_tiktok["committed"] == stock["fulfillable"]
+    assert 0 < at_tiktok["available"] <= stock["fulfillable"]
     amazon.create("TTS-1", (stock["sku"], 1), displayableOrderId=order["id"])
     amazon.advance(SHIPPED)
     assert amazon.status() == "Complete"
