@@ -11,17 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
-from services.fulfillment.orders.domain import ShopOrder
+from services.fulfillment.orders.domain import ByHand, ShopOrder
 from services.fulfillment.orders.recipient import Kind, Note, Verdict
 from services.fulfillment.routing import mapping
-from services.fulfillment.routing.decision import (
-    ByHand,
-    Decision,
-    DecisionKind,
-    PlannedShipment,
-    RuleTrace,
-)
+from services.fulfillment.routing.built_in import BUILT_IN
+from services.fulfillment.routing.decision import Decision, DecisionKind, Part, PlannedShipment, RuleTrace
 from services.fulfillment.routing.facts import (
     ADDRESS_FACTS,
     FACTS,
@@ -48,6 +44,7 @@ from vendors.amazon_sp.outbound import Preview
 HAND = "by hand"
 # A rule that tests what grows by itself is looked at again so often.
 _AGING = timedelta(minutes=15)
+_NAMES = {rule.rule_id: rule.name for rule in BUILT_IN}
 _ADDRESS_NOTES = {note.value for note in Note} | {kind.value.lower() for kind in Kind}
 _ENDS = {
     ActionKind.HOLD: DecisionKind.HOLD,
@@ -124,7 +121,8 @@ class _Deciding:
         self._set_speed(hand.speed or speed_of(told, case.routing))
 
     def by(self, rules: Sequence[Rule]) -> Decision:
-        ending = self._case.by_hand.kind
+        hand = self._case.by_hand
+        ending = DecisionKind.LEAVE if hand.is_left else DecisionKind.ROUTE if hand.is_routed else None
         ender: Rule | None = None
         if ending is not None:
             self._trace.append(RuleTrace(HAND, HAND, True, "a person chose it"))
@@ -241,3 +239,52 @@ def _may_change(rule: Rule, ending: DecisionKind | None) -> bool:
         case DecisionKind.HOLD:
             return rule.is_firm and rule.action.kind is ActionKind.LEAVE
     return False
+
+
+def decision_to_json(decision: Decision) -> dict[str, Any]:
+    """A decision as the database keeps it."""
+    return {
+        "kind": decision.kind.value,
+        "reason": decision.reason,
+        "text": decision.text,
+        "speed": decision.speed,
+        "features": dict(decision.features),
+        "shipments": [[_part_to(item) for item in shipment.items] for shipment in decision.shipments],
+        "notes": list(decision.notes),
+        "facts": dict(decision.facts),
+        # Every order has it: the names of the built-in rules are looked up.
+        "trace": [
+            [each.rule_id, "" if each.rule_id in _NAMES else each.name, each.is_match, each.ground]
+            for each in decision.trace
+        ],
+        "decide_time": decision.decide_time.isoformat(),
+        "retry_time": decision.retry_time.isoformat() if decision.retry_time else None,
+    }
+
+
+def decision_from_json(told: Mapping[str, Any]) -> Decision:
+    """A decision that the database kept."""
+    return Decision(
+        kind=DecisionKind(told["kind"]),
+        reason=told["reason"],
+        text=told["text"],
+        speed=told["speed"],
+        features=told["features"],
+        shipments=tuple(PlannedShipment(tuple(map(_part_from, items))) for items in told["shipments"]),
+        notes=tuple(told["notes"]),
+        facts=told["facts"],
+        trace=tuple(
+            RuleTrace(rule_id, name or _NAMES.get(rule_id, rule_id), is_match, ground)
+            for rule_id, name, is_match, ground in told["trace"]
+        ),
+        decide_time=datetime.fromisoformat(told["decide_time"]),
+        retry_time=datetime.fromisoformat(told["retry_time"]) if told["retry_time"] else None,
+    )
+
+
+def _part_to(part: Part) -> list[Any]:
+    return [part.amazon_sku, part.quantity, list(part.platform_line_ids)]
+
+
+def _part_from(told: list[Any]) -> Part:
+    return Part(told[0], told[1], tuple(told[2]))

@@ -105,20 +105,19 @@ def _parts_of_bundle(sku_map: SkuMap, unit: Unit, unmapped: set[str]) -> SkuPart
     return tuple(found.items()) if is_whole else None
 
 
-def by_hand(items: Sequence[Part], mapped: Mapped, units: Sequence[Unit]) -> Mapped:
+def by_hand(items: SkuParts, mapped: Mapped, units: Sequence[Unit]) -> Mapped:
     """What a person chose in place of the map. Each line of the order belongs to the item that the map makes of it,
     else to the first.
     """
-    chosen = {item.amazon_sku: set[str]() for item in items}
-    for line_ids, skus in ((unit.platform_line_ids, [sku for sku, _ in unit.parts]) for unit in mapped.units):
-        for sku in skus:
+    chosen = {sku: set[str]() for sku, _ in items}
+    for unit in mapped.units:
+        for sku, _ in unit.parts:
             if sku in chosen:
-                chosen[sku].update(line_ids)
+                chosen[sku].update(unit.platform_line_ids)
     given = set().union(*chosen.values())
-    chosen[items[0].amazon_sku].update(unit.platform_line_id for unit in units if unit.platform_line_id not in given)
-    return Mapped(
-        tuple(MappedUnit(tuple(sorted(chosen[item.amazon_sku])), ((item.amazon_sku, item.quantity),)) for item in items)
-    )
+    first = items[0][0]
+    chosen[first].update(unit.platform_line_id for unit in units if unit.platform_line_id not in given)
+    return Mapped(tuple(MappedUnit(tuple(sorted(chosen[sku])), ((sku, quantity),)) for sku, quantity in items))
 
 
 def shipments_of(units: Iterable[MappedUnit]) -> tuple[tuple[Part, ...], ...]:
