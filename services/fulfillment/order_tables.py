@@ -187,8 +187,6 @@ orders = Table(
     # Reasons that people passed over, and what they chose by hand.
     Column("passed_over", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("by_hand", JSONB),
-    # Where it goes was corrected by a person: what TikTok Shop says counts again when it changes there.
-    Column("is_corrected", Boolean, nullable=False, server_default=text("false")),
     Column("is_cancel_wanted", Boolean, nullable=False, server_default=text("false")),
     # TikTok Shop's word for why, where it is to be canceled there, too.
     Column("cancel_reason", Text, nullable=False, server_default=""),

@@ -1,9 +1,9 @@
 """Webhooks of TikTok Shop: hints of what to read again now instead of at the next turn.
 
 Nothing in them is believed. A product that may have changed is read, and so are orders (orders/hints.py); a consent
-that was taken back is looked at with the token that we have; an end that is announced is told as we know it. A webhook is a
-row, taken once by its id, and worked on after it was answered. Its signature has no time in it: one that is older than
-TikTok Shop ever sends again is refused, and ids are remembered for longer than that.
+that was taken back is looked at with the token that we have; an end that is announced is told as we know it. A webhook
+is a row, taken once by its id, and worked on after it was answered. Its signature has no time in it: one that is older
+than TikTok Shop ever sends again is refused, and ids are remembered for longer than that.
 """
 
 from __future__ import annotations

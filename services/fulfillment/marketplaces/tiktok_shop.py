@@ -145,7 +145,6 @@ def _unit(order: order_models.Order, line: order_models.LineItem) -> Unit:
         is_gift=line.is_gift,
         is_dangerous_good=line.is_dangerous_good,
         parts=tuple((part.sku_id, kept_text(part.seller_sku), part.count) for part in line.combined_skus),
-        list_price=money_of(line.original_price),
     )
 
 

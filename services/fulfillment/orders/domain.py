@@ -17,7 +17,6 @@ from uuid import UUID
 
 from kit.errors import FailedPrecondition, NotFound
 from services.fulfillment.money import Money
-from services.fulfillment.routing.decision import ByHand
 
 
 class OrderState(enum.Enum):
@@ -99,6 +98,19 @@ class ShopOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class ByHand:
+    """What people chose for an order. `items`: Amazon's SKUs with their numbers; empty: as the map says."""
+
+    is_routed: bool = False
+    is_left: bool = False
+    items: tuple[tuple[str, int], ...] = ()
+    # Empty: as it would be.
+    speed: str = ""
+    # Where it goes was corrected: what TikTok Shop says of it counts again when it changes there.
+    is_corrected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """A row of orders, without what is sealed."""
 
@@ -114,8 +126,6 @@ class Order:
     is_erased: bool
     passed_over: tuple[str, ...]
     by_hand: ByHand
-    # Where it goes was corrected: what TikTok Shop says of it counts again when it changes there.
-    is_corrected: bool
     is_cancel_wanted: bool
     cancel_reason: str
     alarms: tuple[str, ...]

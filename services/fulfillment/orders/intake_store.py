@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from kit.db import new_id
@@ -308,7 +308,7 @@ def _personal_values(sealer: Sealer, row: RowMapping, found: order_models.Order)
     """
     if row["erase_time"] is not None:
         return {}, False
-    order_id = row["order_id"]
+    order_id, by_hand = row["order_id"], order_store.by_hand_from_json(row["by_hand"])
     recipient = tiktok_shop.recipient_of(found)
     verdict = normalise(recipient)
     if row["sealed_order"] is not None and row["sealed_address"] is not None:
@@ -318,13 +318,15 @@ def _personal_values(sealer: Sealer, row: RowMapping, found: order_models.Order)
             return {"sealed_order": sealer.seal_order(order_id, found.raw)}, False
         if changes.is_hidden_now(verdict, normalise(told)):
             return {}, False
-        moved = known.address is not None and (row["is_corrected"] or known.address != verdict.address)
+        moved = known.address is not None and (by_hand.is_corrected or known.address != verdict.address)
     else:
         moved = False
-    return {
+    values: dict[str, Any] = {
         "sealed_order": sealer.seal_order(order_id, found.raw),
         "sealed_address": sealer.seal_verdict(order_id, verdict),
         "masked_recipient": mask(recipient, verdict),
         "buyer_hash": sealer.buyer_hash(found.buyer_user_id),
-        "is_corrected": False,
-    }, moved
+    }
+    if by_hand.is_corrected:
+        values["by_hand"] = order_store.by_hand_to_json(replace(by_hand, is_corrected=False)) or null()
+    return values, moved

@@ -18,9 +18,8 @@ from kit.db import new_id
 from kit.listen import notify
 from kit.paging import Page
 from services.fulfillment.order_tables import order_events, orders, shipments
-from services.fulfillment.orders.domain import Order, OrderEvent, OrderNotFound, OrderState
+from services.fulfillment.orders.domain import ByHand, Order, OrderEvent, OrderNotFound, OrderState
 from services.fulfillment.orders.shop_order import told_from_json
-from services.fulfillment.routing.decision import ByHand, by_hand_from_json
 
 ORDERS_CHANNEL = "fulfillment_orders"
 _SEALED = ("sealed_order", "sealed_address", "buyer_hash", "decision")
@@ -238,8 +237,7 @@ def order_of(row: RowMapping) -> Order:
         masked_recipient=row["masked_recipient"],
         is_erased=row["erase_time"] is not None,
         passed_over=tuple(row["passed_over"]),
-        by_hand=by_hand_from_json(row["by_hand"]) if row["by_hand"] else ByHand(),
-        is_corrected=row["is_corrected"],
+        by_hand=by_hand_from_json(row["by_hand"]),
         is_cancel_wanted=row["is_cancel_wanted"],
         cancel_reason=row["cancel_reason"],
         alarms=tuple(row["alarms"]),
@@ -248,4 +246,30 @@ def order_of(row: RowMapping) -> Order:
         end_time=row["end_time"],
         create_time=row["create_time"],
         update_time=row["update_time"],
+    )
+
+
+def by_hand_to_json(by_hand: ByHand) -> dict[str, Any] | None:
+    """For the column `by_hand`; None where nobody chose anything."""
+    if by_hand == ByHand():
+        return None
+    return {
+        "route": by_hand.is_routed,
+        "leave": by_hand.is_left,
+        "items": [list(item) for item in by_hand.items],
+        "speed": by_hand.speed,
+        "corrected": by_hand.is_corrected,
+    }
+
+
+def by_hand_from_json(found: Mapping[str, Any] | None) -> ByHand:
+    """What people chose, again."""
+    if not found:
+        return ByHand()
+    return ByHand(
+        is_routed=found["route"],
+        is_left=found["leave"],
+        items=tuple((item[0], item[1]) for item in found["items"]),
+        speed=found["speed"],
+        is_corrected=found["corrected"],
     )

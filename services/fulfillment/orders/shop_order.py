@@ -70,7 +70,6 @@ def _unit_from_json(found: Mapping[str, Any]) -> Unit:
         is_gift=found["gift"],
         is_dangerous_good=found["dangerous"],
         parts=tuple((part[0], part[1], part[2]) for part in found["parts"]),
-        list_price=_money_from_json(found.get("list_price")),
     )
 
 

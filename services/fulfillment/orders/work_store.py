@@ -1,8 +1,8 @@
 """SQL of who works on orders: claims with leases, and what a worker stores. The caller owns the transaction.
 
-A claim counts an attempt. While it lasts, `next_time` is the end of its lease, so that a worker that dies is followed by
-another; whoever wakes the order meanwhile sets it to an earlier time, by which the worker's own end finds that there is
-more to do.
+A claim counts an attempt. While it lasts, `next_time` is the end of its lease, so that a worker that dies is followed
+by another; whoever wakes the order meanwhile sets it to an earlier time, by which the worker finds in the end that
+there is more to do.
 """
 
 from __future__ import annotations

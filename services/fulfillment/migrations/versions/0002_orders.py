@@ -178,7 +178,6 @@ def upgrade() -> None:
         sa.Column("decision", JSONB),
         sa.Column("passed_over", ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'")),
         sa.Column("by_hand", JSONB),
-        sa.Column("is_corrected", sa.Boolean, nullable=False, server_default=sa.text("false")),
         sa.Column("is_cancel_wanted", sa.Boolean, nullable=False, server_default=sa.text("false")),
         sa.Column("cancel_reason", sa.Text, nullable=False, server_default=""),
         _time("ship_until_time"),
