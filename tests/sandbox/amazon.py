@@ -1,4 +1,4 @@
-"""A client that plays an app of the Selling Partner API; shapes are by the reference, not by the code of the sandbox."""
+"""A client that plays an app of the Selling Partner API; shapes are the reference's, not the sandbox's."""
 
 from dataclasses import dataclass, field
 from typing import Any

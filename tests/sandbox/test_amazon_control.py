@@ -12,7 +12,7 @@ from sandbox.tiktok_shop.catalog import MCF_WAREHOUSE
 from tests.sandbox.amazon import ADDRESS, COUNTDOWN, TOKENS, TOWER, US, Amazon
 from tests.sandbox.conftest import Served
 from tests.sandbox.shop import ShopApp
-from tests.sandbox.test_shop_orders import new_order
+from tests.sandbox.test_shop_orders import BLACK_BOX
 
 SHIPPED = 912
 
@@ -149,7 +149,7 @@ def test_a_sale_at_the_sandbox_s_tiktok_shop_is_shipped_from_its_amazon(seller: 
     amazon = Amazon(seller.http)
     amazon.connect()
     amazon.settings(rate_multiplier=0)
-    order = new_order(seller)
+    order = seller.control("POST", "/orders", lines=[{"sku_id": BLACK_BOX}])
     assert order["warehouse_id"] == MCF_WAREHOUSE
     line = order["lines"][0]
     product = seller.ok("GET", f"/product/202309/products/{line['product_id']}")
@@ -159,7 +159,7 @@ def test_a_sale_at_the_sandbox_s_tiktok_shop_is_shipped_from_its_amazon(seller: 
     (item,) = amazon.call("GET", "/catalog/2022-04-01/items", params=query).json()["items"]
     (stock,) = [one for one in amazon.control("GET", "/stock/emberfold") if one["asin"] == item["asin"]]
     (at_tiktok,) = [one for one in stock_of(seller, line["sku_id"]) if one["warehouse_id"] == MCF_WAREHOUSE]
-    assert at_tiktok["available"] + at_tiktok["committed"] == stock["fulfillable"]
+    assert 0 < at_tiktok["available"] <= stock["fulfillable"]
     amazon.create("TTS-1", (stock["sku"], 1), displayableOrderId=order["id"])
     amazon.advance(SHIPPED)
     assert amazon.status() == "Complete"
