@@ -74,7 +74,7 @@ def order(order_id: str = ID, **changes: Any) -> Any:
 
 
 @pytest.mark.parametrize("spelling", ["model", "notifications", "upper"])
-async def test_r26_an_order_goes_from_its_creation_to_the_door(scene: Scene, spelling: str) -> None:
+async def test_r27_an_order_goes_from_its_creation_to_the_door(scene: Scene, spelling: str) -> None:
     await scene.control("PATCH", "/amazon_sp/settings", status_spelling=spelling)
     outbound = scene.amazon.outbound
     previews = await outbound.preview(US, BUYER, [Item("line-1", SKU, 1)], [Speed.STANDARD, Speed.EXPEDITED])
@@ -102,7 +102,7 @@ async def test_r26_an_order_goes_from_its_creation_to_the_door(scene: Scene, spe
     assert way.in_transit_time <= way.delivered_time
 
 
-async def test_r26_lost_answers_and_late_errors_of_a_creation_are_settled_by_reading(scene: Scene) -> None:
+async def test_r27_lost_answers_and_late_errors_of_a_creation_are_settled_by_reading(scene: Scene) -> None:
     outbound = scene.amazon.outbound
     for number, mode in enumerate(("lost_reply", "late_error")):
         order_id = f"TTS-1-{number}"

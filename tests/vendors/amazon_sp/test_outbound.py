@@ -76,7 +76,7 @@ async def does_the_work_and_loses_the_reply(scene: Scene, request: web.BaseReque
     return await drops_the_connection(request)
 
 
-async def test_r26_a_lost_answer_is_uncertain_is_not_repeated_and_a_reading_settles_it(scene: Scene) -> None:
+async def test_r27_a_lost_answer_is_uncertain_is_not_repeated_and_a_reading_settles_it(scene: Scene) -> None:
     scene.vendor.then(lambda request: does_the_work_and_loses_the_reply(scene, request))
     with pytest.raises(VendorUncertain):
         await scene.amazon.outbound.create(an_order())
