@@ -19,6 +19,7 @@ from services.identity.config import IdentityConfig
 from services.notification.config import NotificationConfig
 from services.publisher.config import PublisherConfig
 from services.scheduler.config import SchedulerConfig
+from vendors.amazon_sp.config import AmazonSpConfig
 from vendors.tiktok.config import TikTokConfig
 from vendors.tiktok_shop.config import TikTokShopConfig
 
@@ -28,7 +29,7 @@ SETTINGS: dict[str, tuple[type[BaseSettings], ...]] = {
     "scheduler": (SchedulerConfig,),
     "publisher": (PublisherConfig, TikTokConfig, TikTokShopConfig),
     "notification": (NotificationConfig,),
-    "fulfillment": (FulfillmentConfig, TikTokShopConfig),
+    "fulfillment": (FulfillmentConfig, TikTokShopConfig, AmazonSpConfig),
     "gateway": (GatewayConfig,),
     "sandbox": (SandboxConfig,),
 }
