@@ -192,17 +192,23 @@ class Telling:
             if isinstance(has, Has) and (has.is_ours or package.is_edit_used):
                 self.say(shop, case, package, begun, has)
                 return
-        verdict: Tell | Withheld | Has = guard.judge(case)
-        if isinstance(verdict, Tell):
-            tell = verdict
-            verdict = edit_refused(tell, case.now) or self.look(shop, case, tell)
-            if isinstance(verdict, Has):
-                stored = self.begin(shift, case, tell)
-                if stored is not None:
-                    self.say(shop, case, stored, tell, verdict)
-                return
-        with self._database.transaction(package.workspace_id) as tx:
-            outcomes.withhold(tx, case.order, case.package, verdict)
+        why = self._judged(shift, shop, case)
+        if why is not None:
+            with self._database.transaction(package.workspace_id) as tx:
+                outcomes.withhold(tx, case.order, case.package, why)
+
+    def _judged(self, shift: Shift, shop: Shop, case: Case) -> Withheld | None:
+        """Tells what the guard lets be told; why nothing is told, else."""
+        tell = guard.judge(case)
+        if isinstance(tell, Withheld):
+            return tell
+        has = edit_refused(tell, case.now) or self.look(shop, case, tell)
+        if isinstance(has, Withheld):
+            return has
+        stored = self.begin(shift, case, tell)
+        if stored is not None:
+            self.say(shop, case, stored, tell, has)
+        return None
 
 
 def _case(tx: Connection, package: Package, not_number: str) -> tuple[Case, Shop]:
