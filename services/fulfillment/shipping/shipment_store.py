@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, Select, func, select, update
+from sqlalchemy import Connection, RowMapping, Select, func, insert, select, update
 
 from services.fulfillment.order_tables import shipments
 from services.fulfillment.shipping.domain import Shipment, ShipmentItem, ShipmentState
@@ -57,6 +57,39 @@ def open_shipments(tx: Connection, merchant_id: UUID, fulfillment_order_ids: Col
         shipments.c.state.in_(_AT_AMAZON),
     )
     return [shipment_of(row) for row in tx.execute(query.order_by(shipments.c.shipment_id)).mappings()]
+
+
+def insert_shipment(tx: Connection, shipment: Shipment, sealed_destination: bytes) -> None:
+    """Stores a new shipment, with where it goes. Raises IntegrityError when its number is another's."""
+    tx.execute(
+        insert(shipments).values(
+            shipment_id=shipment.shipment_id,
+            workspace_id=shipment.workspace_id,
+            order_id=shipment.order_id,
+            merchant_id=shipment.merchant_id,
+            number=shipment.number,
+            fulfillment_order_id=shipment.fulfillment_order_id,
+            state=shipment.state.value,
+            speed=shipment.speed,
+            policy=shipment.policy,
+            features=dict(shipment.features),
+            items=items_to_json(shipment.items),
+            sealed_destination=sealed_destination,
+            begin_time=shipment.begin_time,
+        )
+    )
+
+
+def sealed_destinations(tx: Connection, workspace_id: UUID, shipment_ids: Collection[UUID]) -> dict[UUID, bytes]:
+    """Where shipments go, sealed."""
+    rows = tx.execute(
+        select(shipments.c.shipment_id, shipments.c.sealed_destination).where(
+            shipments.c.workspace_id == workspace_id,
+            shipments.c.shipment_id.in_(shipment_ids),
+            shipments.c.sealed_destination.is_not(None),
+        )
+    )
+    return {shipment_id: bytes(sealed) for shipment_id, sealed in rows}
 
 
 def set_amazon_status(tx: Connection, shipment: Shipment, found: FulfillmentOrder) -> Shipment:
