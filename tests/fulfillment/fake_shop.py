@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 KEY, SECRET, CIPHER, SHOP_ID = "sandbox-app-key", "sandbox-app-secret", "ROW_fake/+=", "7495000000000000001"
@@ -55,7 +55,7 @@ class FakeShop:
     during: Callable[[int], None] = lambda number: None
     access_token: str = "fake-access-1"
 
-    def __enter__(self) -> FakeShop:
+    def __enter__(self) -> Self:
         shop = self
 
         class Handler(BaseHTTPRequestHandler):

@@ -21,7 +21,7 @@ from services.fulfillment.orders.address_places import (
     postal_of,
     state_of,
 )
-from services.fulfillment.orders.address_text import Trail, cut, is_masked
+from services.fulfillment.orders.address_text import Trail, cut, is_masked, says_something
 from services.fulfillment.orders.recipient import Address, District, Limits, Note, Problem, Recipient, Verdict
 
 AMAZON = Limits()
@@ -44,7 +44,7 @@ def normalise(recipient: Recipient, limits: Limits = AMAZON) -> Verdict:
     country = trail.step("country_code", "territory_is_us", told_country, "US" if is_territory else told_country)
 
     name = _name(recipient, trail, limits)
-    if not name:
+    if not says_something(name):
         problems.append(Problem.NAME_MISSING)
 
     places = places_of(
@@ -60,11 +60,11 @@ def normalise(recipient: Recipient, limits: Limits = AMAZON) -> Verdict:
     in_lines = "" if needs_city(country) else places.city
     city = "" if in_lines else places.city
     lines = street_lines(recipient, trail, country, in_lines, limits)
-    if lines is not None and not lines:
+    if lines is not None and not says_something(*lines):
         problems.append(Problem.ADDRESS_MISSING)
     if lines is None or len(city) > limits.city or len(places.district) > limits.district:
         problems.append(Problem.ADDRESS_TOO_LONG)
-    if not city and needs_city(country):
+    if not says_something(city) and needs_city(country):
         problems.append(Problem.CITY_MISSING)
 
     if is_territory:

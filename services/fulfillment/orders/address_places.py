@@ -71,7 +71,7 @@ class Postal(NamedTuple):
 
 def country_of(recipient: Recipient) -> str:
     """The country's code, empty when none is told."""
-    told = [recipient.country_code, *(each.iso_code for each in recipient.districts if each.level.strip() == "L0")]
+    told = [recipient.country_code, *(each.iso_code for each in recipient.districts if _level(each) == "L0")]
     codes = ("".join(each.split()).upper() for each in told)
     code = next((each for each in codes if each.isascii() and _COUNTRY.fullmatch(each)), "")
     return "GB" if code == "UK" else code
@@ -93,7 +93,7 @@ def needs_city(country: str) -> bool:
 
 def places_of(districts: Iterable[District], post_town: str, *, has_state: bool) -> Places:
     """Finds state, city and the rest by level and its name, never by order. `has_state`: the country itself is one."""
-    found = sorted((each for each in districts if each.level != "L0" and each.name), key=lambda each: each.level)
+    found = sorted((each for each in districts if _level(each) != "L0" and each.name), key=_level)
     state = None if has_state else _first(found, _STATE_LEVELS) or _at(found, "L1")
     rest = [each for each in found if each is not state]
     city = _first(rest, _CITY_LEVELS) or _at(rest, "L3") or _at(rest, "L2")
@@ -211,7 +211,11 @@ def _first(found: list[District], names: tuple[str, ...]) -> District | None:
 
 
 def _at(found: list[District], level: str) -> District | None:
-    return next((each for each in found if each.level == level), None)
+    return next((each for each in found if _level(each) == level), None)
+
+
+def _level(district: District) -> str:
+    return district.level.strip().upper()
 
 
 def _level_name(district: District) -> str:

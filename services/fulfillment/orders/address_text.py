@@ -12,6 +12,8 @@ _TYPOGRAPHIC = str.maketrans("‘’‚‛ʼ′´`“”„‟″‐‑‒–—
 # Printed on slips as they are; other symbols (emoji among them) are not.
 _SAFE_SYMBOLS = range(0x100)
 _SELECTORS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
+# Letters and marks by their category, and nothing to be seen.
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5")
 _MASKS = re.compile(r"[*∗⁎✱]|[•●▪]{2,}")
 
 
@@ -54,6 +56,11 @@ def words(value: str) -> list[str]:
     return re.findall(r"\w+", value.casefold())
 
 
+def says_something(*values: str) -> bool:
+    """Whether there is a letter or a digit in one of the texts."""
+    return any(each.isalnum() for value in values for each in value)
+
+
 def cut(value: str, limit: int) -> str:
     """The text within a limit, cut at a blank where there is one."""
     if len(value) <= limit:
@@ -76,7 +83,7 @@ def _printable(value: str) -> str:
 
 def _is_printed(each: str) -> bool:
     kind, point = unicodedata.category(each), ord(each)
-    if kind[0] == "C" or any(point in selectors for selectors in _SELECTORS):
+    if kind[0] == "C" or each in _INVISIBLE or any(point in selectors for selectors in _SELECTORS):
         return False
     return kind not in ("So", "Sk", "Me") or point in _SAFE_SYMBOLS
 

@@ -1,6 +1,8 @@
 """S40: of the buyers of 150 orders nothing is in any log, metric, row, record of a call, answer or error."""
 
+import json
 import logging
+import time
 from collections.abc import Iterator
 from uuid import UUID
 
@@ -14,10 +16,12 @@ from kit.db import Database
 from services.fulfillment.domain import Shop
 from services.fulfillment.orders.personal import Erasing, RecipientErased, open_recipient
 from services.fulfillment.shop_store import read_shop
+from tests.fulfillment.fake_shop import SHOP_ID
 from tests.fulfillment.orders.canaries import SampleShop, canaries, canaries_in
 from tests.fulfillment.orders.samples_of import sample_orders
 from tests.fulfillment.orders.stage_of_orders import everything_in, keep_order
 from tests.fulfillment.stage import WORKSPACE, Stage, TikTokShop, a_config, a_vault, staged
+from tests.fulfillment.test_webhooks import send
 
 READ = "576950129146371573"
 
@@ -66,6 +70,11 @@ def test_nothing_of_150_buyers_is_left_where_it_does_not_belong(
     caplog.set_level(logging.DEBUG)
     told = read_list(stage, shop)
     kept = {name: keep_order(database, shop, found, ended_days_ago=31) for name, found in sample_orders().items()}
+    # Webhooks are told nothing of buyers by TikTok Shop; were they, nothing would be kept.
+    first = sample_orders()[READ].raw
+    event = {"type": 1, "tts_notification_id": "1", "shop_id": SHOP_ID, "timestamp": int(time.time()), "data": first}
+    send(stage, json.dumps(event).encode())
+    assert stage.rows("SELECT type FROM webhook_events") == [{"type": 1}]
     fake.spoilt = True
     with pytest.raises(grpc.RpcError) as refused:
         read_list(stage, shop)
