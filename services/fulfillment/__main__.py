@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from reelroute.fulfillment.v1.fulfillment_pb2_grpc import add_FulfillmentServiceServicer_to_server
 from reelroute.fulfillment.v1.merchants_pb2_grpc import add_MerchantServiceServicer_to_server
+from reelroute.fulfillment.v1.routing_pb2_grpc import add_RoutingServiceServicer_to_server
 from reelroute.vendorcalls.v1.vendorcalls_pb2_grpc import add_VendorCallServiceServicer_to_server
 
 from kit import outbox, service, vendor_calls_api
@@ -27,6 +28,7 @@ from services.fulfillment.merchants.calling import AmazonCalls
 from services.fulfillment.merchants.merchants_api import MerchantApi
 from services.fulfillment.orders.personal import Erasing, first_broken
 from services.fulfillment.renewing import Renewing
+from services.fulfillment.routing.routing_api import RoutingApi
 from services.fulfillment.tables import data_keys
 from services.fulfillment.webhooks import Webhooks
 from vendors.amazon_sp.client import AmazonSpClient
@@ -95,6 +97,11 @@ def run(config: FulfillmentConfig) -> None:
                 add_MerchantServiceServicer_to_server,
                 MerchantApi(database, vault, amazon),
                 "reelroute.fulfillment.v1.MerchantService",
+            ),
+            (
+                add_RoutingServiceServicer_to_server,
+                RoutingApi(database, vault, calls),
+                "reelroute.fulfillment.v1.RoutingService",
             ),
             (
                 add_VendorCallServiceServicer_to_server,
