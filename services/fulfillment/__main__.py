@@ -29,6 +29,8 @@ from services.fulfillment.merchants.merchants_api import MerchantApi
 from services.fulfillment.orders.personal import Erasing, first_broken
 from services.fulfillment.renewing import Renewing
 from services.fulfillment.routing.routing_api import RoutingApi
+from services.fulfillment.shipping import telling_store
+from services.fulfillment.shipping.tracking import Tracking
 from services.fulfillment.tables import data_keys
 from services.fulfillment.webhooks import Webhooks
 from vendors.amazon_sp.client import AmazonSpClient
@@ -64,9 +66,12 @@ def run(config: FulfillmentConfig) -> None:
         for number in range(config.catalogue_readers)
     ]
 
+    tracking = Tracking(config, database, calls, amazon)
+
     def drain() -> None:
         catalogue.stop()
         hints.stop()
+        tracking.stop()
 
     webhooks = Loop("webhooks", hints.run_once, interval_seconds=5)
     recording = Loop("vendor calls", recorder.run_once, interval_seconds=1, drain_seconds=5)
@@ -82,6 +87,7 @@ def run(config: FulfillmentConfig) -> None:
             f"{store.SCHEMA}_outbox": relay.wake,
             store.EVENTS_CHANNEL: webhooks.wake,
             store.CATALOGUES_CHANNEL: read_catalogues,
+            telling_store.TRACKING_CHANNEL: tracking.wake,
         },
     )
     service.serve(
@@ -111,7 +117,7 @@ def run(config: FulfillmentConfig) -> None:
         ],
         # Ended in the reverse order: what calls vendors before the calls, and these before their records are stored and
         # the last reports sent.
-        parts=[relay, recording, listener, calls, amazon, webhooks, *readers],
+        parts=[relay, recording, listener, calls, amazon, webhooks, *readers, *tracking.loops],
         duties=[
             service.Duty("renew tokens ahead", 600, renewing.run_once),
             service.Duty("tell of authorisations that end", 3600, renewing.tell_of_ends),

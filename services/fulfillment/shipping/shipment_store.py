@@ -14,12 +14,15 @@ from sqlalchemy import Connection, RowMapping, Select, func, insert, select, upd
 
 from services.fulfillment.order_tables import shipments
 from services.fulfillment.shipping.domain import Shipment, ShipmentItem, ShipmentState
+from services.fulfillment.store import in_seconds
 from vendors.amazon_sp.outbound import FulfillmentOrder, OrderStatus
 
 COLUMNS = tuple(column for column in shipments.c if column.name != "sealed_destination")
 _OPEN = tuple(state.value for state in ShipmentState if not state.is_over)
 # Amazon knows of them, or may.
 _AT_AMAZON = (ShipmentState.SUBMITTING.value, ShipmentState.SUBMITTED.value, ShipmentState.CANCELING.value)
+# Amazon plans an order within minutes; until then there is nothing to see.
+_FIRST_READING_SECONDS = 120.0
 # Why a shipment failed, in words that orders are held for.
 REFUSED, INVALID, UNFULFILLABLE = "amazon_refused", "amazon_invalid", "amazon_unfulfillable"
 CANCELED_THERE, DIFFERS = "amazon_canceled", "amazon_differs"
@@ -153,6 +156,8 @@ def set_state(tx: Connection, shipment: Shipment, state: ShipmentState, problem:
             values["begin_time"] = func.now()
         case ShipmentState.SUBMITTING, ShipmentState.SUBMITTED:
             values["submit_time"] = func.now()
+            # From now on it is followed: see following.py.
+            values["read_due_time"] = in_seconds(_FIRST_READING_SECONDS)
         case ShipmentState.CANCELING, ShipmentState.SUBMITTED:
             values["cancel_refuse_time"] = func.now()
     tx.execute(
