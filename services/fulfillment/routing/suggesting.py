@@ -74,9 +74,7 @@ class Offers:
         ]
 
     def _alike(self, title: str) -> list[tuple[int, int]]:
-        """The most alike titles: of the weight of all their words, how much those have that are in both. Rare ones weigh
-        more.
-        """
+        """The most alike titles: of the weight of their words, the part of those in both. Rare words weigh more."""
         wanted = _words(title)
         shared: dict[int, float] = {}
         for word in wanted:
