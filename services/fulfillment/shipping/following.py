@@ -148,7 +148,11 @@ class Following:
         if reading.status is OrderStatus.UNKNOWN and reading.status_text not in self._unknown:
             self._unknown.add(reading.status_text)
             log.warning("Amazon has a new word for where an order is", word=reading.status_text[:60])
-        seen = guard.proofs(shipment, reading)
+        try:
+            seen = guard.proofs(shipment, reading)
+        except guard.ReadingOfAnother as other:
+            log.error("Amazon answers with another order", asked=shipment.fulfillment_order_id, answered=str(other))
+            return
         workspace_id, order_id = shipment.workspace_id, shipment.order_id
         with (
             context.about(workspace_id=workspace_id, order_id=order_id),
