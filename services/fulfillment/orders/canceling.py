@@ -1,5 +1,5 @@
-"""Canceling orders at TikTok Shop, where somebody wishes it. The call has no idempotency key: so the order is read first,
-and again afterwards, and what was begun before is looked for.
+"""Canceling orders at TikTok Shop, where somebody wishes it. The call has no idempotency key: so the order is read
+first, and again afterwards, and what was begun before is looked for.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ from services.fulfillment.orders.story import Story
 from services.fulfillment.orders.work_store import Claim, Move
 from services.fulfillment.routing import case_store, routing_store, rule_store
 from services.fulfillment.routing.case_store import Undecided
-from services.fulfillment.routing.deciding import KnownAddress, decide
-from services.fulfillment.routing.decision import Decision, DecisionKind, PlannedShipment, decision_to_json
+from services.fulfillment.routing.deciding import KnownAddress, decide, decision_to_json
+from services.fulfillment.routing.decision import Decision, DecisionKind, PlannedShipment
 from services.fulfillment.routing.reasons import reason_of
 from services.fulfillment.routing.rules import Rule
 from services.fulfillment.shipping import package_store, shipment_store

@@ -104,6 +104,8 @@ def store(tx: Connection, order: Order, move: Move, *, goes_on: bool = False) ->
         values["decision"] = move.decision
     if (move.state, move.reason) != (order.state, order.reason):
         values["update_time"] = func.now()
+        # Other deadlines count, or none any more.
+        values["alarm_time"] = func.now()
     if move.state in (OrderState.DELIVERED, OrderState.CANCELED) and order.end_time is None:
         values["end_time"] = func.now()
     tx.execute(

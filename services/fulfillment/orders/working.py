@@ -4,9 +4,9 @@
                                                                         ├→ preview at Amazon ───→ plan
                                                                         └→ ask Amazon → settle (one transaction)
 
-What could be sent is read at TikTok Shop right before it is, whatever is stored. All that is asked is asked side by side,
-and Amazon's rates are kept by its client, so they are what bounds it. A worker that dies leaves a lease that ends; what it
-had begun is in its shipments.
+What could be sent is read at TikTok Shop right before it is, whatever is stored. All that is asked is asked side by
+side, and Amazon's rates are kept by its client, so they are what bounds it. A worker that dies leaves a lease that
+ends; what it had begun is in its shipments.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from kit.vendor_errors import VendorAccountProblem, VendorError
 from services.fulfillment import shop_store
 from services.fulfillment.calling import ShopCalls
 from services.fulfillment.domain import Shop
+from services.fulfillment.merchants import merchant_store
 from services.fulfillment.merchants.calling import AmazonCalls
 from services.fulfillment.orders import canceling, work_store
 from services.fulfillment.orders.building import Previewed
@@ -59,7 +60,7 @@ OLDEST_DUE = Gauge("reelroute_orders_oldest_due_seconds", "How long the order th
 _MARGIN_SECONDS = 15.0
 _TRIES = 3  # of a transaction that met another's locks
 _LATER_SECONDS = 30.0
-_UNREAD_SECONDS = 5.0
+_AFTER_ERROR_SECONDS = 5.0
 
 
 class OrderWork:
@@ -96,7 +97,7 @@ class OrderWork:
                 self._work(claim, begin + self._lease_seconds - _MARGIN_SECONDS)
         except Exception:
             # Another try is made soon, not at the end of the lease.
-            self._put_off(claim, list(claim.attempts), _UNREAD_SECONDS)
+            self._put_off(claim, list(claim.attempts), _AFTER_ERROR_SECONDS)
             raise
         finally:
             with self._lock:
@@ -130,7 +131,7 @@ class OrderWork:
             plan = self._plan(fresh, shop, fresh=ids)
             plans.append(plan)
             if plan.to_preview:
-                previews = self._preview(plan)
+                previews = self._preview(claim, plan)
                 again = _only(claim, [each.order_id for each in plan.to_preview])
                 plans.append(self._plan(again, shop, fresh=ids, previews=previews))
         for each in plans:
@@ -156,9 +157,7 @@ class OrderWork:
     ) -> Plan:
         return self._transact(
             claim.workspace_id,
-            lambda tx: Planning(
-                tx, self._vault, claim, shop.name, fresh=fresh or set(), previews=previews or {}
-            ).run(),
+            lambda tx: Planning(tx, self._vault, claim, shop.name, fresh=fresh or set(), previews=previews or {}).run(),
         )
 
     def _read(self, claim: Claim, shop: Shop, orders: Sequence[Order]) -> Claim | None:
@@ -174,7 +173,7 @@ class OrderWork:
             return None
         return _only(claim, ids)
 
-    def _preview(self, plan: Plan) -> dict[UUID, tuple[Preview, ...]]:
+    def _preview(self, claim: Claim, plan: Plan) -> dict[UUID, tuple[Preview, ...]]:
         """What Amazon foresees; nothing of an order for which it does not answer, which is then decided without."""
         found: dict[UUID, tuple[Preview, ...]] = {each.order_id: () for each in plan.to_preview}
 
@@ -188,19 +187,18 @@ class OrderWork:
             except VendorError as error:
                 log.info("an order is not previewed", order_id=str(each.order_id), code=error.code)
 
-        for merchant_id in {each.merchant_id for each in plan.to_preview}:
-            with self._database.transaction(plan.to_preview[0].workspace_id) as tx:
-                merchant = merchant_store.read_merchant(tx, plan.to_preview[0].workspace_id, merchant_id)
-            marketplace_id = MARKETPLACES[merchant.marketplace].id
-            mine = [each for each in plan.to_preview if each.merchant_id == merchant_id]
+        # A shop's orders go to one merchant.
+        with self._database.transaction(claim.workspace_id) as tx:
+            merchant = merchant_store.read_merchant(tx, claim.workspace_id, plan.to_preview[0].merchant_id)
+        marketplace_id = MARKETPLACES[merchant.marketplace].id
 
-            async def all_of(amazon: Amazon) -> None:
-                await asyncio.gather(*(one(amazon, each, marketplace_id) for each in mine))  # noqa: B023
+        async def all_of(amazon: Amazon) -> None:
+            await asyncio.gather(*(one(amazon, each, marketplace_id) for each in plan.to_preview))
 
-            try:
-                self._amazon.ask(merchant, all_of)
-            except ReelrouteError as refusal:
-                log.info("orders are not previewed", reason=refusal.reason)
+        try:
+            self._amazon.ask(merchant, all_of)
+        except ReelrouteError as refusal:
+            log.info("orders are not previewed", reason=refusal.reason)
         return found
 
     def _cancel_there(self, claim: Claim, shop: Shop, order: Order) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, RowMapping, Select, func, insert, select, upd
 
 from services.fulfillment.order_tables import shipments
 from services.fulfillment.shipping.domain import Shipment, ShipmentItem, ShipmentState
+from services.fulfillment.stock import ledger_store
 from services.fulfillment.store import in_seconds
 from vendors.amazon_sp.outbound import FulfillmentOrder, OrderStatus
 
@@ -96,7 +97,8 @@ def sealed_destinations(tx: Connection, workspace_id: UUID, shipment_ids: Collec
 
 
 def set_amazon_status(tx: Connection, shipment: Shipment, found: FulfillmentOrder) -> Shipment:
-    """Stores where Amazon says that a shipment is, and moves it where that means its end.
+    """Stores where Amazon says that a shipment is, and moves it where that means its end. The caller holds the order's
+    row, and of several orders all before the first shipment is touched.
 
     COMPLETE is SHIPPED, and so is what was sent of COMPLETE_PARTIALLED. INVALID and UNFULFILLABLE are FAILED. CANCELLED
     is CANCELED when we asked for it, else FAILED. What Amazon said at an earlier instant than what is stored changes
@@ -160,7 +162,7 @@ def set_state(tx: Connection, shipment: Shipment, state: ShipmentState, problem:
             values["read_due_time"] = in_seconds(_FIRST_READING_SECONDS)
         case ShipmentState.CANCELING, ShipmentState.SUBMITTED:
             values["cancel_refuse_time"] = func.now()
-    tx.execute(
+    moved = tx.execute(
         update(shipments)
         .where(
             shipments.c.workspace_id == shipment.workspace_id,
@@ -169,6 +171,10 @@ def set_state(tx: Connection, shipment: Shipment, state: ShipmentState, problem:
         )
         .values(values)
     )
+    if moved.rowcount and state in (ShipmentState.CANCELED, ShipmentState.FAILED):
+        ledger_store.release(tx, shipment.shipment_id)
+    elif moved.rowcount and state is ShipmentState.SUBMITTED:
+        ledger_store.submitted(tx, shipment.shipment_id)
     return read_shipment(tx, shipment.workspace_id, shipment.shipment_id)
 
 
@@ -176,8 +182,10 @@ def _keep_what_was_sent(tx: Connection, shipment: Shipment, found: FulfillmentOr
     """Takes out of a shipment what Amazon will never send of it."""
     lost = {item.item_id: item.cancelled + item.unfulfillable for item in found.items}
     kept = []
+    unsent: dict[str, int] = {}
     for item in shipment.items:
-        quantity = item.quantity - lost.get(item.item_id, 0)
+        quantity = max(0, item.quantity - lost.get(item.item_id, 0))
+        unsent[item.amazon_sku] = unsent.get(item.amazon_sku, 0) + item.quantity - quantity
         if quantity > 0:
             # Which of equal units went is all one: the first lines get them.
             share = max(1, len(item.platform_line_ids) * quantity // item.quantity)
