@@ -1,4 +1,6 @@
-"""Starts fulfillment: `python -m services.fulfillment`, `… migrate` to prepare its schema, `… keys` to see its keys."""
+"""Starts fulfillment: `python -m services.fulfillment`, `… migrate` to prepare its schema, `… keys` to see its keys,
+`… readings` to check the record of who read whom orders go to.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +22,7 @@ from services.fulfillment.api import FulfillmentApi
 from services.fulfillment.calling import ShopCalls
 from services.fulfillment.catalogue import Catalogue
 from services.fulfillment.config import FulfillmentConfig
+from services.fulfillment.orders.personal import Erasing, first_broken
 from services.fulfillment.renewing import Renewing
 from services.fulfillment.tables import data_keys
 from services.fulfillment.webhooks import Webhooks
@@ -45,6 +48,7 @@ def run(config: FulfillmentConfig) -> None:
     )
     hints = Webhooks(database, vault, calls, catalogue)
     renewing = Renewing(database, calls)
+    erasing = Erasing(database, config.recipient_days, config.recipient_most_days)
     readers = [
         Loop(f"catalogue {number + 1}", catalogue.run_once, interval_seconds=5)
         for number in range(config.catalogue_readers)
@@ -95,6 +99,7 @@ def run(config: FulfillmentConfig) -> None:
             service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database)),
             service.Duty("forget vendor calls", 600, recorder.forget),
             service.Duty("forget webhooks", 3600, hints.forget),
+            service.Duty("erase recipients", 3600, erasing.run_once),
             service.Duty("forget idle rate buckets", 600, lambda: forget_idle_buckets(database)),
         ],
         on_drain=drain,
@@ -114,5 +119,17 @@ def show_keys(config: FulfillmentConfig, arguments: Sequence[str]) -> None:
     database.close()
 
 
+def check_readings(config: FulfillmentConfig, arguments: Sequence[str]) -> None:
+    """What `python -m services.fulfillment readings` does: says whether who read recipients is told whole."""
+    database = service.open_database(store.SCHEMA, config)
+    with database.transaction(ALL_WORKSPACES) as tx:
+        broken = first_broken(tx, Vault(open_ring(config), data_keys))
+    for workspace_id, number in broken.items():
+        sys.stdout.write(f"{workspace_id}  {'whole' if number is None else f'changed at reading {number}'}\n")
+    database.close()
+    if any(broken.values()):
+        sys.exit(1)
+
+
 if __name__ == "__main__":
-    service.main(store.SCHEMA, FulfillmentConfig, run, {"keys": show_keys})
+    service.main(store.SCHEMA, FulfillmentConfig, run, {"keys": show_keys, "readings": check_readings})

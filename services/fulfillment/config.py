@@ -21,3 +21,7 @@ class FulfillmentConfig(VaultSettings):
     vendor_call_days: int = Field(default=14, ge=0, le=3650)
     # How many shops' catalogues one process reads at once.
     catalogue_readers: int = Field(default=2, ge=1, le=20)
+    # For how many days after its end (delivered, canceled) it is known whom an order went to.
+    recipient_days: int = Field(default=30, ge=0, le=3650)
+    # The same from when an order was taken in, for those of whose end nothing is ever heard.
+    recipient_most_days: int = Field(default=180, ge=1, le=3650)

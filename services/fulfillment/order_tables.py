@@ -197,6 +197,11 @@ orders = Table(
     ),
     CheckConstraint("state NOT IN ('HELD','LEFT') OR reason <> ''", name="held_and_left_orders_have_a_reason"),
     CheckConstraint("(state IN ('DELIVERED','CANCELED')) <= (end_time IS NOT NULL)", name="what_is_over_has_an_end"),
+    CheckConstraint(
+        "erase_time IS NULL OR (sealed_order IS NULL AND sealed_address IS NULL AND buyer_hash IS NULL"
+        " AND masked_recipient = '')",
+        name="what_is_erased_is_gone",
+    ),
     UniqueConstraint("workspace_id", "shop_id", "platform_order_id", name="an_order_is_taken_once"),
     Index("orders_by_time", "workspace_id", "platform_create_time", "order_id"),
     Index("orders_by_state", "workspace_id", "state", "platform_create_time", "order_id"),
@@ -214,6 +219,7 @@ orders = Table(
     Index("orders_due", "next_time", postgresql_where=text("next_time IS NOT NULL")),
     Index("orders_with_alarms", "alarm_time", postgresql_where=text("alarm_time IS NOT NULL")),
     Index("orders_to_erase", "end_time", postgresql_where=text("erase_time IS NULL AND end_time IS NOT NULL")),
+    Index("orders_without_end", "create_time", postgresql_where=text("erase_time IS NULL AND end_time IS NULL")),
 )
 
 # What happened to an order. Nothing of whom it goes to is in it.
@@ -459,5 +465,5 @@ recipient_readings = Table(
     Column("purpose", Text, nullable=False),
     Column("hash", LargeBinary, nullable=False),
     UniqueConstraint("workspace_id", "number", name="one_reading_per_number"),
-    Index("recipient_readings_of_order", "workspace_id", "order_id", "reading_id"),
+    Index("recipient_readings_of_order", "workspace_id", "order_id", "number"),
 )

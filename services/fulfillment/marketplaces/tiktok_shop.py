@@ -1,4 +1,4 @@
-"""What TikTok Shop tells of products, orders and numbers, in our words. What is masked or about buyers is left out."""
+"""What TikTok Shop tells of products, orders and numbers, in our words. Only `recipient_of` has a buyer's data."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import datetime
 
 from kit.vendor_json import mappings, text, texts
 from services.fulfillment.money import Money, money
+from services.fulfillment.orders.recipient import District, Recipient
 from services.fulfillment.products import SeenProduct, Sku, few_images, kept_text, plain_text, short_title
 from services.fulfillment.sales import Numbers, Order, OrderLine, ProductNumbers, ShopNumbers, VideoNumbers
 from vendors.tiktok_shop import figures, order_models, products, values
@@ -71,6 +72,26 @@ def order_of(found: order_models.Order) -> Order:
         ship_until_time=_ship_until(found),
         is_on_hold=found.is_on_hold_order,
         is_cancel_requested=found.is_buyer_request_cancel,
+    )
+
+
+def recipient_of(found: order_models.Order) -> Recipient:
+    """Whom an order goes to, as it is told; nothing of it where TikTok Shop hides all."""
+    told = found.recipient_address
+    if told is None:
+        return Recipient()
+    return Recipient(
+        name=told.name,
+        first_name=told.first_name,
+        last_name=told.last_name,
+        phone=told.phone_number,
+        lines=told.lines,
+        address_detail=told.address_detail,
+        full_address=told.full_address,
+        districts=tuple(District(each.level, each.level_name, each.name, each.iso_code) for each in told.districts),
+        postal_code=told.postal_code,
+        post_town=told.post_town,
+        country_code=told.region_code,
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from kit.errors import NotFound
 from services.fulfillment.money import Money
 
 
@@ -117,3 +118,7 @@ class Order:
     end_time: datetime | None
     create_time: datetime
     update_time: datetime
+
+
+class OrderNotFound(NotFound):
+    """The workspace has no order with this id."""

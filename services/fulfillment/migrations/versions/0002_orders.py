@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from kit.migrations import isolate_by_workspace
+from kit.migrations import append_only, isolate_by_workspace
 
 revision = "0002_orders"
 down_revision = "0001_first"
@@ -185,6 +185,11 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "(state IN ('DELIVERED','CANCELED')) <= (end_time IS NOT NULL)", name="what_is_over_has_an_end"
         ),
+        sa.CheckConstraint(
+            "erase_time IS NULL OR (sealed_order IS NULL AND sealed_address IS NULL AND buyer_hash IS NULL"
+            " AND masked_recipient = '')",
+            name="what_is_erased_is_gone",
+        ),
         sa.UniqueConstraint("workspace_id", "shop_id", "platform_order_id", name="an_order_is_taken_once"),
         sa.Index("orders_by_time", "workspace_id", "platform_create_time", "order_id"),
         sa.Index("orders_by_state", "workspace_id", "state", "platform_create_time", "order_id"),
@@ -203,6 +208,9 @@ def upgrade() -> None:
         sa.Index("orders_with_alarms", "alarm_time", postgresql_where=sa.text("alarm_time IS NOT NULL")),
         sa.Index(
             "orders_to_erase", "end_time", postgresql_where=sa.text("erase_time IS NULL AND end_time IS NOT NULL")
+        ),
+        sa.Index(
+            "orders_without_end", "create_time", postgresql_where=sa.text("erase_time IS NULL AND end_time IS NULL")
         ),
     )
     op.create_table(
@@ -410,9 +418,10 @@ def upgrade() -> None:
         sa.Column("purpose", sa.Text, nullable=False),
         sa.Column("hash", sa.LargeBinary, nullable=False),
         sa.UniqueConstraint("workspace_id", "number", name="one_reading_per_number"),
-        sa.Index("recipient_readings_of_order", "workspace_id", "order_id", "reading_id"),
+        sa.Index("recipient_readings_of_order", "workspace_id", "order_id", "number"),
     )
     isolate_by_workspace(op, *_TABLES)
+    append_only(op, "recipient_readings")
 
 
 def downgrade() -> None:
