@@ -152,7 +152,7 @@ class ItemChange(Body):
     """Another quantity of an item."""
 
     seller_fulfillment_order_item_id: _ItemId
-    quantity: Annotated[int, Field(ge=0, le=_MOST_UNITS_OF_A_LINE)]
+    quantity: Annotated[int, Field(ge=1, le=_MOST_UNITS_OF_A_LINE)]
     seller_sku: str | None = None
 
 

@@ -166,10 +166,12 @@ def _resize(state: AmazonState, order: Order, item_id: str, quantity: int, reque
         if stock.existing(state, order.seller, line["sku"])["fulfillable"] < more:
             raise invalid("There is not enough fulfillable inventory for the order.")
         line["reserved"] += stock.take(state, order.seller, line["sku"], more, now)
-    else:
-        units = min(-more, line["reserved"])
-        stock.give_back(state, order.seller, line["sku"], units, now)
-        line["reserved"] -= units
+    for name in ("waiting", "cancelled", "reserved"):
+        units = min(max(-more, 0), line[name])
+        more += units
+        line[name] -= units
+        if units and name == "reserved":
+            stock.give_back(state, order.seller, line["sku"], units, now)
     line["quantity"] = quantity
     for item in request["items"]:
         if item["sellerFulfillmentOrderItemId"] == item_id:

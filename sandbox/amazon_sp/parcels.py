@@ -36,8 +36,8 @@ def make_shipments(state: AmazonState, seller: str, order_id: str, doc: dict[str
     planned = [0] * len(doc["lines"])
     for shipment in doc["shipments"]:
         if shipment["status"] == "PENDING":
-            for index, quantity, _ in shipment["items"]:
-                planned[index] += quantity
+            for index, quantity, place in shipment["items"]:
+                planned[index] += quantity if shipment["packages"][place]["left"] is None else 0
     units = [
         index for index, line in enumerate(doc["lines"]) for _ in range(line["reserved"] - planned[index])
     ]  # fmt: skip
@@ -50,23 +50,23 @@ def make_shipments(state: AmazonState, seller: str, order_id: str, doc: dict[str
         items = [[index, part.count(index), place] for place, part in enumerate(parts) for index in dict.fromkeys(part)]
         found.append(
             {
-                "id": f"D{digits(8, seller, order_id, number)}",
+                "id": f"D{digits(12, seller, order_id, number)}",
                 "center": _CENTERS[int(dice("center", order_id, number) * len(_CENTERS))],
                 "status": "PENDING",
                 "at": None,
                 "replans": fate.replans if first and not found else 0,
                 "items": items,
-                "packages": [_package(state, seller, order_id) for _ in parts],
+                "packages": [_package(state, seller, order_id, number, place) for place in range(len(parts))],
             }
         )
     return found
 
 
-def _package(state: AmazonState, seller: str, order_id: str) -> dict[str, Any]:
+def _package(state: AmazonState, seller: str, order_id: str, shipment: int, place: int) -> dict[str, Any]:
     number = state.store.insert("INSERT INTO amazon_package (seller, order_id) VALUES (?, ?)", seller, order_id)
     return {
         "number": _FIRST_PACKAGE + number, "carrier": "", "tracking": "", "aftn": "", "shown": False, "left": None,
-        "events": [],
+        "events": [], "seed": digits(20, seller, order_id, shipment, place),
     }  # fmt: skip
 
 
@@ -96,7 +96,7 @@ def give_aftn(state: AmazonState, package: dict[str, Any]) -> None:
     """The package gets its Amazon tracking number, and is seen from now on."""
     if not package["aftn"] and package["left"] is None:
         package.update(
-            aftn=f"AFTN{digits(12, 'aftn', package['number'])}", carrier=state.settings.aftn_carrier_code, shown=True
+            aftn=f"AFTN{digits(12, 'aftn', package['seed'])}", carrier=state.settings.aftn_carrier_code, shown=True
         )
 
 
@@ -127,7 +127,7 @@ def _carrier(state: AmazonState, doc: dict[str, Any], package: dict[str, Any]) -
     choices = dict(state.settings.carriers)
     if "BLOCK_AMZL" in doc["features"]:
         choices = {name: share for name, share in choices.items() if not name.upper().startswith("AM")} or {"UPS": 1.0}
-    drawn = dice("carrier", package["number"]) * sum(choices.values())
+    drawn = dice("carrier", package["seed"]) * sum(choices.values())
     for name, share in choices.items():
         drawn -= share
         if drawn < 0:
@@ -137,18 +137,18 @@ def _carrier(state: AmazonState, doc: dict[str, Any], package: dict[str, Any]) -
 
 def _number(package: dict[str, Any]) -> str:
     """A number in the form of the package's carrier."""
-    key = ("tracking", package["number"])
+    seed = package["seed"]
     match package["carrier"].upper().split(" ")[0]:
         case "UPS":
-            return f"1Z{digits(16, *key)}"
+            return f"1Z{seed[:16]}"
         case "USPS":
-            return f"94{digits(20, *key)}"
+            return f"94{seed}"
         case "FEDEX":
-            return digits(12, *key)
+            return str(seed[:12])
         case "AMAZON" | "AMZN_US" | "AMZL":
-            return f"TBA{digits(12, *key)}"
+            return f"TBA{seed[:12]}"
         case _:
-            return digits(14, *key)
+            return str(seed[:14])
 
 
 def _way(at: float, collect: float, transit: float, delivery: Delivery) -> list[list[Any]]:

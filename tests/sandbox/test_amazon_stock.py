@@ -1,10 +1,22 @@
 """Units of the sandbox's Amazon: what orders take, what summaries show, and what the sandbox-only calls do."""
 
+import contextlib
+import json
+from typing import Any
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.sandbox.amazon import COUNTDOWN, MAT, ORDERS, TOKENS, TOWER, US, Amazon, error
+from sandbox.amazon_sp import life, orders, sellers, stock
+from sandbox.amazon_sp.answers import Refusal
+from sandbox.amazon_sp.fates import Fate
+from sandbox.amazon_sp.settings import AmazonSpSettings
+from sandbox.amazon_sp.state import SCHEMA, AmazonState
+from sandbox.clock import Clock
+from sandbox.store import Store
+from tests.sandbox.amazon import COUNTDOWN, MAT, ORDERS, TOKENS, TOWER, US, Amazon, error, order
 
 SHIPPED = 912
 
@@ -174,3 +186,97 @@ def test_a_barcode_finds_the_asin(seller_central: Amazon) -> None:
     assert search("EF-CTR-SPN-10", "SKU") == ["B0EF000048"]
     query = {"identifiers": "1", "identifiersType": "ISSN", "marketplaceIds": US}
     assert error(seller_central.call("GET", "/catalog/2022-04-01/items", params=query)) == "400 InvalidInput"
+
+
+SKUS = (TOWER, MAT)
+_UNITS = st.integers(1, 4)
+_FATES = st.fixed_dictionaries(
+    {},
+    optional={
+        "check": st.sampled_from(["good", "invalid", "unfulfillable"]), "shipments": st.integers(1, 3),
+        "packages": st.integers(1, 3), "replans": st.integers(0, 2), "short_units": st.integers(0, 3),
+        "tracking_number_seconds": st.sampled_from([0, 50]),
+    },
+)  # fmt: skip
+_LINES = st.lists(st.tuples(st.sampled_from(SKUS), _UNITS), min_size=1, max_size=3)
+_POLICIES = st.sampled_from(["FillOrKill", "FillAll", "FillAllAvailable"])
+_STEPS = st.one_of(
+    st.tuples(st.just("order"), _LINES, _POLICIES, st.sampled_from(["Ship", "Hold"]), _FATES),
+    st.tuples(st.just("cancel"), st.integers(0, 5)),
+    st.tuples(st.just("release"), st.integers(0, 5)),
+    st.tuples(st.just("resize"), st.integers(0, 5), st.integers(0, 5)),
+    st.tuples(st.sampled_from(["sell", "receive", "inbound"]), st.sampled_from(SKUS), _UNITS),
+    st.tuples(st.just("wait"), st.sampled_from([1.0, 20.0, 400.0, 700.0, 90_000.0])),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(_STEPS, min_size=1, max_size=25))
+def test_units_are_never_lost_nor_sold_twice_whatever_happens(steps: list[tuple[Any, ...]]) -> None:
+    store = Store(None, [SCHEMA])
+    clock = Clock(store)
+    clock.freeze()
+    defaults = AmazonSpSettings(package_seconds=30, cancel_seconds=5)
+    state = AmazonState(store, clock, "id", "secret", defaults)
+    for name in sellers.seed(state):
+        stock.seed(state, name)
+    seller = sellers.seller(state, "emberfold")
+    for number, step in enumerate(steps):
+        life.settle(state)
+        with contextlib.suppress(Refusal), store.transaction():
+            _do(state, seller, number, step)
+        _balance(state)
+    clock.advance(40 * 86_400)
+    life.settle(state)
+    for one in _balance(state):
+        assert one.status in life.FINAL
+        assert not any(line["reserved"] or line["waiting"] for line in one.doc["lines"])
+    store.close()
+
+
+def _do(state: AmazonState, seller: sellers.Seller, number: int, step: tuple[Any, ...]) -> None:
+    match step:
+        case ("order", items, policy, action, fate):
+            state.store.run(
+                "INSERT INTO amazon_fate (order_id, sku, fate, remaining) VALUES (?, '', ?, 1)",
+                *(f"T{number}", Fate.model_validate(fate).model_dump_json()),
+            )
+            body = order(f"T{number}", *items, fulfillmentPolicy=policy, fulfillmentAction=action)
+            orders.create(state, seller, json.dumps(body).encode())
+        case ("cancel", which):
+            orders.cancel(state, seller, f"T{which}")
+        case ("release", which):
+            orders.update(state, seller, f"T{which}", b'{"fulfillmentAction": "Ship"}')
+        case ("resize", which, units):
+            items = [{"sellerFulfillmentOrderItemId": "line-0", "quantity": units}]
+            orders.update(state, seller, f"T{which}", json.dumps({"items": items}).encode())
+        case ("sell", sku, units):
+            stock.sell(state, seller.name, sku, units, state.clock.now())
+        case ("receive", sku, units):
+            stock.receive(state, seller.name, sku, units, state.clock.now())
+            life.goods_arrived(state, seller.name, sku, state.clock.now())
+        case ("inbound", sku, units):
+            stock.send_inbound(state, seller.name, sku, units, 100)
+        case ("wait", seconds):
+            state.clock.advance(seconds)
+
+
+def _balance(state: AmazonState) -> list[life.Order]:
+    found = [life.load(row) for row in state.store.all("SELECT * FROM amazon_order")]
+    for one in found:
+        shipped = [0] * len(one.doc["lines"])
+        for shipment in one.doc["shipments"]:
+            for index, quantity, place in shipment["items"]:
+                shipped[index] += quantity if shipment["packages"][place]["left"] is not None else 0
+        for line, units in zip(one.doc["lines"], shipped, strict=True):
+            parts = [line[name] for name in ("reserved", "shipped", "waiting", "unfulfillable", "cancelled")]
+            assert min(parts) >= 0
+            assert sum(parts) == line["quantity"]
+            assert line["shipped"] == units
+    for sku in SKUS:
+        row = stock.existing(state, "emberfold", sku)
+        assert min(row[name] for name in stock.COUNTS) >= 0
+        assert row["supplied"] == row["fulfillable"] + row["sold"] + row["shop_sold"]
+        lines = [line for one in found for line in one.doc["lines"] if line["sku"] == sku]
+        assert row["sold"] == sum(line["reserved"] + line["shipped"] for line in lines)
+    return found

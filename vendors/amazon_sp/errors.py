@@ -138,7 +138,7 @@ def _rule(operation: Operation, status: int, problem: _Problem, *, has_words: bo
             if operation.role == FULFILLMENT_ROLE:
                 return _REVOKED
             text_of_role = f'Amazon denies access: the app or the seller has not allowed the role "{operation.role}".'
-            return Rule(Kind.REJECTED, text_of_role, f"Add the role to the app, then: {_AGAIN}")
+            return Rule(Kind.REJECTED, text_of_role, f"Add the role to the app. {_AGAIN}")
         case 404:
             if has_words:
                 return CODES["NotFound"]
