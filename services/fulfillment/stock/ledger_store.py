@@ -261,8 +261,9 @@ def mark_gone(tx: Connection, workspace_id: UUID, merchant_id: UUID, read_time: 
 
 
 def settle(tx: Connection, merchant_id: UUID, read_time: datetime, delay_seconds: float) -> int:
-    """IN_FLIGHT → SETTLED for what Amazon's figures, read at an instant, surely have: the order was there `delay_seconds`
-    before, and the figure changed since; or it was there a day before. Returns how many; call again while it is any.
+    """IN_FLIGHT → SETTLED for what Amazon's figures, read at an instant, surely have: the order was there
+    `delay_seconds` before, and the figure changed since; or it was there a day before. Returns how many; call again
+    while it is any.
     """
     due = and_(
         reservations.c.merchant_id == merchant_id,
