@@ -184,6 +184,14 @@ def add_events(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         tx.execute(insert(order_events), list(rows))
 
 
+def has_event(tx: Connection, workspace_id: UUID, order_id: UUID, kind: str) -> bool:
+    """Whether something of this kind happened to an order."""
+    query = select(order_events.c.event_id).where(
+        order_events.c.workspace_id == workspace_id, order_events.c.order_id == order_id, order_events.c.type == kind
+    )
+    return tx.execute(query.limit(1)).first() is not None
+
+
 def list_events(tx: Connection, workspace_id: UUID, order_id: UUID, page: Page) -> list[OrderEvent]:
     """What happened to an order, the first first; one more than the page holds when there is a next page."""
     query = select(order_events).where(order_events.c.workspace_id == workspace_id, order_events.c.order_id == order_id)

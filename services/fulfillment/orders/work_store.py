@@ -92,23 +92,20 @@ class Move:
     values: Mapping[str, Any] | None = None
 
 
-def store(tx: Connection, order: Order, move: Move) -> None:
-    """Ends the work on an order that `read_claimed` has locked."""
-    values: dict[str, Any] = {
-        "state": move.state.value,
-        "reason": move.reason,
-        "reason_text": move.text,
-        "lease_time": None,
-        "next_time": case(
-            # Woken meanwhile.
-            (orders.c.next_time < orders.c.lease_time, orders.c.next_time),
-            else_=in_seconds(move.next) if isinstance(move.next, int | float) else move.next,
-        ),
-    }
+def store(tx: Connection, order: Order, move: Move, *, goes_on: bool = False) -> None:
+    """Ends the work on an order that `read_claimed` has locked, or (`goes_on`) stores what it has come to."""
+    values: dict[str, Any] = {"state": move.state.value, "reason": move.reason, "reason_text": move.text}
+    if not goes_on:
+        # Woken meanwhile, it is due already.
+        is_due = orders.c.next_time < orders.c.lease_time
+        following = in_seconds(move.next) if isinstance(move.next, int | float) else move.next
+        values |= {"lease_time": None, "next_time": case((is_due, orders.c.next_time), else_=following)}
     if move.decision is not None:
         values["decision"] = move.decision
     if (move.state, move.reason) != (order.state, order.reason):
         values["update_time"] = func.now()
+        # Other deadlines count, or none any more.
+        values["alarm_time"] = func.now()
     if move.state in (OrderState.DELIVERED, OrderState.CANCELED) and order.end_time is None:
         values["end_time"] = func.now()
     tx.execute(

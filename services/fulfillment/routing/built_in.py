@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from kit.errors import FieldViolation
 from services.fulfillment.routing.facts import instant_of
 from services.fulfillment.routing.reasons import REASONS
 from services.fulfillment.routing.rules import (
@@ -42,10 +41,9 @@ def _rule(told: Mapping[str, Any]) -> Rule:
 BUILT_IN = in_order([_rule(told) for told in json.loads((files(__package__) / "built_in_rules.json").read_text())])
 
 
-def check_own_action(action: Action) -> None:
+def check_own_action(action: Action, where: str) -> None:
     """Raises RuleInvalid when an action of a workspace's own rule uses a word that no person may pass over."""
-    if action.kind in (ActionKind.HOLD, ActionKind.LEAVE) and action.reason in REASONS:
-        if REASONS[action.reason].can_pass:
-            return
+    reason = REASONS.get(action.reason)
+    if reason is not None and not reason.can_pass:
         sentence = f"{action.reason!r} is said by a built-in rule that nobody may pass over. Choose another word."
-        raise RuleInvalid(sentence, [FieldViolation("rule.action.reason", sentence)])
+        raise RuleInvalid.of_field(f"{where}.reason", sentence)

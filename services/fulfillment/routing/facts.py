@@ -223,7 +223,7 @@ def sku_facts(mapped: Mapped, stock: Mapping[str, Available]) -> dict[str, Value
         "amazon_units": sum(quantities.values()),
         "amazon_lines": len(quantities),
         "largest_unit": max((sum(count for _, count in unit.parts) for unit in mapped.units), default=0),
-        "unmapped_skus": mapped.unmapped,
+        "unmapped_skus": tuple(sorted({sku_label(*sku) for sku in mapped.unmapped})),
         "unknown_skus": tuple(sorted(quantities.keys() - have)),
         "skus_not_at_amazon": tuple(sorted(sku for sku, each in have.items() if not each.is_at_amazon)),
         "short_skus": tuple(

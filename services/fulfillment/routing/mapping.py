@@ -12,6 +12,8 @@ from services.fulfillment.routing.decision import Part
 
 # One of Amazon's SKUs, and how many of it one unit is.
 SkuParts = tuple[tuple[str, int], ...]
+# A SKU of a shop: TikTok Shop's id, and the seller's SKU, one of which may be empty.
+SkuKey = tuple[str, str]
 # What one order at Amazon takes.
 MOST_UNITS, MOST_LINES = 250, 100
 
@@ -50,10 +52,10 @@ class MappedUnit:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """An order's units in Amazon's SKUs. `unmapped`: SKUs that no mapping names, by what people know them by."""
+    """An order's units in Amazon's SKUs. `unmapped`: SKUs that no mapping names."""
 
     units: tuple[MappedUnit, ...] = ()
-    unmapped: tuple[str, ...] = ()
+    unmapped: tuple[SkuKey, ...] = ()
 
     @property
     def quantities(self) -> dict[str, int]:
@@ -70,8 +72,9 @@ def sku_label(platform_sku_id: str, seller_sku: str) -> str:
     return seller_sku or platform_sku_id
 
 
-def skus_of(units: Iterable[Unit]) -> set[tuple[str, str]]:
-    """The SKUs whose mappings decide what these units are, as (platform_sku_id, seller_sku)."""
+def skus_of(units: Iterable[Unit]) -> set[SkuKey]:
+    """The SKUs whose mappings decide what these units are."""
+    units = tuple(units)
     found = {(unit.platform_sku_id, unit.seller_sku) for unit in units}
     return found | {(platform_sku_id, seller_sku) for unit in units for platform_sku_id, seller_sku, _ in unit.parts}
 
@@ -79,25 +82,25 @@ def skus_of(units: Iterable[Unit]) -> set[tuple[str, str]]:
 def map_units(sku_map: SkuMap, units: Iterable[Unit]) -> Mapped:
     """Units in Amazon's SKUs. A bundle of TikTok Shop's own is what its own mapping says, else what its parts are."""
     mapped: list[MappedUnit] = []
-    unmapped: set[str] = set()
+    unmapped: set[SkuKey] = set()
     for unit in units:
         parts = sku_map.parts_of(unit.platform_sku_id, unit.seller_sku)
         if parts is None and unit.parts:
             parts = _parts_of_bundle(sku_map, unit, unmapped)
         elif parts is None:
-            unmapped.add(sku_label(unit.platform_sku_id, unit.seller_sku))
+            unmapped.add((unit.platform_sku_id, unit.seller_sku))
         if parts:
             mapped.append(MappedUnit((unit.platform_line_id,), parts))
     return Mapped(tuple(mapped), tuple(sorted(unmapped)))
 
 
-def _parts_of_bundle(sku_map: SkuMap, unit: Unit, unmapped: set[str]) -> SkuParts | None:
+def _parts_of_bundle(sku_map: SkuMap, unit: Unit, unmapped: set[SkuKey]) -> SkuParts | None:
     found: dict[str, int] = {}
     is_whole = True
     for platform_sku_id, seller_sku, count in unit.parts:
         parts = sku_map.parts_of(platform_sku_id, seller_sku)
         if parts is None:
-            unmapped.add(sku_label(platform_sku_id, seller_sku))
+            unmapped.add((platform_sku_id, seller_sku))
             is_whole = False
             continue
         for sku, quantity in parts:

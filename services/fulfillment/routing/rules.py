@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from kit.errors import FieldViolation, InvalidArgument
+from kit.errors import Conflict, InvalidArgument, NotFound, ResourceExhausted
 from services.fulfillment.routing.facts import FACTS, FactKind, Facts, Value, text_of, value_of
 from vendors.amazon_sp.outbound import Speed
 
@@ -31,6 +31,18 @@ _MOST_FEATURES = 20
 
 class RuleInvalid(InvalidArgument):
     """A rule names a fact, an operator, a value or an action that there is not, or that do not go together."""
+
+
+class RuleNotFound(NotFound):
+    """The workspace has no rule with that id."""
+
+
+class RuleChanged(Conflict):
+    """The rule was changed since it was read. Read it again, then change it."""
+
+
+class RuleLimitReached(ResourceExhausted):
+    """The workspace has as many rules as it can have. Put several into one, or delete those that are not used."""
 
 
 class Operator(enum.Enum):
@@ -320,5 +332,5 @@ def _shown(values: tuple[Value, ...]) -> str:
     return named if len(values) <= _NAMED else f"{named} and {len(values) - _NAMED} more"
 
 
-def _invalid(where: str, sentence: str) -> RuleInvalid:
-    return RuleInvalid(sentence, [FieldViolation(where, sentence)])
+def _invalid(where: str, sentence: str) -> InvalidArgument:
+    return RuleInvalid.of_field(where, sentence)

@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from kit.errors import FailedPrecondition, NotFound, Unavailable
+
 
 class ShipmentState(enum.Enum):
     """Where a shipment is. The value is its text in the database."""
@@ -139,6 +141,7 @@ class Package:
     package_id: UUID
     workspace_id: UUID
     order_id: UUID
+    shop_id: UUID
     shipment_id: UUID
     amazon_shipment_id: str
     package_number: int
@@ -150,6 +153,8 @@ class Package:
     items: tuple[PackageItem, ...]
     tell_state: TellState
     tell_problem: str
+    tell_attempt: int
+    tell_due_time: datetime | None
     told_number: str
     told_carrier: str
     told_provider_id: str
@@ -165,3 +170,23 @@ class Package:
     in_transit_time: datetime | None
     delivered_time: datetime | None
     estimated_arrival_time: datetime | None
+
+
+class PackageNotFound(NotFound):
+    """The workspace has no package with that id."""
+
+
+class TrackingEditUsed(FailedPrecondition):
+    """TikTok Shop lets a package's number be corrected once, within 72 hours: it is used, or they are over."""
+
+
+class TrackingNotProven(FailedPrecondition):
+    """The guard does not let a number of this package be told; the sentence says why."""
+
+
+class TrackingUnchanged(FailedPrecondition):
+    """TikTok Shop has the number that Amazon has, or was told none."""
+
+
+class TrackingBusy(Unavailable):
+    """Another process tells numbers of this shop at the moment."""

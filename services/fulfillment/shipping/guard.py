@@ -12,12 +12,12 @@ import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from services.fulfillment.orders.domain import Order, OrderState, UnitState
 from services.fulfillment.shipping import carriers
 from services.fulfillment.shipping.carriers import AMAZON, USPS, Carrier
-from services.fulfillment.shipping.domain import Package, PackageItem, Proof, Shipment
+from services.fulfillment.shipping.domain import Package, PackageItem, Proof, Shipment, TellState
 from vendors.amazon_sp.outbound import FulfillmentOrder, ShipmentStatus
 
 # TikTok Shop takes events of a carrier that are older than this before the order for those of another parcel.
@@ -43,7 +43,7 @@ class Tell:
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """Why TikTok Shop is not told. `is_waiting`: nothing is wrong, there is only no number yet."""
+    """Why TikTok Shop is not told. `is_waiting`: nothing is wrong, there is only nothing to tell now."""
 
     reason: str
     text: str
@@ -64,6 +64,7 @@ class Case:
     `own_carriers`: the shop's table. `not_number`: one that is not chosen, because it is what TikTok Shop has.
     """
 
+    now: datetime
     order: Order
     shipment: Shipment
     package: Package
@@ -124,7 +125,9 @@ def judge(case: Case) -> Tell | Withheld:
     if case.order.state is OrderState.CANCELED or case.order.told.status == "CANCELLED":
         return Withheld("ORDER_CANCELED", "The order is canceled at TikTok Shop, and goods are on their way.")
     if not package.is_current:
-        return Withheld("TAKEN_BACK", "Amazon took this shipment back. The one that follows it is told.")
+        return Withheld(
+            "TAKEN_BACK", "Amazon took this shipment back. The one that follows it is told.", is_waiting=True
+        )
     number, carrier = _number(case)
     if not number:
         return Withheld("NO_NUMBER", "Amazon has not named a number yet.", is_waiting=True)
@@ -149,8 +152,13 @@ def _with_lines(case: Case, number: str, provider: tuple[str, str]) -> Tell | Wi
     chosen = package.told_line_ids or lines_of(package, case.shipment, case.siblings)
     lines = tuple(line for line in chosen if line in open_lines)
     if not lines:
-        return Withheld("NO_LINES_LEFT", "Its units are parts of lines that TikTok Shop knows another number of.")
-    told_before = [each for each in case.siblings if not each.is_current and set(each.told_line_ids) & set(lines)]
+        text = "Its units are parts of lines that TikTok Shop knows another number of, or are canceled."
+        return Withheld("NO_LINES_LEFT", text, is_waiting=True)
+    told_before = [
+        each
+        for each in case.siblings
+        if package.tell_state is not TellState.TOLD and not each.is_current and set(each.told_line_ids) & set(lines)
+    ]
     replaces = told_before[0] if told_before else None
     if replaces is not None and (len(told_before) > 1 or set(replaces.told_line_ids) != set(lines)):
         return Withheld(
@@ -165,22 +173,25 @@ def lines_of(package: Package, shipment: Shipment, siblings: Sequence[Package]) 
     """The lines of the order that a package is told for. Where a line is several units (a bundle), it goes with the
     first package that has some of it; each line goes with one package of those that are current.
     """
-    told = [each for each in siblings if each.is_current and each.package_id != package.package_id]
-    taken = {line for each in told for line in each.told_line_ids}
+    others = [each for each in siblings if each.is_current and each.package_id != package.package_id]
+    taken = {line for each in others for line in each.told_line_ids}
     before = Counter[str]()
-    for each in told:
-        if each.shipment_id == shipment.shipment_id and each.told_line_ids:
+    for each in others:
+        if each.shipment_id == shipment.shipment_id and (
+            each.told_line_ids or each.package_number < package.package_number
+        ):
             before.update({item.item_id: item.quantity for item in each.items})
     chosen: dict[str, None] = {}
     inside = Counter({item.item_id: item.quantity for item in package.items})
     for item in shipment.items:
         if item.item_id not in inside:
             continue
-        lines = item.platform_line_ids
-        reached = math.ceil((before[item.item_id] + inside[item.item_id]) * len(lines) / item.quantity)
+        lines, units = item.platform_line_ids, inside[item.item_id]
         free = [line for line in lines if line not in taken]
-        many = min(len(free), max(0, reached - (len(lines) - len(free))))
-        chosen.update(dict.fromkeys(free[:many]))
+        most = math.ceil(units * len(lines) / item.quantity)
+        reached = math.ceil((before[item.item_id] + units) * len(lines) / item.quantity)
+        missing = max(0, reached - (len(lines) - len(free)))
+        chosen.update(dict.fromkeys(free[: min(most, missing)]))
     return tuple(chosen)
 
 

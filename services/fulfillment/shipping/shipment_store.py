@@ -10,16 +10,20 @@ from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, Select, func, select, update
+from sqlalchemy import Connection, RowMapping, Select, func, insert, select, update
 
 from services.fulfillment.order_tables import shipments
 from services.fulfillment.shipping.domain import Shipment, ShipmentItem, ShipmentState
+from services.fulfillment.stock import ledger_store
+from services.fulfillment.store import in_seconds
 from vendors.amazon_sp.outbound import FulfillmentOrder, OrderStatus
 
 COLUMNS = tuple(column for column in shipments.c if column.name != "sealed_destination")
 _OPEN = tuple(state.value for state in ShipmentState if not state.is_over)
 # Amazon knows of them, or may.
 _AT_AMAZON = (ShipmentState.SUBMITTING.value, ShipmentState.SUBMITTED.value, ShipmentState.CANCELING.value)
+# Amazon plans an order within minutes; until then there is nothing to see.
+_FIRST_READING_SECONDS = 120.0
 # Why a shipment failed, in words that orders are held for.
 REFUSED, INVALID, UNFULFILLABLE = "amazon_refused", "amazon_invalid", "amazon_unfulfillable"
 CANCELED_THERE, DIFFERS = "amazon_canceled", "amazon_differs"
@@ -59,8 +63,42 @@ def open_shipments(tx: Connection, merchant_id: UUID, fulfillment_order_ids: Col
     return [shipment_of(row) for row in tx.execute(query.order_by(shipments.c.shipment_id)).mappings()]
 
 
+def insert_shipment(tx: Connection, shipment: Shipment, sealed_destination: bytes) -> None:
+    """Stores a new shipment, with where it goes. Raises IntegrityError when its number is another's."""
+    tx.execute(
+        insert(shipments).values(
+            shipment_id=shipment.shipment_id,
+            workspace_id=shipment.workspace_id,
+            order_id=shipment.order_id,
+            merchant_id=shipment.merchant_id,
+            number=shipment.number,
+            fulfillment_order_id=shipment.fulfillment_order_id,
+            state=shipment.state.value,
+            speed=shipment.speed,
+            policy=shipment.policy,
+            features=dict(shipment.features),
+            items=items_to_json(shipment.items),
+            sealed_destination=sealed_destination,
+            begin_time=shipment.begin_time,
+        )
+    )
+
+
+def sealed_destinations(tx: Connection, workspace_id: UUID, shipment_ids: Collection[UUID]) -> dict[UUID, bytes]:
+    """Where shipments go, sealed."""
+    rows = tx.execute(
+        select(shipments.c.shipment_id, shipments.c.sealed_destination).where(
+            shipments.c.workspace_id == workspace_id,
+            shipments.c.shipment_id.in_(shipment_ids),
+            shipments.c.sealed_destination.is_not(None),
+        )
+    )
+    return {shipment_id: bytes(sealed) for shipment_id, sealed in rows}
+
+
 def set_amazon_status(tx: Connection, shipment: Shipment, found: FulfillmentOrder) -> Shipment:
-    """Stores where Amazon says that a shipment is, and moves it where that means its end.
+    """Stores where Amazon says that a shipment is, and moves it where that means its end. The caller holds the order's
+    row, and of several orders all before the first shipment is touched.
 
     COMPLETE is SHIPPED, and so is what was sent of COMPLETE_PARTIALLED. INVALID and UNFULFILLABLE are FAILED. CANCELLED
     is CANCELED when we asked for it, else FAILED. What Amazon said at an earlier instant than what is stored changes
@@ -120,9 +158,11 @@ def set_state(tx: Connection, shipment: Shipment, state: ShipmentState, problem:
             values["begin_time"] = func.now()
         case ShipmentState.SUBMITTING, ShipmentState.SUBMITTED:
             values["submit_time"] = func.now()
+            # From now on it is followed: see following.py.
+            values["read_due_time"] = in_seconds(_FIRST_READING_SECONDS)
         case ShipmentState.CANCELING, ShipmentState.SUBMITTED:
             values["cancel_refuse_time"] = func.now()
-    tx.execute(
+    moved = tx.execute(
         update(shipments)
         .where(
             shipments.c.workspace_id == shipment.workspace_id,
@@ -131,6 +171,10 @@ def set_state(tx: Connection, shipment: Shipment, state: ShipmentState, problem:
         )
         .values(values)
     )
+    if moved.rowcount and state in (ShipmentState.CANCELED, ShipmentState.FAILED):
+        ledger_store.release(tx, shipment.shipment_id)
+    elif moved.rowcount and state is ShipmentState.SUBMITTED:
+        ledger_store.submitted(tx, shipment.shipment_id)
     return read_shipment(tx, shipment.workspace_id, shipment.shipment_id)
 
 
@@ -138,8 +182,10 @@ def _keep_what_was_sent(tx: Connection, shipment: Shipment, found: FulfillmentOr
     """Takes out of a shipment what Amazon will never send of it."""
     lost = {item.item_id: item.cancelled + item.unfulfillable for item in found.items}
     kept = []
+    unsent: dict[str, int] = {}
     for item in shipment.items:
-        quantity = item.quantity - lost.get(item.item_id, 0)
+        quantity = max(0, item.quantity - lost.get(item.item_id, 0))
+        unsent[item.amazon_sku] = unsent.get(item.amazon_sku, 0) + item.quantity - quantity
         if quantity > 0:
             # Which of equal units went is all one: the first lines get them.
             share = max(1, len(item.platform_line_ids) * quantity // item.quantity)

@@ -2,13 +2,14 @@
 
 Creating commits, and answers nothing. So each shipment was stored as SUBMITTING before, and is known to be at Amazon
 only when it was read there: after an answer without faults in Amazon's list of what changed, 50 at a time, and by
-itself where there is any doubt. What was begun before is asked for first. Amazon's "there is none" counts when it was said
-twice, with seconds between; then the same order is created under the same id, which Amazon takes once.
+itself where there is any doubt. What was begun before is asked for first. Amazon's "there is none" counts when it was
+said twice, with seconds between; then the same order is created under the same id, which Amazon takes once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import enum
 import re
 import time
 from collections.abc import Sequence
@@ -42,13 +43,21 @@ _LOST_SECONDS = 600.0
 _HIDDEN = "[…]"
 
 
+class Wish(enum.Enum):
+    """What Amazon is to do about a shipment."""
+
+    CREATE = enum.auto()
+    FIND = enum.auto()  # only say whether it has it
+    CANCEL = enum.auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A shipment that Amazon is to have (`is_wanted`), or no longer. `is_new`: no try before this one has sent it."""
+    """A shipment that something is asked about. `is_new`: no try before this one has sent it."""
 
     shipment_id: UUID
+    wish: Wish
     order: NewOrder = field(repr=False)
-    is_wanted: bool
     is_new: bool = False
     begin_time: datetime | None = None
 
@@ -57,13 +66,14 @@ class Job:
 class Known:
     """What is known of a shipment afterwards.
 
-    `found`: Amazon has it, like that. `is_absent`: it surely has not, and nothing was sent or took effect. `refusal`:
-    it refuses to create it, for good; in its words without the buyer's. `differs`: it has another order under this id.
-    `is_cancel_refused`: it will not cancel it any more. Neither of them: it is not known yet; ask again.
+    `found`: Amazon has it, like that. `is_absent`: asked for it, it says that it has not. `is_unsent`: nothing was
+    sent. `refusal`: it refuses to create it, for good; in its words without the buyer's. `differs`: it has another
+    order under this id. `is_cancel_refused`: it will not cancel it any more. None of them: it is not known yet.
     """
 
     found: FulfillmentOrder | None = None
     is_absent: bool = False
+    is_unsent: bool = False
     refusal: str = ""
     differs: bool = False
     is_cancel_refused: bool = False
@@ -104,6 +114,7 @@ class _Batch:
         # Whose creation was begun here, and whose was answered well.
         self._sent: set[UUID] = set()
         self._created: set[UUID] = set()
+        self._does = {Wish.CREATE: self._create, Wish.FIND: self._find, Wish.CANCEL: self._cancel}
 
     async def ask(self, amazon: Amazon) -> None:
         """Everything, side by side; Amazon's rates are kept below."""
@@ -116,15 +127,12 @@ class _Batch:
                 raise each
 
     def known_of(self, job: Job, otherwise: Known) -> Known:
-        """What is known of a job; `otherwise` where nothing is, which of a new one that was not sent means that it is
-        absent.
-        """
+        """What is known of a job; `otherwise` where nothing is."""
         known = self._known.get(job.shipment_id)
         if known is not None:
             return known
-        is_absent = job.is_new and job.shipment_id not in self._sent
         return Known(
-            is_absent=is_absent,
+            is_unsent=self._is_unsent(job),
             again_seconds=otherwise.again_seconds,
             is_merchant_lost=otherwise.is_merchant_lost,
         )
@@ -134,7 +142,7 @@ class _Batch:
 
     async def _one(self, amazon: Amazon, job: Job) -> None:
         try:
-            known = await (self._wanted(amazon, job) if job.is_wanted else self._unwanted(amazon, job))
+            known = await self._does[job.wish](amazon, job)
         except VendorAccountProblem:
             raise
         except (VendorRateLimited, VendorQuotaReached) as error:
@@ -147,11 +155,13 @@ class _Batch:
             self._known[job.shipment_id] = known
 
     def _nothing(self, job: Job, again_seconds: float) -> Known:
-        """After a call that did nothing: what was never sent is absent."""
-        is_absent = job.is_new and job.shipment_id not in self._sent
-        return Known(is_absent=is_absent, again_seconds=max(1.0, again_seconds))
+        """After a call that did nothing."""
+        return Known(is_unsent=self._is_unsent(job), again_seconds=max(1.0, again_seconds))
 
-    async def _wanted(self, amazon: Amazon, job: Job) -> Known | None:
+    def _is_unsent(self, job: Job) -> bool:
+        return job.is_new and job.shipment_id not in self._sent
+
+    async def _create(self, amazon: Amazon, job: Job) -> Known | None:
         """Has Amazon take an order; None when it did, and that is still to be read."""
         if job.shipment_id in self._created:
             return None
@@ -189,14 +199,13 @@ class _Batch:
         found = await self._look(amazon, job)
         return Known(again_seconds=self._doubt_seconds) if found is None else _compared(found, job.order)
 
-    async def _unwanted(self, amazon: Amazon, job: Job) -> Known:
-        """Has Amazon cancel an order, if it has it."""
-        if job.begin_time is not None:
-            found = await self._look_twice(amazon, job)
-            if found is None:
-                return Known(is_absent=True)
-            if found.status.is_final:
-                return Known(found=found)
+    async def _find(self, amazon: Amazon, job: Job) -> Known | None:
+        """Whether Amazon has an order."""
+        found = await self._look_twice(amazon, job)
+        return Known(is_absent=True) if found is None else Known(found=found)
+
+    async def _cancel(self, amazon: Amazon, job: Job) -> Known | None:
+        """Has Amazon cancel an order."""
         is_refused = False
         try:
             await amazon.outbound.cancel(job.order.order_id)
