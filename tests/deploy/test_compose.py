@@ -135,5 +135,7 @@ def test_no_secret_is_in_a_variable_or_an_argument() -> None:
     for container in CONTAINERS.values():
         given = [*container.get("environment", {}), *container.get("command", [])]
         assert not [
-            each for each in given if re.search(r"TOKEN(?!_URL)|PASSWORD$|SECRET(?!_FILE)|MASTER_KEY|DATABASE_URL", each)
+            each
+            for each in given
+            if re.search(r"TOKEN(?!_URL)|PASSWORD$|SECRET(?!_FILE)|MASTER_KEY|DATABASE_URL", each)
         ]
