@@ -61,7 +61,7 @@ def deadlines(order: Order, packages: Sequence[Package]) -> tuple[Deadline, ...]
     if order.state not in _WATCHED:
         return ()
     told, current = order.told, [each for each in packages if each.is_current]
-    is_shipped = order.state is OrderState.SHIPPED or _is_told(order, packages)
+    is_shipped = order.state is OrderState.SHIPPED or is_told(order, packages)
     is_moving = is_shipped and bool(current) and all(each.in_transit_time or each.delivered_time for each in current)
     is_delivered = is_shipped and bool(current) and all(each.delivered_time for each in current)
     steps = (
