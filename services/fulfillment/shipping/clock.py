@@ -133,7 +133,7 @@ def _late_estimate(open_ones: Sequence[Deadline], packages: Sequence[Package]) -
     return expected if until is not None and expected is not None and expected > until else None
 
 
-def _is_told(order: Order, packages: Sequence[Package]) -> bool:
+def is_told(order: Order, packages: Sequence[Package]) -> bool:
     """Whether TikTok Shop knows a number of each line that is still to be sent."""
     told = {line for each in packages if each.tell_state is TellState.TOLD for line in each.told_line_ids}
     units = order.told.units
