@@ -98,7 +98,7 @@ def test_what_the_guard_withholds_is_never_sent_and_told_to_people_once(
     assert package.tell_state is TellState.BLOCKED
     assert package.tell_problem.startswith(f"{reason}: ")
     assert tracking.tiktok.calls("mark_shipped") == 0
-    assert tracking.events(order).count("package.withheld") == 1
+    assert tracking.events(order).count("tracking.withheld") == 1
     assert len(tracking.told("tracking.withheld")) == 1
 
 
