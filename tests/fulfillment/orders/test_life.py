@@ -138,6 +138,25 @@ def test_what_amazon_takes_and_then_cannot_send_is_held_and_another_try_is_anoth
         assert life.rows("SELECT count(*) AS n FROM reservations WHERE state = 'RELEASED'")[0]["n"] >= 1
 
 
+def test_what_amazon_sends_in_part_holds_the_rest_for_a_person(life: OrderStage) -> None:
+    life.route(fulfillment_policy="FILL_ALL_AVAILABLE")
+    life.amazon.control("POST", "/amazon_sp/fates", fate={"short_units": 1})
+    bought = life.buy(quantity=3)
+    life.take_in()
+    life.go()
+    while life.at_amazon()[0]["status"] != "CompletePartialled":
+        life.amazon.control("POST", f"/amazon_sp/orders/{SELLER}/TTS-{bought}-1/advance")
+    follow(life, bought)
+    life.go()
+    assert life.where(bought) == ("HELD", "amazon_partly_sent")
+    assert life.stock()["in_flight"] == 2
+    life.stub.ReleaseOrders(about(life, bought, pb.ReleaseOrdersRequest), timeout=10)
+    life.go()
+    first, rest = life.shipments(bought)
+    assert [sum(item.quantity for item in each.items) for each in (first, rest)] == [2, 1]
+    assert life.where(bought) == ("ROUTED", "")
+
+
 def test_a_lost_merchant_holds_orders_which_go_on_by_themselves_when_it_is_back(life: OrderStage) -> None:
     life.amazon.control("POST", f"/amazon_sp/sellers/{SELLER}/revoke")
     bought = life.buy()
