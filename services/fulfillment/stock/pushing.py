@@ -163,6 +163,8 @@ class _Telling:
                 return
             self._set_all(left, look)
             was = look
+            if not left:
+                return
         # It was taken, and is not to be seen yet.
         for sku_id in list(left):
             self._put_off(sku_id, _SOON_SECONDS, None)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
-
 from services.fulfillment.stock.pushing import Pushing
 from services.fulfillment.stock.reading import StockReading
 from services.fulfillment.stock.spreading import Spreading
 from tests.fulfillment.orders.life import MCF, SELLER, SLEEVES, SLEEVES_SKU, OrderStage
-from tests.fulfillment.stage import WORKSPACE
 
 
 @dataclass
@@ -93,7 +90,3 @@ class Keeping:
             "SELECT fulfillable - reserved - in_flight AS n FROM stock WHERE amazon_sku = :sku", sku=sku
         )
         return int(row["n"])
-
-    @property
-    def workspace_id(self) -> UUID:
-        return WORKSPACE

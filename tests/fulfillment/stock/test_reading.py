@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,10 +22,10 @@ def a_reading(stage: MerchantStage, **changes: Any) -> StockReading:
 
 
 @pytest.fixture
-def reading(stage: MerchantStage) -> Iterator[StockReading]:
+def reading(stage: MerchantStage) -> StockReading:
     stage.amazon.settings(rate_multiplier=0, stock_seconds=0)
     stage.connect()
-    yield a_reading(stage)
+    return a_reading(stage)
 
 
 def skus(stage: MerchantStage) -> dict[str, dict[str, Any]]:
@@ -65,8 +64,9 @@ def test_a_sku_that_everything_no_longer_has_is_gone_and_may_come_back(
 ) -> None:
     reading.run_once()
     before = skus(stage)[SKU]
-    stage.rows("INSERT INTO stock (merchant_id, amazon_sku, workspace_id, is_at_amazon, fulfillable, read_time)"
-               " SELECT merchant_id, 'GONE', workspace_id, true, 9, now() - interval '1 day' FROM merchants")  # fmt: skip
+    stage.rows("""
+        INSERT INTO stock (merchant_id, amazon_sku, workspace_id, is_at_amazon, fulfillable, read_time)
+        SELECT merchant_id, 'GONE', workspace_id, true, 9, now() - interval '1 day' FROM merchants""")
     stage.rows("UPDATE stock SET read_time = read_time - interval '1 hour', is_at_amazon = false, fulfillable = 0,"
                " amazon_update_time = null WHERE amazon_sku = :sku", sku=SKU)  # fmt: skip
     due(stage)
