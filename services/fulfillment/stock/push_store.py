@@ -14,13 +14,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection, RowMapping, case, delete, func, select, text, update
 
-from kit.listen import notify
 from kit.paging import Page
 from services.fulfillment.order_tables import stock_pushes
 from services.fulfillment.routing.mapping import SkuParts
 from services.fulfillment.store import in_seconds
 
-PUSHES_CHANNEL = "fulfillment_stock_pushes"
 # After a refusal another figure is not tried sooner.
 _AFTER_PROBLEM_SECONDS = 60.0
 
@@ -140,7 +138,7 @@ def save_wanted(
         }
         for each in wanted
     ]
-    saved = tx.execute(
+    tx.execute(
         _SAVE,
         {
             "workspace_id": workspace_id,
@@ -150,8 +148,6 @@ def save_wanted(
             "problem_delay": _AFTER_PROBLEM_SECONDS,
         },
     )
-    if saved.rowcount:
-        notify(tx, PUSHES_CHANNEL)
 
 
 def keep_only(tx: Connection, workspace_id: UUID, shop_id: UUID, platform_sku_ids: Collection[str]) -> None:

@@ -41,11 +41,18 @@ class StockKeeping:
             database, shop_seconds=config.stock_shop_seconds, delay_seconds=config.stock_push_delay_seconds
         )
         self._pushing = Pushing(database, calls, refresh)
-        self._drifting = Drifting(database, calls, amazon, refresh, every_seconds=config.drift_seconds)
+        self._drifting = Drifting(
+            database,
+            calls,
+            amazon,
+            refresh,
+            every_seconds=config.drift_seconds,
+            grace_seconds=config.stock_delay_seconds,
+        )
         self.api = StockApi(database, self._reading, self._drifting)
         self.measure = self._pushing.measure
         self._spread = Loop("stock", spreading.run_once, interval_seconds=5)
-        self._pushers = [
+        pushers = [
             Loop(f"stock pushes {number + 1}", self._pushing.run_once, interval_seconds=2)
             for number in range(config.stock_pushers)
         ]
@@ -55,7 +62,7 @@ class StockKeeping:
         ]
         self.loops = [
             self._spread,
-            *self._pushers,
+            *pushers,
             *readers,
             Loop("drift reports", self._drifting.run_once, interval_seconds=60),
         ]
@@ -63,11 +70,6 @@ class StockKeeping:
     def wake(self) -> None:
         """Stock has changed."""
         self._spread.wake()
-
-    def wake_pushers(self) -> None:
-        """There is something to tell TikTok Shop, soon."""
-        for pusher in self._pushers:
-            pusher.wake()
 
     def stop(self) -> None:
         """Begins nothing new."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+
 from services.fulfillment.stock.pushing import Pushing
 from services.fulfillment.stock.reading import StockReading
 from services.fulfillment.stock.spreading import Spreading

@@ -96,7 +96,7 @@ def test_what_a_buyer_takes_while_it_is_told_is_taken_off_at_once(
 ) -> None:
     life = keeping.life
     set_stock = type(life.shops.calls.client.products).set_stock
-    bought = []
+    bought: list[str] = []
 
     async def slow(self: Any, *given: Any, **more: Any) -> Any:
         if len(bought) < 2:
