@@ -177,7 +177,6 @@ def held(drifted: Drifted) -> None:
     drifted.life.rows("UPDATE shipments SET state = 'CANCELED' WHERE fulfillment_order_id = :id", id=drifted.name(0))
     drifted.life.rows("UPDATE orders SET state = 'HELD', reason = 'x' WHERE platform_order_id = :id",
                       id=drifted.bought[0])  # fmt: skip
-    drifted.keeping.read()
     drifted.keeping.keep(whole=True)
 
 
