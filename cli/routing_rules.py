@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -108,7 +109,7 @@ def add(
 @app.command("change")
 def change(
     rule: Named,
-    file: Annotated[rule_text.Path, typer.Option("--file", help="As `rules show` wrote it, changed.")],
+    file: Annotated[Path, typer.Option("--file", help="As `rules show` wrote it, changed.")],
     as_json: options.AsJson = False,
 ) -> None:
     """Sets a rule as a whole to what is in a file. Refused when it was changed since it was shown."""

@@ -170,7 +170,7 @@ def test_a_part_of_an_address_is_corrected_in_what_is_known_of_it(run: Run, memo
     outcome = run("orders", "correct", order_id, "--line", "2 Sample St", "--line", "Apt 3", "--speed", "expedited")
     assert (outcome.exit_code, CANARY in outcome.out + outcome.err) == (0, False)
     asked = memory.request(orders_pb2.CorrectOrderRequest)
-    assert (asked.recipient.name, asked.recipient.lines) == (CANARY, ["2 Sample St", "Apt 3"])
+    assert (asked.recipient.name, list(asked.recipient.lines)) == (CANARY, ["2 Sample St", "Apt 3"])
     assert asked.speed == routing_pb2.SPEED_EXPEDITED
     assert memory.fulfillment.readings[0].purpose == "To correct a part of it."
     run("orders", "correct", order_id, "--speed", "priority")
