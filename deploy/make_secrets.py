@@ -43,9 +43,10 @@ def make(folder: Path) -> list[str]:
         url = f"postgresql://reelroute_{service}:{secrets.token_urlsafe(24)}@{_DATABASE}"
         add(f"{service}_database_url", url)
     add("sandbox_control_token", secrets.token_urlsafe(24))
-    # Not secrets at first, but where secrets go: TikTok's, once there is an app, and addresses with passwords.
+    # Not secrets at first, but where secrets go: the platforms', once there is an app, and addresses with passwords.
     add("tiktok_client_secret", "sandbox-client-secret")
     add("tiktok_shop_app_secret", "sandbox-app-secret")
+    add("amazon_sp_client_secret", "amzn1.oa2-cs.v1.sandbox")
     add("notify_targets", '{"log": "log://"}')
     return made
 

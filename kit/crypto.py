@@ -9,6 +9,7 @@ Layout of sealed bytes: one version byte (1), a 12-byte random nonce, then ciphe
 from __future__ import annotations
 
 import base64
+import hmac
 import os
 
 from cryptography.exceptions import InvalidTag
@@ -46,6 +47,12 @@ def unseal(key: bytes, sealed: bytes, place: str) -> bytes:
         raise SealBroken(
             "The value does not open with this key at this place. Is the master key the right one?"
         ) from None
+
+
+def fingerprint(key: bytes, value: bytes, place: str) -> bytes:
+    """A keyed hash of a value at a place: always the same, and without the key it says nothing of the value."""
+    own_key = hmac.digest(key, b"fingerprint", "sha256")
+    return hmac.digest(own_key, place.encode() + b"\0" + value, "sha256")
 
 
 def new_key() -> bytes:

@@ -140,6 +140,15 @@ def isolate_by_workspace(op: Operations, *tables: str, column: str = "workspace_
         )
 
 
+def append_only(op: Operations, *tables: str) -> None:
+    """Leaves the service's role nothing but reading and adding rows of tables. Part of released migrations: never
+    changed.
+    """
+    login = str(op.get_bind().scalar(text("SELECT current_user"))).removesuffix("_owner")
+    for table in tables:
+        op.execute(f'REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM "{login}"')
+
+
 def _config(service: str) -> Config:
     config = Config(stdout=io.StringIO())
     config.set_main_option("script_location", str(_SERVICES / service / "migrations"))

@@ -83,6 +83,10 @@ class Vault:
         """The value again. Raises crypto.SealBroken when it does not belong there; MasterKeyMissing."""
         return crypto.unseal(self._key(tx, workspace_id), sealed, f"{workspace_id}|{place}").decode()
 
+    def fingerprint(self, tx: Connection, workspace_id: UUID, place: str, value: str) -> bytes:
+        """A keyed hash by which the same value is found again in a column ("orders.buyer_hash") of one workspace."""
+        return crypto.fingerprint(self._key(tx, workspace_id), value.encode(), f"{workspace_id}|{place}")
+
     def check(self, database: Database) -> None:
         """Raises MasterKeyMissing when a data key could not be opened. For the start of a process."""
         usage = self.usage(database)

@@ -67,7 +67,11 @@ def as_id(value: object) -> str:
 
 def whole(raw: Mapping[str, Any], name: str) -> int | None:
     """A whole number, given as such or as its decimal digits."""
-    value = raw.get(name)
+    return as_whole(raw.get(name))
+
+
+def as_whole(value: object) -> int | None:
+    """A value as a whole number; None for what is none."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _WHOLE_DIGITS:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
@@ -75,7 +79,12 @@ def whole(raw: Mapping[str, Any], name: str) -> int | None:
 
 def truth(raw: Mapping[str, Any], name: str) -> bool:
     """Whether a field is true; some vendors write it as text."""
-    return raw.get(name) in (True, "true", "TRUE", "True")
+    return as_truth(raw.get(name))
+
+
+def as_truth(value: object) -> bool:
+    """Whether a value is true."""
+    return value in (True, "true", "TRUE", "True")
 
 
 def decimal(raw: Mapping[str, Any], name: str) -> Decimal | None:
@@ -99,7 +108,12 @@ def as_decimal(value: object) -> Decimal | None:
 
 def moment(raw: Mapping[str, Any], name: str) -> datetime | None:
     """An instant given as Unix seconds; None for zero, which vendors send for "not yet"."""
-    seconds = whole(raw, name)
+    return as_moment(raw.get(name))
+
+
+def as_moment(value: object) -> datetime | None:
+    """A value of Unix seconds as an instant; None for zero and for what is none."""
+    seconds = as_whole(value)
     try:
         return datetime.fromtimestamp(seconds, UTC) if seconds else None
     except (OverflowError, ValueError, OSError):

@@ -12,6 +12,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from sandbox import control, page
+from sandbox.amazon_sp.platform import AmazonSp
+from sandbox.amazon_sp.state import SCHEMA as AMAZON_SP_SCHEMA
+from sandbox.amazon_sp.state import AmazonState
 from sandbox.bulletin.platform import Bulletin
 from sandbox.bulletin.state import SCHEMA as BULLETIN_SCHEMA
 from sandbox.bulletin.state import BulletinState
@@ -48,7 +51,7 @@ class Sandbox:
 
 def build(config: SandboxConfig) -> Sandbox:
     """Open the state and wire all parts. Raises store.StateFileUnusable."""
-    store = Store(config.state_file, [TIKTOK_SCHEMA, TIKTOK_SHOP_SCHEMA, BULLETIN_SCHEMA])
+    store = Store(config.state_file, [TIKTOK_SCHEMA, TIKTOK_SHOP_SCHEMA, AMAZON_SP_SCHEMA, BULLETIN_SCHEMA])
     clock, faults, calls = Clock(store), Faults(store), CallLog()
     webhooks = Webhooks(store, clock, faults)
     tiktok_state = TikTokState(
@@ -74,8 +77,17 @@ def build(config: SandboxConfig) -> Sandbox:
             public_videos=lambda: _public_videos(tiktok_state),
         )
     )
+    amazon_sp = AmazonSp(
+        AmazonState(
+            store=store,
+            clock=clock,
+            client_id=config.amazon_sp_client_id,
+            client_secret=config.amazon_sp_client_secret.get_secret_value(),
+            defaults=config.amazon_sp,
+        )
+    )
     bulletin = Bulletin(BulletinState(store, clock, config.bulletin, config.public_url))
-    vendors: list[Vendor] = [tiktok, tiktok_shop, bulletin]
+    vendors: list[Vendor] = [tiktok, tiktok_shop, amazon_sp, bulletin]
     controls = control.Controls(store, clock, faults, calls, vendors)
 
     @asynccontextmanager

@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from sandbox.amazon_sp.settings import AmazonSpSettings
 from sandbox.bulletin.settings import BulletinSettings
 from sandbox.tiktok.settings import TikTokSettings
 from sandbox.tiktok_shop.settings import TikTokShopSettings
@@ -63,6 +64,15 @@ class SandboxConfig(BaseSettings):
 
     tiktok_shop: TikTokShopSettings = TikTokShopSettings()
     """Delays, limits and switches of the TikTok Shop stand-in at first start and after a reset."""
+
+    amazon_sp_client_id: str = "amzn1.application-oa2-client.sandbox"
+    """The one app of Login with Amazon that the sandbox knows."""
+
+    amazon_sp_client_secret: SecretStr = SecretStr("amzn1.oa2-cs.v1.sandbox")
+    """Secret of that app, until the control API rotates it."""
+
+    amazon_sp: AmazonSpSettings = AmazonSpSettings()
+    """Delays, limits and switches of the Selling Partner API's stand-in at first start and after a reset."""
 
     bulletin: BulletinSettings = BulletinSettings()
     """Delays, limits and switches of Bulletin at first start and after a reset."""

@@ -19,9 +19,10 @@ from sandbox.faults import FaultMode, Faults, FaultSpec
 from sandbox.vendor import Vendor
 
 _RESET = "sandbox.reset"
-# Names in a call's scope["state"]: its CallNote, and its arrival by time.perf_counter().
+# Names in a call's scope["state"]: its CallNote, its arrival by time.perf_counter(), and its endpoint's name.
 CALL = "call"
 ARRIVAL = "arrival"
+ENDPOINT = "endpoint"
 
 
 class ResettableProtocol(HttpToolsProtocol):
@@ -60,11 +61,13 @@ class Wire:
                 self._endpoints[method, path] = found
         self._own = {vendor.name: vendor.api() for vendor in vendors}
 
-    def _find(self, method: str, path: str) -> tuple[Vendor, str] | None:
+    def _find(self, scope: Scope) -> tuple[Vendor, str] | None:
+        method, path = scope["method"], scope["path"]
         found = self._endpoints.get((method, path))
         if found is not None:
             return found
-        words = path.split("/")
+        # An encoded slash is part of its word.
+        words = scope["raw_path"].decode("latin-1").split("/")
         for pattern, found in self._patterns.get((method, len(words)), ()):
             if all(wanted in ("*", word) for wanted, word in zip(pattern, words, strict=True)):
                 return found
@@ -72,13 +75,14 @@ class Wire:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI call."""
-        found = self._find(scope["method"], scope["path"]) if scope["type"] == "http" else None
+        found = self._find(scope) if scope["type"] == "http" else None
         if found is None:
             await self._app(scope, receive, send)
             return
         vendor, endpoint = found
         call = _WiredCall(scope, receive, send)
         started = scope["state"][ARRIVAL] = time.perf_counter()
+        scope["state"][ENDPOINT] = endpoint
         at = self._clock.now()
         try:
             await self._answer(call, vendor, endpoint)

@@ -57,7 +57,7 @@ IMAGES = {
         _service("scheduler"),
         _service("publisher", "tiktok", "tiktok_shop", "bulletin"),
         _service("notification"),
-        _service("fulfillment", "tiktok_shop"),
+        _service("fulfillment", "tiktok_shop", "amazon_sp"),
         _service("gateway", asked=f"http://127.0.0.1:{PORT}/healthz"),
         Image(
             service="sandbox",

@@ -66,6 +66,7 @@ def start(
     announce("starting the services")
     uses_sandbox = "REELROUTE_TIKTOK_CLIENT_KEY" not in environment
     shops_use_sandbox = "REELROUTE_TIKTOK_SHOP_APP_KEY" not in environment
+    merchants_use_sandbox = "REELROUTE_AMAZON_SP_CLIENT_ID" not in environment
     common = {
         **{name: value for name, value in environment.items() if name in _PASSED_ON or name.startswith("REELROUTE_")},
         "REELROUTE_SERVICE_TOKEN": secrets.service_token,
@@ -103,7 +104,13 @@ def start(
             "REELROUTE_TIKTOK_SHOP_US_AUTHORIZE_URL": f"{sandbox_url}/open/authorize",
             "REELROUTE_TIKTOK_SHOP_SERVICE_ID": "sandbox-service-id",
         }
-    if uses_sandbox or shops_use_sandbox:
+    if merchants_use_sandbox:
+        own["fulfillment"] |= {
+            **{f"REELROUTE_AMAZON_SP_{name}_URL": sandbox_url for name in ("LWA", "NA", "EU", "FE")},
+            "REELROUTE_AMAZON_SP_CLIENT_ID": "amzn1.application-oa2-client.sandbox",
+            "REELROUTE_AMAZON_SP_CLIENT_SECRET": "amzn1.oa2-cs.v1.sandbox",
+        }
+    if uses_sandbox or shops_use_sandbox or merchants_use_sandbox:
         supervisor.start(
             _child(
                 "sandbox",

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from sandbox.tiktok_shop import paging, products
+from sandbox.tiktok_shop import catalog, paging, products
 from sandbox.tiktok_shop.answers import BAD_REQUEST, Refusal
 from sandbox.tiktok_shop.gate import Body, Call, Operation, Query
 from sandbox.tiktok_shop.order_api import Page, Time
@@ -297,7 +297,8 @@ def _sku(state: ShopState, shop: Shop, row: sqlite3.Row, whole: bool = False) ->
         shown["sales_attributes"] = [
             {"id": "100000", "name": "Color", "value_id": stable_id("1729", row["id"]), "value_name": row["variant"]}
         ]
-        shown["identifier_code"] = {"code": stable_id("952", row["id"], 13), "type": "EAN"}
+        barcode = catalog.BARCODES.get(row["id"]) or stable_id("952", row["id"], 13)
+        shown["identifier_code"] = {"code": barcode, "type": "EAN"}
     return shown
 
 

@@ -53,7 +53,8 @@ def test_an_image_holds_one_service_and_no_secret(image: contents.Image, tree: P
     assert (tree / "vendors").exists() == (image.service in ("publisher", "fulfillment"))
     expected = {"kit", "reelroute", "buf", "services", "vendors", "sandbox", "health.py", "serve", "healthy"}
     assert {path.name for path in tree.iterdir()} <= expected
-    assert {path.suffix for path in tree.rglob("*") if path.is_file()} <= {".py", "", ".mako", ".html", ".css", ".js"}
+    kinds = {".py", "", ".mako", ".html", ".css", ".js", ".csv"}
+    assert {path.suffix for path in tree.rglob("*") if path.is_file()} <= kinds
 
 
 def test_an_image_has_every_module_of_ours_that_it_imports(image: contents.Image, tree: Path) -> None:

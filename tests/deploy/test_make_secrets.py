@@ -33,7 +33,7 @@ def test_two_deployments_share_no_secret(tmp_path: Path) -> None:
     make_secrets.make(tmp_path / "one")
     make_secrets.make(tmp_path / "two")
     one, two = contents_of(tmp_path / "one"), contents_of(tmp_path / "two")
-    shared = {"tiktok_client_secret", "tiktok_shop_app_secret", "notify_targets"}
+    shared = {"tiktok_client_secret", "tiktok_shop_app_secret", "amazon_sp_client_secret", "notify_targets"}
     assert {name for name in one if one[name] == two[name]} == shared
 
 

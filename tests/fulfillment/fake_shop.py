@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 KEY, SECRET, CIPHER, SHOP_ID = "sandbox-app-key", "sandbox-app-secret", "ROW_fake/+=", "7495000000000000001"
@@ -55,7 +55,7 @@ class FakeShop:
     during: Callable[[int], None] = lambda number: None
     access_token: str = "fake-access-1"
 
-    def __enter__(self) -> FakeShop:
+    def __enter__(self) -> Self:
         shop = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -111,8 +111,12 @@ class FakeShop:
                 return self._search(query, json.loads(body))
             if method == "GET" and path.startswith("/product/202309/products/"):
                 return self._get(path.rpartition("/")[2])
-            self.problems.append(f"{method} {path}: unknown")
-            return {"code": 36009009, "message": "unknown path"}
+            return self.other(method, path, query, body)
+
+    def other(self, method: str, path: str, query: dict[str, str], body: bytes) -> dict[str, Any]:
+        """What is not about products; for stand-ins that know more."""
+        self.problems.append(f"{method} {path}: unknown")
+        return {"code": 36009009, "message": "unknown path"}
 
     def _signed(self, path: str, query: dict[str, str], body: bytes) -> str:
         told = path + "".join(name + query[name] for name in sorted(query) if name != "sign")

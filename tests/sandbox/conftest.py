@@ -16,6 +16,7 @@ import uvicorn
 
 from sandbox.__main__ import server
 from sandbox.config import SandboxConfig
+from tests.sandbox.amazon import Amazon
 from tests.sandbox.shop import CALLBACK as SHOP_CALLBACK
 from tests.sandbox.shop import ShopApp
 
@@ -210,3 +211,20 @@ def seller(shop: ShopApp) -> ShopApp:
     shop.connect("emberfold")
     shop.connect("emberfold-trading")
     return shop
+
+
+@pytest.fixture
+def amazon(address: str) -> Iterator[Amazon]:
+    """An app of the Selling Partner API without tokens, on a sandbox whose clock stands still."""
+    with httpx.Client(base_url=address, timeout=10, trust_env=False) as client:
+        app = Amazon(client)
+        app.control("POST", "//reset")
+        app.control("POST", "//clock/freeze")
+        yield app
+
+
+@pytest.fixture
+def seller_central(amazon: Amazon) -> Amazon:
+    """The same with the tokens of the seller emberfold."""
+    amazon.connect()
+    return amazon

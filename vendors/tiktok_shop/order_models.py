@@ -5,22 +5,11 @@ A buyer's data may be masked ("J*** D**") or missing, depending on the order's s
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from kit.vendor_json import (
-    id_text,
-    mapping,
-    mappings,
-    moment,
-    needed_id,
-    needed_text,
-    text,
-    truth,
-    whole,
-)
+from kit.vendor_json import mapping, mappings, needed_id, text
+from vendors.tiktok_shop.told import Count, Hidden, Id, Moment, NeededId, NeededWord, Text, Told, Truth, named, read
 from vendors.tiktok_shop.values import Money, is_masked, money
 
 
@@ -72,32 +61,35 @@ class ShippingType(StrEnum):
         return cls.UNKNOWN
 
 
-@dataclass(frozen=True)
-class District:
+class District(Told):
     """One level of an address: ``L0`` is the country, ``L1`` the state, and so on down."""
 
-    level: str
-    level_name: str
-    name: str
-    iso_code: str
+    level: Text = named("address_level")
+    level_name: Text = named("address_level_name")
+    name: Text = named("address_name")
+    iso_code: Text = ""
 
 
-@dataclass(frozen=True)
-class Address:
+class Address(Told):
     """Where an order goes. Empty texts are not given, or hidden for now."""
 
-    name: str = field(repr=False)
-    first_name: str = field(repr=False)
-    last_name: str = field(repr=False)
-    phone_number: str = field(repr=False)
-    full_address: str = field(repr=False)
-    address_detail: str = field(repr=False)
-    lines: tuple[str, ...] = field(repr=False)  # lines 1 to 4; empty ones keep their place
-    districts: tuple[District, ...] = field(repr=False)
-    postal_code: str = field(repr=False)
-    post_town: str = field(repr=False)  # United Kingdom only
-    region_code: str
-    raw: Mapping[str, Any] = field(repr=False, compare=False)
+    name: Hidden[Text] = ""
+    first_name: Hidden[Text] = ""
+    last_name: Hidden[Text] = ""
+    phone_number: Hidden[Text] = ""
+    full_address: Hidden[Text] = ""
+    address_detail: Hidden[Text] = ""
+    lines: Hidden[tuple[str, ...]]  # lines 1 to 4; empty ones keep their place
+    districts: Hidden[tuple[District, ...]] = ()
+    postal_code: Hidden[Id] = ""
+    post_town: Hidden[Text] = ""  # United Kingdom only
+    region_code: Text = ""
+
+    @classmethod
+    def shaped(cls, raw: Mapping[str, Any]) -> dict[str, Any]:
+        """The lines are fields of their own."""
+        lines = tuple(text(raw, f"address_line{number}") for number in range(1, 5))
+        return {"lines": lines, "districts": tuple(mappings(raw, "district_info"))}
 
     def district(self, level: str) -> str:
         """The name of the district of a level such as ``L1``; empty when there is none. Never go by their order."""
@@ -110,217 +102,120 @@ class Address:
         return any(is_masked(each) for each in (self.name, self.phone_number, street))
 
 
-@dataclass(frozen=True)
-class CombinedSku:
-    """A SKU inside of a bundle, and how many of it are in one."""
+class CombinedSku(Told):
+    """A SKU inside of a bundle, and how many of it are in one: unsaid, it is one."""
 
-    product_id: str
-    sku_id: str
-    seller_sku: str
-    count: int
+    product_id: Id = ""
+    sku_id: NeededId
+    seller_sku: Text = ""
+    count: Count = named("sku_count", 1)
 
 
-@dataclass(frozen=True)
-class LineItem:
+class LineItem(Told):
     """One unit: three of a SKU are three line items. ``seller_sku`` may be empty and need not be unique."""
 
-    id: str
-    product_id: str
-    product_name: str
-    sku_id: str
-    sku_name: str
-    seller_sku: str
-    display_status: str
+    id: NeededId
+    product_id: Id = ""
+    product_name: Text = ""
+    sku_id: NeededId
+    sku_name: Text = ""
+    seller_sku: Text = ""
+    display_status: Text = ""
     original_price: Money | None
     sale_price: Money | None
     platform_discount: Money | None
     seller_discount: Money | None
-    package_id: str
-    package_status: str
-    tracking_number: str
-    shipping_provider_id: str
-    is_gift: bool
-    is_dangerous_good: bool
-    cancel_reason: str
-    cancel_user: str
-    combined_skus: tuple[CombinedSku, ...]  # of a bundle: its stock is theirs
-    raw: Mapping[str, Any] = field(repr=False, compare=False)
+    package_id: Id = ""
+    package_status: Text = ""
+    tracking_number: Id = ""
+    shipping_provider_id: Id = ""
+    is_gift: Truth = False
+    is_dangerous_good: Truth = False
+    cancel_reason: Text = ""
+    cancel_user: Text = ""
+    combined_skus: tuple[CombinedSku, ...] = ()  # of a bundle: its stock is theirs
+
+    @classmethod
+    def shaped(cls, raw: Mapping[str, Any]) -> dict[str, Any]:
+        """Amounts are in the currency beside them."""
+        amounts = ("original_price", "sale_price", "platform_discount", "seller_discount")
+        currency = text(raw, "currency")
+        skus = tuple(mappings(raw, "combined_listing_skus"))
+        return {"combined_skus": skus} | {name: money(raw, name, currency) for name in amounts}
 
 
-@dataclass(frozen=True)
-class Payment:
+class Payment(Told):
     """What the buyer pays: ``total`` is sub-total, shipping, taxes and fees. ``raw`` has every part of it."""
 
-    currency: str
+    currency: Text = ""
     total: Money | None
     sub_total: Money | None
     shipping_fee: Money | None
     tax: Money | None
     seller_discount: Money | None
     platform_discount: Money | None
-    raw: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @classmethod
+    def shaped(cls, raw: Mapping[str, Any]) -> dict[str, Any]:
+        """Amounts are in the currency beside them."""
+        amounts = ("sub_total", "shipping_fee", "tax", "seller_discount", "platform_discount")
+        currency = text(raw, "currency")
+        return {"total": money(raw, "total_amount", currency)} | {name: money(raw, name, currency) for name in amounts}
 
 
-@dataclass(frozen=True)
-class Order:
+class Order(Told):
     """One order. Times are None where TikTok Shop does not set them (yet)."""
 
-    id: str
-    status: OrderStatus
-    create_time: datetime | None
-    update_time: datetime | None
-    paid_time: datetime | None
-    rts_time: datetime | None  # ready to ship: it was shipped by our word
-    rts_sla_time: datetime | None  # TikTok Shop's deadline for that
-    tts_sla_time: datetime | None  # and that for the handover to the carrier
-    shipping_due_time: datetime | None
-    collection_due_time: datetime | None
-    delivery_due_time: datetime | None
-    cancel_order_sla_time: datetime | None  # cancelled by itself when not shipped by then
-    cancel_time: datetime | None
-    cancel_reason: str
-    cancellation_initiator: str
-    is_buyer_request_cancel: bool
-    is_on_hold_order: bool
-    is_cod: bool
-    is_sample_order: bool
-    is_replacement_order: bool
-    replaced_order_id: str
-    fulfillment_type: FulfillmentType
-    shipping_type: ShippingType
-    delivery_option_id: str
-    delivery_option_name: str
-    delivery_type: str
-    shipping_provider_id: str
-    shipping_provider: str
-    tracking_number: str
-    warehouse_id: str
-    package_ids: tuple[str, ...]
-    split_or_combine_tag: str
-    buyer_user_id: str = field(repr=False)
-    buyer_email: str = field(repr=False)  # anonymised by TikTok Shop
-    buyer_message: str = field(repr=False)
-    line_items: tuple[LineItem, ...]
-    payment: Payment | None
-    recipient_address: Address | None = field(repr=False)
-    raw: Mapping[str, Any] = field(repr=False, compare=False)
+    id: NeededId
+    status: NeededWord[OrderStatus]
+    create_time: Moment = None
+    update_time: Moment = None
+    paid_time: Moment = None
+    rts_time: Moment = None  # ready to ship: it was shipped by our word
+    rts_sla_time: Moment = None  # TikTok Shop's deadline for that
+    tts_sla_time: Moment = None  # and that for the handover to the carrier
+    shipping_due_time: Moment = None
+    collection_due_time: Moment = None
+    delivery_due_time: Moment = None
+    cancel_order_sla_time: Moment = None  # cancelled by itself when not shipped by then
+    cancel_time: Moment = None
+    cancel_reason: Text = ""
+    cancellation_initiator: Text = ""
+    is_buyer_request_cancel: Truth = False
+    is_on_hold_order: Truth = False
+    is_cod: Truth = False
+    is_sample_order: Truth = False
+    is_replacement_order: Truth = False
+    replaced_order_id: Id = ""
+    fulfillment_type: FulfillmentType = FulfillmentType.UNKNOWN
+    shipping_type: ShippingType = ShippingType.UNKNOWN
+    delivery_option_id: Id = ""
+    delivery_option_name: Text = ""
+    delivery_type: Text = ""
+    shipping_provider_id: Id = ""
+    shipping_provider: Text = ""
+    tracking_number: Id = ""
+    warehouse_id: Id = ""
+    package_ids: tuple[str, ...] = ()
+    split_or_combine_tag: Text = ""
+    buyer_user_id: Hidden[Id] = named("user_id")
+    buyer_email: Hidden[Text] = ""  # anonymised by TikTok Shop
+    buyer_message: Hidden[Text] = ""
+    line_items: tuple[LineItem, ...] = ()
+    payment: Payment | None = None
+    recipient_address: Hidden[Address | None] = None
+
+    @classmethod
+    def shaped(cls, raw: Mapping[str, Any]) -> dict[str, Any]:
+        """What is no object is none."""
+        return {
+            "package_ids": tuple(needed_id(item, "id") for item in mappings(raw, "packages")),
+            "line_items": tuple(mappings(raw, "line_items")),
+            "payment": mapping(raw, "payment") or None,
+            "recipient_address": mapping(raw, "recipient_address") or None,
+        }
 
 
 def order(raw: Mapping[str, Any]) -> Order:
     """Read an order. Raises UnreadableAnswer without id or status, and for line items without ids."""
-    return Order(
-        id=needed_id(raw, "id"),
-        status=OrderStatus(needed_text(raw, "status")),
-        create_time=moment(raw, "create_time"),
-        update_time=moment(raw, "update_time"),
-        paid_time=moment(raw, "paid_time"),
-        rts_time=moment(raw, "rts_time"),
-        rts_sla_time=moment(raw, "rts_sla_time"),
-        tts_sla_time=moment(raw, "tts_sla_time"),
-        shipping_due_time=moment(raw, "shipping_due_time"),
-        collection_due_time=moment(raw, "collection_due_time"),
-        delivery_due_time=moment(raw, "delivery_due_time"),
-        cancel_order_sla_time=moment(raw, "cancel_order_sla_time"),
-        cancel_time=moment(raw, "cancel_time"),
-        cancel_reason=text(raw, "cancel_reason"),
-        cancellation_initiator=text(raw, "cancellation_initiator"),
-        is_buyer_request_cancel=truth(raw, "is_buyer_request_cancel"),
-        is_on_hold_order=truth(raw, "is_on_hold_order"),
-        is_cod=truth(raw, "is_cod"),
-        is_sample_order=truth(raw, "is_sample_order"),
-        is_replacement_order=truth(raw, "is_replacement_order"),
-        replaced_order_id=id_text(raw, "replaced_order_id"),
-        fulfillment_type=FulfillmentType(text(raw, "fulfillment_type")),
-        shipping_type=ShippingType(text(raw, "shipping_type")),
-        delivery_option_id=id_text(raw, "delivery_option_id"),
-        delivery_option_name=text(raw, "delivery_option_name"),
-        delivery_type=text(raw, "delivery_type"),
-        shipping_provider_id=id_text(raw, "shipping_provider_id"),
-        shipping_provider=text(raw, "shipping_provider"),
-        tracking_number=id_text(raw, "tracking_number"),
-        warehouse_id=id_text(raw, "warehouse_id"),
-        package_ids=tuple(needed_id(item, "id") for item in mappings(raw, "packages")),
-        split_or_combine_tag=text(raw, "split_or_combine_tag"),
-        buyer_user_id=id_text(raw, "user_id"),
-        buyer_email=text(raw, "buyer_email"),
-        buyer_message=text(raw, "buyer_message"),
-        line_items=tuple(_line_item(item) for item in mappings(raw, "line_items")),
-        payment=_payment(mapping(raw, "payment")) if mapping(raw, "payment") else None,
-        recipient_address=_address(mapping(raw, "recipient_address")) if mapping(raw, "recipient_address") else None,
-        raw=raw,
-    )
-
-
-def _line_item(raw: Mapping[str, Any]) -> LineItem:
-    currency = text(raw, "currency")
-    return LineItem(
-        id=needed_id(raw, "id"),
-        product_id=id_text(raw, "product_id"),
-        product_name=text(raw, "product_name"),
-        sku_id=needed_id(raw, "sku_id"),
-        sku_name=text(raw, "sku_name"),
-        seller_sku=text(raw, "seller_sku"),
-        display_status=text(raw, "display_status"),
-        original_price=money(raw, "original_price", currency),
-        sale_price=money(raw, "sale_price", currency),
-        platform_discount=money(raw, "platform_discount", currency),
-        seller_discount=money(raw, "seller_discount", currency),
-        package_id=id_text(raw, "package_id"),
-        package_status=text(raw, "package_status"),
-        tracking_number=id_text(raw, "tracking_number"),
-        shipping_provider_id=id_text(raw, "shipping_provider_id"),
-        is_gift=truth(raw, "is_gift"),
-        is_dangerous_good=truth(raw, "is_dangerous_good"),
-        cancel_reason=text(raw, "cancel_reason"),
-        cancel_user=text(raw, "cancel_user"),
-        combined_skus=tuple(
-            CombinedSku(
-                id_text(item, "product_id"),
-                needed_id(item, "sku_id"),
-                text(item, "seller_sku"),
-                # Unsaid, it is one.
-                whole(item, "sku_count") or 1,
-            )
-            for item in mappings(raw, "combined_listing_skus")
-        ),
-        raw=raw,
-    )
-
-
-def _payment(raw: Mapping[str, Any]) -> Payment:
-    currency = text(raw, "currency")
-    return Payment(
-        currency=currency,
-        total=money(raw, "total_amount", currency),
-        sub_total=money(raw, "sub_total", currency),
-        shipping_fee=money(raw, "shipping_fee", currency),
-        tax=money(raw, "tax", currency),
-        seller_discount=money(raw, "seller_discount", currency),
-        platform_discount=money(raw, "platform_discount", currency),
-        raw=raw,
-    )
-
-
-def _address(raw: Mapping[str, Any]) -> Address:
-    return Address(
-        name=text(raw, "name"),
-        first_name=text(raw, "first_name"),
-        last_name=text(raw, "last_name"),
-        phone_number=text(raw, "phone_number"),
-        full_address=text(raw, "full_address"),
-        address_detail=text(raw, "address_detail"),
-        lines=tuple(text(raw, f"address_line{number}") for number in range(1, 5)),
-        districts=tuple(
-            District(
-                text(item, "address_level"),
-                text(item, "address_level_name"),
-                text(item, "address_name"),
-                text(item, "iso_code"),
-            )
-            for item in mappings(raw, "district_info")
-        ),
-        postal_code=id_text(raw, "postal_code"),
-        post_town=text(raw, "post_town"),
-        region_code=text(raw, "region_code"),
-        raw=raw,
-    )
+    return read(Order, raw)

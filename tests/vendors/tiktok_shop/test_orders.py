@@ -3,11 +3,14 @@
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from traceback import format_exception
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from kit.vendor_errors import VendorUnavailable
+from kit.vendor_json import UnreadableAnswer
 from tests.vendors.fake_vendor import answers
 from tests.vendors.tiktok_shop.conftest import SHOP, Scene
 from tests.vendors.tiktok_shop.endpoints import ORDER, PACKAGE
@@ -163,6 +166,38 @@ async def test_an_order_that_lacks_what_it_needs_is_not_passed_over(scene: Scene
     scene.vendor.otherwise = answers({"code": 0, "data": data})
     with pytest.raises(VendorUnavailable, match="could not be read"):
         await scene.client.orders.get(SHOP, (ORDER,))
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"id": None}, "id"),
+        ({"status": 5}, "status"),
+        ({"packages": [{}]}, "id"),
+        ({"line_items": [EXAMPLE["line_items"][0] | {"sku_id": 1.5}]}, "sku_id"),
+        ({"line_items": [EXAMPLE["line_items"][0] | {"combined_listing_skus": [{}]}]}, "sku_id"),
+    ],
+)
+async def test_what_lacks_is_named_and_nothing_else_is_told(changes: dict[str, Any], name: str) -> None:
+    with pytest.raises(UnreadableAnswer) as caught:
+        example(**changes)
+    assert str(caught.value) == name
+    assert "canary" not in "".join(format_exception(caught.value)).lower()
+
+
+def test_fields_of_another_kind_are_empty_and_the_answer_is_kept_as_it_came() -> None:
+    odd = {"cancel_reason": 5, "create_time": "soon", "is_cod": "yes", "delivery_option_id": 1.5, "packages": "none"}
+    read = example(**odd, payment=[], line_items=[None])
+    assert (read.cancel_reason, read.create_time, read.is_cod, read.delivery_option_id) == ("", None, False, "")
+    assert (read.package_ids, read.payment, read.line_items) == ((), None, ())
+    assert read.raw == EXAMPLE | odd | {"payment": [], "line_items": [None]}
+
+
+def test_orders_are_alike_that_say_the_same_of_what_we_know() -> None:
+    assert example() == example(a_field_of_next_year=2)
+    assert example() != example(status="IN_TRANSIT")
+    with pytest.raises(ValidationError, match="frozen"):
+        example().status = OrderStatus.UNKNOWN  # type: ignore[misc]
 
 
 async def test_pages_follow_each_other_by_their_tokens(scene: Scene) -> None:
