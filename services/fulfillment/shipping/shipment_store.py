@@ -23,7 +23,7 @@ _OPEN = tuple(state.value for state in ShipmentState if not state.is_over)
 # Amazon knows of them, or may.
 _AT_AMAZON = (ShipmentState.SUBMITTING.value, ShipmentState.SUBMITTED.value, ShipmentState.CANCELING.value)
 # Amazon plans an order within minutes; until then there is nothing to see.
-_FIRST_READING_SECONDS = 120.0
+_FIRST_READING_SECONDS = 180.0
 # Why a shipment failed, in words that orders are held for.
 REFUSED, INVALID, UNFULFILLABLE = "amazon_refused", "amazon_invalid", "amazon_unfulfillable"
 CANCELED_THERE, DIFFERS = "amazon_canceled", "amazon_differs"
