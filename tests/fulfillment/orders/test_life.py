@@ -138,6 +138,25 @@ def test_what_amazon_takes_and_then_cannot_send_is_held_and_another_try_is_anoth
         assert life.rows("SELECT count(*) AS n FROM reservations WHERE state = 'RELEASED'")[0]["n"] >= 1
 
 
+def test_what_amazon_sends_in_part_holds_the_rest_for_a_person(life: OrderStage) -> None:
+    life.route(fulfillment_policy="FILL_ALL_AVAILABLE")
+    life.amazon.control("POST", "/amazon_sp/fates", fate={"short_units": 1})
+    bought = life.buy(quantity=3)
+    life.take_in()
+    life.go()
+    while life.at_amazon()[0]["status"] != "CompletePartialled":
+        life.amazon.control("POST", f"/amazon_sp/orders/{SELLER}/TTS-{bought}-1/advance")
+    follow(life, bought)
+    life.go()
+    assert life.where(bought) == ("HELD", "amazon_partly_sent")
+    assert life.stock()["in_flight"] == 2
+    life.stub.ReleaseOrders(about(life, bought, pb.ReleaseOrdersRequest), timeout=10)
+    life.go()
+    first, rest = life.shipments(bought)
+    assert [sum(item.quantity for item in each.items) for each in (first, rest)] == [2, 1]
+    assert life.where(bought) == ("ROUTED", "")
+
+
 def test_a_lost_merchant_holds_orders_which_go_on_by_themselves_when_it_is_back(life: OrderStage) -> None:
     life.amazon.control("POST", f"/amazon_sp/sellers/{SELLER}/revoke")
     bought = life.buy()
@@ -217,6 +236,26 @@ def test_orders_from_while_the_routing_was_off_are_not_taken_in_afterwards(life:
     assert life.take_in().new_orders == 1
     assert missed not in str(life.rows("SELECT platform_order_id FROM orders"))
     assert life.order(taken)
+
+
+def test_an_order_that_cannot_be_worked_on_holds_up_no_other(life: OrderStage) -> None:
+    broken, whole = life.buy(), life.buy()
+    life.take_in()
+    life.rows("UPDATE orders SET sealed_address = 'x' WHERE platform_order_id = :id", id=broken)
+    life.go()
+    assert life.where(whole) == ("ROUTED", "")
+    assert life.where(broken) == ("PENDING", "")
+    assert life.order(broken).HasField("next_time")
+
+
+def test_an_order_that_tiktok_shop_no_longer_tells_is_not_sent(life: OrderStage) -> None:
+    bought = life.buy()
+    life.take_in()
+    life.rows("UPDATE orders SET platform_order_id = '576000000000000001'")
+    life.rows("UPDATE orders SET facts = jsonb_set(facts, '{platform_order_id}', '\"576000000000000001\"')")
+    life.go()
+    assert life.at_amazon() == []
+    assert bought
 
 
 def test_a_routing_that_is_off_sends_nothing(life: OrderStage) -> None:
