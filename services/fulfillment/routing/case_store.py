@@ -8,14 +8,14 @@ from uuid import UUID
 
 from sqlalchemy import Connection, select
 
-from services.fulfillment.order_tables import stock
 from services.fulfillment.orders.domain import Order
 from services.fulfillment.routing.deciding import Case, KnownAddress
-from services.fulfillment.routing.facts import Available
 from services.fulfillment.routing.mapping import Mapped, SkuKey, map_units, skus_of
 from services.fulfillment.routing.mapping_store import read_map
 from services.fulfillment.routing.routing_store import read_routings
 from services.fulfillment.routing.settings import ShopRouting
+from services.fulfillment.stock.domain import Available
+from services.fulfillment.stock.ledger_store import available
 from services.fulfillment.tables import shops
 from vendors.amazon_sp.outbound import Preview
 
@@ -56,37 +56,6 @@ def read_cases(tx: Connection, workspace_id: UUID, undecided: Sequence[Undecided
         )
         for each, units in zip(undecided, mapped, strict=True)
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Available:
-    units: int
-    is_at_amazon: bool
-    known: bool = True
-
-
-def available(
-    tx: Connection, workspace_id: UUID, merchant_id: UUID, skus: Sequence[str], safety_stock: int
-) -> dict[str, _Available]:
-    """Replaced by stock/ledger_store.available."""
-    rows = tx.execute(
-        select(stock).where(
-            stock.c.workspace_id == workspace_id, stock.c.merchant_id == merchant_id, stock.c.amazon_sku.in_(skus)
-        )
-    ).mappings()
-    return {
-        row["amazon_sku"]: _Available(
-            max(
-                0,
-                row["fulfillable"]
-                - row["reserved"]
-                - row["in_flight"]
-                - (safety_stock if row["safety_stock"] is None else row["safety_stock"]),
-            ),
-            row["is_at_amazon"],
-        )
-        for row in rows
-    }
 
 
 def _regions(tx: Connection, workspace_id: UUID, shop_ids: Collection[UUID]) -> dict[UUID, str]:

@@ -27,7 +27,7 @@ from services.fulfillment.routing.facts import FACTS
 from services.fulfillment.routing.reasons import REASONS, reason_of
 from services.fulfillment.routing.rules import ActionKind, Rule, action_from, condition_from, in_order
 from tests.fulfillment.orders.samples_of import expected_routing, sample_orders
-from tests.fulfillment.routing.cases import AS_OF, Stock, sample_case, sample_routing
+from tests.fulfillment.routing.cases import AS_OF, can_be_sold, sample_case, sample_routing
 from vendors.amazon_sp.outbound import Fee, Preview, Speed
 
 ALWAYS: dict[str, Any] = {"all": []}
@@ -45,8 +45,9 @@ HELD = {row["reason"]: key for key, row in expected_routing().items() if row["re
 
 def a_rule(kind: str, condition: dict[str, Any] | None = None, **more: Any) -> Rule:
     action = {name: more.pop(name) for name in ("reason", "text", "speed", "features") if name in more}
+    values: dict[str, Any] = {"rule_id": "own", "name": "Own", "priority": 100} | more
     return Rule(
-        **({"rule_id": "own", "name": "Own", "priority": 100} | more),
+        **values,
         condition=condition_from(condition or ALWAYS),
         action=action_from({"kind": kind} | action),
     )
@@ -56,22 +57,16 @@ def decided(case: Case | str, *rules: Rule, now: datetime = AS_OF) -> Decision:
     return decide(sample_case(case) if isinstance(case, str) else case, in_order([*rules, *BUILT_IN]), now)
 
 
-def a_preview(speed: Speed, *, is_fulfillable: bool = True, fee: str = "8.20", days: int = 3, **more: Any) -> Preview:
+def a_preview(speed: Speed, fee: str = "8.20", days: int = 3) -> Preview:
     return Preview(
-        **{
-            "speed": speed,
-            "is_fulfillable": is_fulfillable,
-            "fees": (
-                Fee("FBAPerUnitFulfillmentFee", Decimal(fee), "USD"),
-                Fee("FBATransportationFee", Decimal(1), "USD"),
-            ),
-            "latest_ship_time": None,
-            "earliest_arrival_time": None,
-            "latest_arrival_time": AS_OF + timedelta(days=days),
-            "order_problems": (),
-            "item_problems": (),
-        }
-        | more
+        speed=speed,
+        is_fulfillable=True,
+        fees=(Fee("FBAPerUnitFulfillmentFee", Decimal(fee), "USD"), Fee("FBATransportationFee", Decimal(1), "USD")),
+        latest_ship_time=None,
+        earliest_arrival_time=None,
+        latest_arrival_time=AS_OF + timedelta(days=days),
+        order_problems=(),
+        item_problems=(),
     )
 
 
@@ -162,14 +157,14 @@ def test_too_many_units_are_held_or_go_as_several_orders_where_a_rule_or_a_perso
 def test_what_a_person_chose_counts_in_place_of_the_map() -> None:
     case = sample_case(HELD["sku_unmapped"])
     by_hand = ByHand(is_routed=True, items=(("AM-ELSE", 2),), speed="EXPEDITED")
-    stock = {"AM-ELSE": Stock(5)}
+    stock = {"AM-ELSE": can_be_sold(5)}
     decision = decided(replace(case, by_hand=by_hand, stock=stock), a_rule("SHIP_AS", speed="STANDARD"))
     assert (decision.kind, decision.speed) == (DecisionKind.ROUTE, "EXPEDITED")
     (shipment,) = decision.shipments
     assert [(item.amazon_sku, item.quantity) for item in shipment.items] == [("AM-ELSE", 2)]
     lines = {unit.platform_line_id for unit in case.told.open_units}
     assert set(shipment.items[0].platform_line_ids) == lines
-    short = decided(replace(case, by_hand=by_hand, stock={"AM-ELSE": Stock(1)}))
+    short = decided(replace(case, by_hand=by_hand, stock={"AM-ELSE": can_be_sold(1)}))
     assert (short.kind, short.reason) == (DecisionKind.HOLD, "insufficient_stock")
     left = decided(replace(case, by_hand=ByHand(is_left=True)))
     assert (left.kind, left.reason) == (DecisionKind.LEAVE, "left_by_hand")
@@ -246,7 +241,7 @@ def test_a_shop_whose_settings_lack_something_holds_orders_and_says_what() -> No
 
 @given(st.sampled_from(sorted(sample_orders())), st.sampled_from(["HOLD", "LEAVE", "ROUTE", "SPLIT"]))
 def test_a_rule_that_is_off_or_over_changes_nothing_and_the_same_is_decided_again(order_id: str, kind: str) -> None:
-    more = {"reason": "own"} if kind in ("HOLD", "LEAVE") else {}
+    more: dict[str, Any] = {"reason": "own"} if kind in ("HOLD", "LEAVE") else {}
     off, over = a_rule(kind, **more, is_on=False), a_rule(kind, **more, end_time=AS_OF)
     assert decided(order_id, off, over) == decided(order_id) == decided(order_id)
 
