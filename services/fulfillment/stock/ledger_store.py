@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    Row,
     RowMapping,
     and_,
     case,
@@ -51,10 +50,14 @@ _HELD = ("RESERVED", "IN_FLIGHT")
 _SETTLED_AT_ONCE = 100  # SKUs
 
 _LOCK = text("""
-    SELECT FROM stock
-    WHERE merchant_id = :merchant_id AND (amazon_sku = ANY(:skus) OR fnsku = ANY(CAST(:fnskus AS text[]) || ARRAY(
-        SELECT fnsku FROM stock WHERE merchant_id = :merchant_id AND amazon_sku = ANY(:skus) AND fnsku <> '')))
-    ORDER BY amazon_sku FOR UPDATE
+    WITH pools AS MATERIALIZED (
+        SELECT fnsku FROM stock WHERE merchant_id = :merchant_id AND amazon_sku = ANY(:skus) AND fnsku <> ''
+        UNION SELECT unnest(CAST(:fnskus AS text[]))),
+    wanted AS MATERIALIZED (
+        SELECT unnest(CAST(:skus AS text[])) AS amazon_sku
+        UNION SELECT s.amazon_sku FROM pools JOIN stock s ON s.merchant_id = :merchant_id AND s.fnsku = pools.fnsku)
+    SELECT FROM stock s JOIN wanted USING (amazon_sku) WHERE s.merchant_id = :merchant_id
+    ORDER BY s.amazon_sku FOR UPDATE OF s
 """)
 _GROW = text("""
     UPDATE stock SET version = version + 1
@@ -306,7 +309,14 @@ def stock_of(row: RowMapping) -> Stock:
     return Stock(**{name: row[name] for name in Stock.__dataclass_fields__})
 
 
-def _lock_shipment(tx: Connection, shipment_id: UUID) -> list[Row[tuple[UUID, str, str, int]]]:
+class _Held(NamedTuple):
+    merchant_id: UUID
+    amazon_sku: str
+    state: str
+    quantity: int
+
+
+def _lock_shipment(tx: Connection, shipment_id: UUID) -> list[_Held]:
     """Locks the rows of what a shipment holds or has held: merchant, SKU, state and units, in the order of SKUs."""
     query = (
         select(reservations.c.merchant_id, reservations.c.amazon_sku, reservations.c.state, reservations.c.quantity)
@@ -318,7 +328,7 @@ def _lock_shipment(tx: Connection, shipment_id: UUID) -> list[Row[tuple[UUID, st
         return []
     lock_pools(tx, rows[0].merchant_id, [row.amazon_sku for row in rows])
     # Once more: another may have moved them while we waited for the lock.
-    return list(tx.execute(query).all())
+    return [_Held(*row) for row in tx.execute(query)]
 
 
 def _of_shipment(shipment_id: UUID) -> tuple[ColumnElement[bool], ...]:
