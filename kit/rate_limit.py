@@ -6,14 +6,18 @@ A bucket holds ``tokens`` tokens. A token comes back one window *after it was ta
 sliding window at the vendor counts: the whole burst may be used, and no window of that length ever sees more. A bucket
 that refills steadily would let almost twice the rate through in its first minute.
 
+Where the vendor's own bucket refills steadily, ours is a Refill: the vendor says how many tokens it keeps, and how many
+a second flow in.
+
 Beside it the budget of retries, which limits what we add to a vendor's trouble.
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 _SWEEP_FLOOR = 1_000  # buckets; below this many, idle ones cost too little to look for
@@ -34,6 +38,34 @@ class Rate:
         if self.tokens < 1 or self.window_seconds <= 0:
             raise ValueError("a rate needs at least one token and a window longer than zero seconds")
 
+    def turn_seconds(self, turn: int) -> float:
+        """How much later than the first of several callers the one with this number (from 0) gets a token."""
+        return turn // self.tokens * self.window_seconds
+
+
+@dataclass(frozen=True)
+class Refill:
+    """At most ``tokens`` calls at once, and ``per_second`` more in every second: no time T sees more than both add to.
+
+    Calls travel for different times: with as many tokens as the vendor keeps, one that overtakes another is refused.
+    """
+
+    tokens: int
+    per_second: float
+
+    def __post_init__(self) -> None:
+        if self.tokens < 1 or not 0 < self.per_second < math.inf:
+            raise ValueError("a rate needs at least one token and more than zero a second")
+
+    @property
+    def window_seconds(self) -> float:
+        """How long an empty bucket takes to be full."""
+        return self.tokens / self.per_second
+
+    def turn_seconds(self, turn: int) -> float:
+        """How much later than the first of several callers the one with this number (from 0) gets a token."""
+        return turn / self.per_second
+
 
 # Name of the rate, and whose bucket it is.
 BucketName = tuple[str, str]
@@ -48,6 +80,9 @@ class Limiter(Protocol):
     def pause(self, bucket: BucketName, seconds: float) -> None:
         """Hand out no token of this bucket for so many seconds: the vendor itself asked us to wait."""
 
+    def adapt(self, bucket: BucketName, per_second: float) -> None:
+        """The vendor says how many tokens a second flow into this bucket, a Refill."""
+
 
 class RateLimitFull(Exception):
     """No token comes back within the time the caller can wait. ``wait_seconds``: when one will."""
@@ -60,7 +95,10 @@ class RateLimitFull(Exception):
 
 @dataclass
 class _Bucket:
-    # When each token was taken, oldest first; times in the future are reservations of callers that wait.
+    rate: Rate | Refill
+    # Of a Refill: when it is full again if nothing more is taken.
+    full_time: float = 0.0
+    # Of a Rate: when each token was taken, oldest first; times in the future are reservations of callers that wait.
     taken: deque[float] = field(default_factory=deque)
     paused_until: float = 0.0
 
@@ -70,7 +108,7 @@ class RateLimiter:
 
     def __init__(
         self,
-        rates: Mapping[str, Rate],
+        rates: Mapping[str, Rate | Refill],
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -97,31 +135,44 @@ class RateLimiter:
         paused = self._bucket(bucket)
         paused.paused_until = max(paused.paused_until, self._clock() + seconds)
 
+    def adapt(self, bucket: BucketName, per_second: float) -> None:
+        """The vendor says how many tokens a second flow into this bucket, a Refill."""
+        adapted = self._bucket(bucket)
+        if isinstance(adapted.rate, Rate):
+            raise TypeError(f"the bucket {bucket[0]} is no Refill")
+        adapted.rate = replace(adapted.rate, per_second=per_second)
+
     async def _take_one(self, name: BucketName, latest: float) -> None:
-        rate, bucket = self._rates[name[0]], self._bucket(name)
+        bucket = self._bucket(name)
         while True:
             now = self._clock()
-            start = self._reserve(name[0], rate, bucket, now, latest)
+            start = self._reserve(name[0], bucket, now, latest)
             if start > now:
                 try:
                     await self._sleep(start - now)
                 except BaseException:
-                    bucket.taken.remove(start)
+                    _give_back(bucket, start)
                     raise
             if bucket.paused_until <= self._clock():
                 return
             # The vendor told us to wait while we were already waiting: give the token back and queue again.
-            bucket.taken.remove(start)
+            _give_back(bucket, start)
 
-    def _reserve(self, name: str, rate: Rate, bucket: _Bucket, now: float, latest: float) -> float:
-        while bucket.taken and bucket.taken[0] <= now - rate.window_seconds:
-            bucket.taken.popleft()
-        start = max(now, bucket.paused_until)
-        if len(bucket.taken) >= rate.tokens:
-            start = max(start, bucket.taken[len(bucket.taken) - rate.tokens] + rate.window_seconds)
+    def _reserve(self, name: str, bucket: _Bucket, now: float, latest: float) -> float:
+        rate, start = bucket.rate, max(now, bucket.paused_until)
+        if isinstance(rate, Refill):
+            start = max(start, bucket.full_time - (rate.tokens - 1) / rate.per_second)
+        else:
+            while bucket.taken and bucket.taken[0] <= now - rate.window_seconds:
+                bucket.taken.popleft()
+            if len(bucket.taken) >= rate.tokens:
+                start = max(start, bucket.taken[len(bucket.taken) - rate.tokens] + rate.window_seconds)
         if start > now and start > latest:
             raise RateLimitFull(name, start - now)
-        bucket.taken.append(start)
+        if isinstance(rate, Refill):
+            bucket.full_time = max(bucket.full_time, start) + 1 / rate.per_second
+        else:
+            bucket.taken.append(start)
         return start
 
     def _bucket(self, name: BucketName) -> _Bucket:
@@ -129,17 +180,24 @@ class RateLimiter:
         if bucket is None:
             if len(self._buckets) >= self._sweep_at:
                 self._sweep()
-            bucket = self._buckets[name] = _Bucket()
+            bucket = self._buckets[name] = _Bucket(self._rates[name[0]])
         return bucket
 
     def _sweep(self) -> None:
         """Forget buckets that are full again; keys such as tokens change daily and would pile up."""
         now = self._clock()
-        for (name, key), bucket in list(self._buckets.items()):
-            idle_since = bucket.taken[-1] if bucket.taken else 0.0
-            if idle_since <= now - self._rates[name].window_seconds and bucket.paused_until <= now:
-                del self._buckets[(name, key)]
+        for name, bucket in list(self._buckets.items()):
+            full_time = max(bucket.full_time, bucket.taken[-1] + bucket.rate.window_seconds if bucket.taken else 0.0)
+            if full_time <= now and bucket.paused_until <= now:
+                del self._buckets[name]
         self._sweep_at = max(_SWEEP_FLOOR, 2 * len(self._buckets))
+
+
+def _give_back(bucket: _Bucket, start: float) -> None:
+    if isinstance(bucket.rate, Refill):
+        bucket.full_time -= 1 / bucket.rate.per_second
+    else:
+        bucket.taken.remove(start)
 
 
 class RetryBudget:

@@ -8,6 +8,9 @@ calls are many is given tokens for the next moment ahead, as many as it has just
 than come back in it; a call then costs no statement. What it is given counts as used when it may no longer be used, and
 what was not used is lost until it comes back: there may be fewer calls than allowed, never more.
 
+A Refill is counted by one moment, when the bucket is full again if nothing more is taken. Tokens that are given ahead
+move it as if they were used at the end of their time, so that none of them overlaps what flows in meanwhile.
+
 When the database is away there are no tokens.
 """
 
@@ -17,7 +20,7 @@ import asyncio
 import contextvars
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -26,7 +29,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import SQLAlchemyError
 
 from kit.db import ALL_WORKSPACES, Database
-from kit.rate_limit import BucketName, Rate, RateLimitFull
+from kit.rate_limit import BucketName, Rate, RateLimitFull, Refill
 
 log = structlog.get_logger()
 
@@ -89,6 +92,40 @@ _TAKE = text("""
                        THEN taken_until[1] + make_interval(secs => window_seconds) END
               ) - clock_timestamp()) AS float8) AS wait_seconds
 """)
+# A Refill's row has in taken_until the one moment when the bucket is full, and nothing in the totals.
+_TAKE_REFILL = text("""
+    INSERT INTO rate_buckets AS bucket
+        (bucket, tokens, window_seconds, use_seconds, granted, pause_end_time, returned, taken_until, taken_totals)
+    SELECT asked.bucket, asked.tokens, asked.window_seconds, asked.use_seconds, least(asked.wanted, asked.tokens),
+           clock_timestamp() + make_interval(secs => asked.pause_seconds), 0,
+           ARRAY[clock_timestamp() + make_interval(
+               secs => asked.use_seconds + least(asked.wanted, asked.tokens) * asked.window_seconds / asked.tokens
+           )],
+           CAST('{0}' AS bigint[])
+    FROM unnest(CAST(:buckets AS text[]), CAST(:tokens AS int[]), CAST(:windows AS float8[]), CAST(:uses AS float8[]),
+                CAST(:wanted AS int[]), CAST(:pauses AS float8[]))
+         AS asked (bucket, tokens, window_seconds, use_seconds, wanted, pause_seconds)
+    ON CONFLICT (bucket) DO UPDATE SET
+        (tokens, window_seconds, use_seconds, pause_end_time, granted, taken_until) = (
+        SELECT excluded.tokens, excluded.window_seconds, excluded.use_seconds,
+               greatest(bucket.pause_end_time, excluded.pause_end_time), given.count,
+               ARRAY[CASE given.count WHEN 0 THEN bucket.taken_until[1]
+                     ELSE greatest(bucket.taken_until[1], moment.now + make_interval(secs => excluded.use_seconds))
+                          + make_interval(secs => given.count * moment.token_seconds) END]
+        FROM (SELECT clock_timestamp() AS now, excluded.window_seconds / excluded.tokens AS token_seconds) AS moment,
+             LATERAL (SELECT greatest(0, extract(epoch FROM bucket.taken_until[1] - moment.now))
+                             / moment.token_seconds AS tokens) AS lacking,
+             LATERAL (SELECT CASE WHEN bucket.pause_end_time > moment.now THEN 0
+                                  ELSE CAST(greatest(0, least(
+                                      excluded.granted, floor(excluded.tokens - lacking.tokens)
+                                  )) AS int) END AS count) AS given
+        )
+    RETURNING bucket, granted,
+              CAST(extract(epoch FROM greatest(
+                  pause_end_time,
+                  taken_until[1] - make_interval(secs => (tokens - 1) * window_seconds / tokens)
+              ) - clock_timestamp()) AS float8) AS wait_seconds
+""")
 _FORGET = text("""
     DELETE FROM rate_buckets WHERE bucket IN (
         SELECT bucket FROM rate_buckets
@@ -133,7 +170,7 @@ class _Bucket:
 
     row: str
     name: str
-    rate: Rate
+    rate: Rate | Refill
     held: int = 0  # tokens that it may use
     held_until: float = 0.0
     empty_until: float = 0.0  # no token comes before
@@ -166,7 +203,7 @@ class SharedRateLimiter:
         self,
         database: Database,
         vendor: str,
-        rates: Mapping[str, Rate],
+        rates: Mapping[str, Rate | Refill],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -216,12 +253,21 @@ class SharedRateLimiter:
         paused.empty_until = max(paused.empty_until, paused.pause_end)
         self._hint(_Asked(paused, paused.rate.tokens, 0, self._use_seconds(paused.rate), seconds))
 
+    def adapt(self, bucket: BucketName, per_second: float) -> None:
+        """The vendor says how many tokens a second flow into this bucket, a Refill. Replicas hear it each."""
+        adapted = self._buckets.get(bucket) or self._opened(bucket)
+        if isinstance(adapted.rate, Rate):
+            raise TypeError(f"the bucket {bucket[0]} is no Refill")
+        adapted.rate = replace(adapted.rate, per_second=per_second)
+
     def lower(self, bucket: BucketName, remaining: int) -> None:
-        """The vendor says how many calls are left: no more tokens than that are left to all replicas.
+        """The vendor says how many calls are left in this bucket, a Rate: no more tokens are left to all replicas.
 
         What was taken before comes back as before.
         """
         lowered = self._buckets.get(bucket) or self._opened(bucket)
+        if isinstance(lowered.rate, Refill):
+            raise TypeError(f"the bucket {bucket[0]} is a Refill")
         lowered.held = min(lowered.held, remaining)
         # Taken, and used by nobody.
         tokens = lowered.rate.tokens
@@ -349,21 +395,15 @@ class SharedRateLimiter:
     def _take(self, asked: Sequence[_Asked]) -> dict[str, Row[tuple[str, int, float]]]:
         # In one order everywhere, or two processes could wait for each other's rows.
         ordered = sorted(asked, key=lambda each: each.bucket.row)
+        rows = dict[str, Row[tuple[str, int, float]]]()
         with self._database.transaction(ALL_WORKSPACES) as tx:
-            rows = tx.execute(
-                _TAKE,
-                {
-                    "buckets": [each.bucket.row for each in ordered],
-                    "tokens": [each.tokens for each in ordered],
-                    "windows": [each.bucket.rate.window_seconds for each in ordered],
-                    "uses": [each.use_seconds for each in ordered],
-                    "wanted": [each.wanted for each in ordered],
-                    "pauses": [each.pause_seconds for each in ordered],
-                },
-            ).all()
-        return {row.bucket: row for row in rows}
+            for kind, statement in ((Rate, _TAKE), (Refill, _TAKE_REFILL)):
+                of_kind = [each for each in ordered if isinstance(each.bucket.rate, kind)]
+                if of_kind:
+                    rows |= {row.bucket: row for row in tx.execute(statement, _parameters(of_kind))}
+        return rows
 
-    def _use_seconds(self, rate: Rate) -> float:
+    def _use_seconds(self, rate: Rate | Refill) -> float:
         usual = min(_USE_SECONDS, rate.window_seconds / 10)
         return min(_LONGEST_USE_SECONDS, max(usual, _SLOW_FACTOR * self._take_seconds))
 
@@ -372,9 +412,9 @@ class SharedRateLimiter:
         if worst.empty_until <= max(now, latest):
             return None
         # Not all are told the same moment: it has tokens for some of them only.
-        turns = worst.turned_away // worst.rate.tokens
+        turn_seconds = worst.rate.turn_seconds(worst.turned_away)
         worst.turned_away += 1
-        return RateLimitFull(worst.name, worst.empty_until - now + turns * worst.rate.window_seconds)
+        return RateLimitFull(worst.name, worst.empty_until - now + turn_seconds)
 
     def _opened(self, name: BucketName) -> _Bucket:
         if len(self._buckets) >= self._sweep_at:
@@ -392,6 +432,17 @@ class SharedRateLimiter:
             if idle_since < now - bucket.rate.window_seconds and bucket not in waited_for:
                 del self._buckets[name]
         self._sweep_at = max(_SWEEP_FLOOR, 2 * len(self._buckets))
+
+
+def _parameters(asked: Sequence[_Asked]) -> dict[str, list[object]]:
+    return {
+        "buckets": [each.bucket.row for each in asked],
+        "tokens": [each.tokens for each in asked],
+        "windows": [each.bucket.rate.window_seconds for each in asked],
+        "uses": [each.use_seconds for each in asked],
+        "wanted": [each.wanted for each in asked],
+        "pauses": [each.pause_seconds for each in asked],
+    }
 
 
 def _spend(buckets: Sequence[_Bucket], now: float) -> bool:

@@ -40,7 +40,8 @@ _PERSON_NAME = re.compile(
     r"address|e_?mail|phone|mobile|recipient|receiver|consignee|buyer(?!s$|_service_fee$|_region$)|customer"
     r"|(first|last|middle|full|family|given|contact|maiden)_?name|postal|post_?code|zip|post_town|district|birth"
     r"|passport|cpf|cnpj|tax_?(id|number)|id_?card|latitude|longitude|^user_?id$|drop_?off"
-    r"|delivery_?(preference|instruction)|order_?comment|gift_?(message|note)|seller_note|local_script|^doc_url$",
+    r"|delivery_?(preference|instruction|information|document)|signed_?for|locker|location_?info"
+    r"|order_?comment|gift_?(message|note)|seller_note|local_script|^doc_url$",
     re.IGNORECASE,
 )
 _SECONDS = re.compile(r"\d{1,9}(\.\d+)?")
@@ -105,6 +106,8 @@ class Inspection:
     log_id: str | None = None
     # The vendor's name for the thing in work, such as a publish id.
     handle: str | None = None
+    # How many calls a second the vendor says that it allows; the first of the call's buckets, a Refill, takes it over.
+    per_second: float | None = None
 
 
 def inspect_status(answer: VendorAnswer) -> Inspection:
@@ -145,12 +148,14 @@ class VendorCall:
     # Makes the address of one try from `url` and the exact bytes of the body (none for a streamed one). Asked anew at
     # each try: signatures hold the time. It may only add to the query.
     sign: Callable[[str, bytes], str] | None = field(default=None, repr=False)
+    # Headers of one try, such as its time, made from the whole address and the exact bytes of the body.
+    headers_of_try: Callable[[str, bytes], Mapping[str, str]] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.repeatable and (self.commits or self.stream is not None):
             raise ValueError("a call that commits or streams its body cannot be repeated")
         if self.to_foreign_host:
-            if self.bearer is not None or self.sign is not None:
+            if self.bearer is not None or self.sign is not None or self.headers_of_try is not None:
                 raise ValueError("a user's token and our signature go to the vendor's own address only")
         elif not self.url.startswith("/") or self.url.startswith("//"):
             raise ValueError("the url of a call is a path below the base URL")

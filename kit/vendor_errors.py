@@ -21,7 +21,10 @@ from enum import StrEnum
 
 _VENDOR_MESSAGE_LIMIT = 500  # characters; enough to name a field, too little to flood a log
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_SECRET_MINIMUM = 6  # characters; a shorter "secret" is a test value and would blot out ordinary words
+# Characters. A secret that is shorter is replaced only where it stands as a word of its own, as a postal code does; one
+# that is still shorter would blot out ordinary words.
+_SECRET_MINIMUM = 6
+_WORD_MINIMUM = 4
 
 
 class AccountRemedy(StrEnum):
@@ -122,8 +125,10 @@ def clean_text(text: str) -> str:
 
 
 def scrub_text(text: str, secrets: Iterable[str]) -> str:
-    """The text with every given secret replaced. Secrets under six characters are left: they are ordinary words."""
+    """The text with every given secret replaced: those under six characters as whole words, under four not at all."""
     for secret in secrets:
         if len(secret) >= _SECRET_MINIMUM:
             text = text.replace(secret, "[redacted]")
+        elif len(secret) >= _WORD_MINIMUM and secret in text:
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "[redacted]", text)
     return text

@@ -25,7 +25,7 @@ import structlog
 from prometheus_client import Histogram
 
 from kit import context
-from kit.rate_limit import Limiter, Rate, RateLimiter, RateLimitFull, RetryBudget
+from kit.rate_limit import Limiter, Rate, RateLimiter, RateLimitFull, Refill, RetryBudget
 from kit.vendor_call import (
     CallRecord,
     Inspection,
@@ -67,7 +67,7 @@ class VendorHttpSettings:
     retry_share: float = 0.10  # retries per call over the last minute
     retry_floor: int = 3  # retries a minute that are always allowed
     max_rate_wait: float = 5.0  # for our own limits; a call that would wait longer is refused at once
-    rates: Mapping[str, Rate] = field(default_factory=dict)
+    rates: Mapping[str, Rate | Refill] = field(default_factory=dict)
 
 
 class VendorHttp:
@@ -212,6 +212,8 @@ class VendorHttp:
                 seen = call.inspect(answer)
             else:
                 seen = Inspection(result)
+            if seen.per_second is not None and call.rates:
+                self._limiter.adapt(call.rates[0], seen.per_second)
             error = None if seen.error is None else self._settled(call, seen.error)
             outcome = "ok" if error is None else _outcome(error)
             return result if error is None else error
@@ -274,10 +276,14 @@ class VendorHttp:
         self, call: VendorCall, body: WatchedBody | None, progress: SendProgress
     ) -> VendorAnswer | VendorError:
         content = _content(call) if body is None else body
-        url = call.url if call.sign is None else call.sign(call.url, content if isinstance(content, bytes) else b"")
+        signed = content if isinstance(content, bytes) else b""
+        url = call.url if call.sign is None else call.sign(call.url, signed)
         if not call.to_foreign_host:
             url = self._base_url + url
-        reply = await self._transport.send(call.method, url, self._headers(call), content, progress)
+        headers = self._headers(call)
+        if call.headers_of_try is not None:
+            headers |= call.headers_of_try(url, signed)
+        reply = await self._transport.send(call.method, url, headers, content, progress)
         if reply.content is None:
             return self._too_large(reply.status)
         encoding = reply.headers.get("content-encoding", "").lower()

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from reelroute.fulfillment.v1.fulfillment_pb2_grpc import add_FulfillmentServiceServicer_to_server
+from reelroute.fulfillment.v1.merchants_pb2_grpc import add_MerchantServiceServicer_to_server
+from reelroute.fulfillment.v1.routing_pb2_grpc import add_RoutingServiceServicer_to_server
 from reelroute.vendorcalls.v1.vendorcalls_pb2_grpc import add_VendorCallServiceServicer_to_server
 
 from kit import outbox, service, vendor_calls_api
@@ -22,10 +24,17 @@ from services.fulfillment.api import FulfillmentApi
 from services.fulfillment.calling import ShopCalls
 from services.fulfillment.catalogue import Catalogue
 from services.fulfillment.config import FulfillmentConfig
+from services.fulfillment.merchants.calling import AmazonCalls
+from services.fulfillment.merchants.merchants_api import MerchantApi
 from services.fulfillment.orders.personal import Erasing, first_broken
 from services.fulfillment.renewing import Renewing
+from services.fulfillment.routing.routing_api import RoutingApi
+from services.fulfillment.shipping import telling_store
+from services.fulfillment.shipping.tracking import Tracking
 from services.fulfillment.tables import data_keys
 from services.fulfillment.webhooks import Webhooks
+from vendors.amazon_sp.client import AmazonSpClient
+from vendors.amazon_sp.config import AmazonSpConfig
 from vendors.tiktok_shop.client import TikTokShopClient
 from vendors.tiktok_shop.config import TikTokShopConfig
 
@@ -40,6 +49,9 @@ def run(config: FulfillmentConfig) -> None:
     recorder = Recorder(database, config.vendor_call_days)
     client = TikTokShopClient(tiktok_shop, on_call=recorder.on_call, limiter=limiter)
     calls = ShopCalls(database, vault, client)
+    amazon_sp = AmazonSpConfig()
+    amazon_limiter = SharedRateLimiter(database, "amazon_sp", amazon_sp.limits())
+    amazon = AmazonCalls(database, vault, AmazonSpClient(amazon_sp, on_call=recorder.on_call, limiter=amazon_limiter))
     channels = outbox.open_channels(
         {"notification": config.notification_address}, config.service_token.get_secret_value()
     )
@@ -54,9 +66,12 @@ def run(config: FulfillmentConfig) -> None:
         for number in range(config.catalogue_readers)
     ]
 
+    tracking = Tracking(config, database, calls, amazon)
+
     def drain() -> None:
         catalogue.stop()
         hints.stop()
+        tracking.stop()
 
     webhooks = Loop("webhooks", hints.run_once, interval_seconds=5)
     recording = Loop("vendor calls", recorder.run_once, interval_seconds=1, drain_seconds=5)
@@ -72,6 +87,7 @@ def run(config: FulfillmentConfig) -> None:
             f"{store.SCHEMA}_outbox": relay.wake,
             store.EVENTS_CHANNEL: webhooks.wake,
             store.CATALOGUES_CHANNEL: read_catalogues,
+            telling_store.TRACKING_CHANNEL: tracking.wake,
         },
     )
     service.serve(
@@ -84,14 +100,24 @@ def run(config: FulfillmentConfig) -> None:
                 "reelroute.fulfillment.v1.FulfillmentService",
             ),
             (
+                add_MerchantServiceServicer_to_server,
+                MerchantApi(database, vault, amazon),
+                "reelroute.fulfillment.v1.MerchantService",
+            ),
+            (
+                add_RoutingServiceServicer_to_server,
+                RoutingApi(database, vault, calls),
+                "reelroute.fulfillment.v1.RoutingService",
+            ),
+            (
                 add_VendorCallServiceServicer_to_server,
                 vendor_calls_api.VendorCallApi(database),
                 vendor_calls_api.FULL_NAME,
             ),
         ],
-        # Ended in the reverse order: what calls TikTok Shop before the calls, and these before their records are stored
-        # and the last reports sent.
-        parts=[relay, recording, listener, calls, webhooks, *readers],
+        # Ended in the reverse order: what calls vendors before the calls, and these before their records are stored and
+        # the last reports sent.
+        parts=[relay, recording, listener, calls, amazon, webhooks, *readers, *tracking.loops],
         duties=[
             service.Duty("renew tokens ahead", 600, renewing.run_once),
             service.Duty("tell of authorisations that end", 3600, renewing.tell_of_ends),

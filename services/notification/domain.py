@@ -216,6 +216,7 @@ _KINDS = {
     ),
     "account.authorization_lost": _Kind(Severity.PROBLEM, "Connect {account} to {platform} again"),
     "shop.authorization_lost": _Kind(Severity.PROBLEM, "Connect {shop} to {platform} again"),
+    "merchant.authorization_lost": _Kind(Severity.PROBLEM, "Connect {merchant} to {platform} again: orders wait"),
     "shop.authorization_ending": _Kind(Severity.PROBLEM, "Let the seller connect {shop} to {platform} again soon"),
     "account.authorization_ending": _Kind(
         Severity.PROBLEM, "Connect {account} to {platform} again before its authorisation ends"
@@ -231,6 +232,7 @@ _KINDS = {
 _PLATFORM_NAMES = {
     "tiktok": "TikTok",
     "tiktok_shop": "TikTok Shop",
+    "amazon": "Amazon",
     "bulletin": "Bulletin",
     "youtube": "YouTube",
     "linkedin": "LinkedIn",
@@ -284,6 +286,7 @@ def message_of(facts: Facts, account: Mapping[str, str] = MappingProxyType({}), 
             platform=_platform_name(known.get("platform", "")),
             account=f"@{handle}" if handle else "one of your accounts",
             shop=_one_line(known.get("shop", "")) or "one of your shops",
+            merchant=_one_line(known.get("merchant", "")) or "one of your merchants",
             count=count,
         )[:_TITLE_CHARACTERS],
         "\n".join(lines),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.rate_limit import Rate, RateLimiter, RateLimitFull, RetryBudget
+from kit.rate_limit import Rate, RateLimiter, RateLimitFull, Refill, RetryBudget
 from tests.vendors.fake_vendor import JumpingClock
 
 
@@ -29,6 +29,49 @@ def test_no_window_ever_sees_more_calls_than_its_tokens(tokens: int, gaps: list[
     asyncio.run(run())
     # Call n + tokens comes a whole window after call n; the slack is that of adding floats.
     assert all(later - earlier >= 60 - 1e-6 for earlier, later in zip(times, times[tokens:], strict=False))
+
+
+def taken_times(rate: Refill, gaps: list[float], adapted: float | None = None) -> list[float]:
+    """When calls were made whose callers came after these gaps."""
+    clock = JumpingClock()
+    limits = RateLimiter({"get": rate}, clock=clock, sleep=clock.sleep)
+    times: list[float] = []
+
+    async def run() -> None:
+        if adapted is not None:
+            limits.adapt(("get", "seller"), adapted)
+        for gap in gaps:
+            clock.now += gap
+            await limits.take(("get", "seller"), max_wait_seconds=1e9)
+            times.append(clock.now)
+
+    asyncio.run(run())
+    return times
+
+
+@given(
+    tokens=st.integers(1, 6),
+    per_second=st.sampled_from([0.5, 2.0, 3.0]),
+    gaps=st.lists(st.floats(0, 5), min_size=1, max_size=40),
+)
+def test_no_time_sees_more_calls_than_a_refilled_bucket_holds_and_what_flows_in(
+    tokens: int, per_second: float, gaps: list[float]
+) -> None:
+    times = taken_times(Refill(tokens, per_second), gaps)
+    for first in range(len(times)):
+        for last in range(first, len(times)):
+            allowed = tokens + per_second * (times[last] - times[first])
+            assert last - first + 1 <= allowed + 1e-6
+
+
+def test_a_refilled_bucket_is_used_to_the_last_token() -> None:
+    times = taken_times(Refill(30, 2), [0.0] * 130)
+    assert [time - times[0] for time in (times[29], times[30], times[129])] == [0, 0.5, 50]
+
+
+def test_the_rate_that_the_vendor_says_holds_from_then_on() -> None:
+    times = taken_times(Refill(1, 2), [0.0] * 9, adapted=4)
+    assert times[-1] - times[0] == 2
 
 
 def test_the_whole_burst_is_free_and_the_next_call_waits_for_the_first_token() -> None:

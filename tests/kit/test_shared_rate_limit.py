@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from kit import context
 from kit.db import ALL_WORKSPACES, Database
-from kit.rate_limit import Rate, RateLimitFull
+from kit.rate_limit import Rate, RateLimitFull, Refill
 from kit.shared_rate_limit import TAKE_SECONDS, SharedRateLimiter, forget_idle_buckets
 from tests.services import service_database
 from tests.vendors.fake_vendor import closed_port
@@ -84,6 +84,61 @@ def test_no_window_sees_more_calls_of_all_replicas_than_the_bucket_holds(
     # Call n + tokens comes a whole window after call n; the slack is that of two clocks.
     closest = min(later - earlier for earlier, later in zip(used, used[tokens:], strict=False))
     assert closest >= window - 0.001
+
+
+@pytest.mark.parametrize(("burst", "per_second"), [(3, 40.0), (30, 20.0)], ids=["small", "large"])
+def test_a_refilled_bucket_is_used_whole_by_all_replicas_and_never_beyond(
+    database: Database, burst: int, per_second: float
+) -> None:
+    seconds = 2.5
+    together = threading.Barrier(3)
+
+    async def replica(number: int) -> list[float]:
+        limits = SharedRateLimiter(database, "vendor", {"get": Refill(burst, per_second)})
+        used, end = list[float](), time.monotonic() + seconds
+
+        async def call() -> None:
+            while time.monotonic() < end:
+                try:
+                    await limits.take(("get", "seller"), max_wait_seconds=0.5)
+                except RateLimitFull as full:
+                    await asyncio.sleep(min(full.wait_seconds, 0.05))
+                else:
+                    used.append(time.monotonic())
+
+        await asyncio.gather(*(call() for _ in range(4 + number)))
+        return used
+
+    def run(number: int) -> list[float]:
+        together.wait()
+        return asyncio.run(replica(number))
+
+    with ThreadPoolExecutor(3) as threads:
+        used = sorted(moment for replica in threads.map(run, range(3)) for moment in replica)
+    for first in range(len(used)):
+        for last in range(first + burst, len(used)):
+            # The slack is that of two clocks.
+            assert last - first + 1 <= burst + per_second * (used[last] - used[first] + 0.002) + 1e-6
+    assert len(used) > burst + per_second * seconds / 2
+
+
+async def test_replicas_hear_of_another_rate_each_for_itself(database: Database) -> None:
+    first, second = (SharedRateLimiter(database, "vendor", {"get": Refill(1, 0.01)}) for _ in range(2))
+    await first.take(("get", "seller"), max_wait_seconds=0)
+    assert (await refusal(second.take(("get", "seller"), max_wait_seconds=1))).wait_seconds > 90
+    first.adapt(("get", "seller"), 1000)
+    with database.transaction(ALL_WORKSPACES) as tx:
+        tx.execute(text("UPDATE rate_buckets SET taken_until = ARRAY[now()]"))
+    assert await first.take(("get", "seller"), max_wait_seconds=1) < 1
+    assert await first.take(("get", "seller"), max_wait_seconds=1) < 1
+
+
+async def test_a_pause_holds_back_a_refilled_bucket_in_every_replica(database: Database) -> None:
+    told, other = (SharedRateLimiter(database, "vendor", {"get": Refill(5, 2)}) for _ in range(2))
+    await other.take(("get", "seller"), max_wait_seconds=0)
+    told.pause(("get", "seller"), 30)
+    await in_the_database(database, "pause_end_time > now()")
+    assert 25 < (await refusal(other.take(("get", "seller"), max_wait_seconds=5))).wait_seconds <= 30
 
 
 async def test_a_refusal_comes_at_once_says_when_to_come_back_and_costs_nothing(database: Database) -> None:

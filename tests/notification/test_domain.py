@@ -130,4 +130,6 @@ def test_a_shop_that_was_lost_is_named_with_what_to_do() -> None:
     told = facts(type="shop.authorization_lost", attributes={"shop": "Emberfold US\n", "platform": "tiktok_shop"})
     draft = message_of(told)
     assert draft.title == "Connect Emberfold US to TikTok Shop again"
+    lost = facts(type="merchant.authorization_lost", attributes={"merchant": "Emberfold", "platform": "amazon"})
+    assert message_of(lost).title == "Connect Emberfold to Amazon again: orders wait"
     assert message_of(facts(type="shop.authorization_lost")).title == "Connect one of your shops to TikTok again"
