@@ -36,3 +36,13 @@ class FulfillmentConfig(VaultSettings):
     recipient_days: int = Field(default=30, ge=0, le=3650)
     # The same from when an order was taken in, for those of whose end nothing is ever heard.
     recipient_most_days: int = Field(default=180, ge=1, le=3650)
+    # How often the orders of a shop that changed are read, beside what webhooks tell; seconds.
+    orders_seconds: float = Field(default=60, gt=0)
+    # How many shops' orders one process reads at once.
+    order_readers: int = Field(default=2, ge=1, le=20)
+    # How many shops' orders one process works on at once.
+    order_workers: int = Field(default=4, ge=1, le=50)
+    # How many orders of a shop are worked on together: no more than Amazon takes in half of the lease, two a second.
+    orders_at_once: int = Field(default=20, ge=1, le=50)
+    # How long a process that died holds up the orders that it worked on, seconds.
+    order_lease_seconds: float = Field(default=90, ge=30)

@@ -135,6 +135,11 @@ class Order:
     create_time: datetime
     update_time: datetime
 
+    @property
+    def platform_create_time(self) -> datetime:
+        """When it was placed; when we first saw it where TikTok Shop does not say."""
+        return self.told.create_time or self.create_time
+
 
 @dataclass(frozen=True, slots=True)
 class OrderEvent:

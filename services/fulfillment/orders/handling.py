@@ -1,6 +1,6 @@
 """What people do with orders. The caller owns the transaction.
 
-Each verb writes down a wish, and wakes the order; whoever works on it does what follows. Nothing here waits for anybody.
+Each verb writes down a wish, and wakes the order; whoever works on it does what follows. Nothing here waits.
 """
 
 from __future__ import annotations

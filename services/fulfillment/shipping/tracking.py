@@ -13,7 +13,6 @@ from services.fulfillment.shipping.alarms import Alarms
 from services.fulfillment.shipping.following import Following
 from services.fulfillment.shipping.parcels import Parcels
 from services.fulfillment.shipping.telling import Telling
-from services.fulfillment.shipping.tracking_api import TrackingApi
 
 
 class Tracking:
@@ -23,12 +22,11 @@ class Tracking:
         self._following = Following(
             database, amazon, every_seconds=config.shipment_seconds, sweep_seconds=config.shipment_sweep_seconds
         )
-        self._telling = Telling(database, calls, self._following.read_now)
+        self.telling = Telling(database, calls, self._following.read_now)
         self._parcels = Parcels(database, amazon, every_seconds=config.parcel_seconds)
         alarms = Alarms(database, [timedelta(hours=int(hours)) for hours in config.alarm_hours.split(",")])
-        self.api = TrackingApi(database, self._telling)
         self._tellers = [
-            Loop(f"tracking numbers {number + 1}", self._telling.run_once, interval_seconds=5)
+            Loop(f"tracking numbers {number + 1}", self.telling.run_once, interval_seconds=5)
             for number in range(config.tracking_tellers)
         ]
         followers = [
@@ -50,5 +48,5 @@ class Tracking:
     def stop(self) -> None:
         """Begins nothing new."""
         self._following.stop()
-        self._telling.stop()
+        self.telling.stop()
         self._parcels.stop()
