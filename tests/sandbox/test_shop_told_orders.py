@@ -59,3 +59,17 @@ def test_the_buyer_of_a_told_order_may_change_the_address_and_cancel(seller: Sho
 def test_an_order_that_lacks_what_every_order_has_is_refused(seller: ShopApp) -> None:
     refused = seller.http.post("/control/tiktok_shop/told-orders", json={"orders": [{"id": "1"}]})
     assert refused.status_code == 404
+
+
+def test_another_seller_has_a_shop_with_skus_of_its_own(seller: ShopApp) -> None:
+    [shop] = seller.control("POST", "/sellers", name="second", shop="Second US")
+    seller.connect("second")
+    mine = seller.control("GET", f"/products?shop_id={shop['id']}")
+    [other] = seller.control("GET", "/sellers")[0]["shops"]
+    theirs = {sku["id"] for one in seller.control("GET", f"/products?shop_id={other['id']}") for sku in one["skus"]}
+    skus = [sku for one in mine for sku in one["skus"]]
+    assert {sku["id"] for sku in skus}.isdisjoint(theirs)
+    assert "EF-SLV-STD-CLR" in {sku["seller_sku"] for sku in skus}
+    order = seller.control("POST", "/orders", shop_id=shop["id"], lines=[{"sku_id": skus[0]["id"]}])
+    assert order["shop_id"] == shop["id"]
+    assert seller.http.post("/control/tiktok_shop/sellers", json={"name": "second", "shop": "Third"}).status_code == 409
