@@ -295,9 +295,7 @@ def drift(running: Shops, merchant: Merchant) -> list[stock_pb2.Drift]:
     """What does not agree of a merchant now."""
     with running.stub(stock_pb2_grpc.StockServiceStub) as stub:
         made = stub.MakeDriftReport(
-            stock_pb2.MakeDriftReportRequest(
-                workspace_id=merchant.workspace_id, merchant_id=merchant.merchant_id
-            ),
+            stock_pb2.MakeDriftReportRequest(workspace_id=merchant.workspace_id, merchant_id=merchant.merchant_id),
             timeout=60,
         )
         request = stock_pb2.ListDriftsRequest(

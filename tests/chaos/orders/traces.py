@@ -1,0 +1,42 @@
+"""What of buyers is where it must not be: in logs, or in anything of the databases, calls' records and feeds included."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+import psycopg2
+
+from tests.chaos.processes import Processes
+
+_TABLES = """
+SELECT schemaname AS schema, tablename AS table FROM pg_tables
+WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
+"""
+
+
+def of(running: Processes, canaries: Sequence[str]) -> list[str]:
+    """Where one of the words is, with the first of them that is there. What is sealed has none of them in it."""
+    found = re.compile("|".join(sorted(map(re.escape, canaries), key=len, reverse=True)), re.IGNORECASE)
+    places = {**dict(_logs(running)), **dict(_tables(running))}
+    return [f"{place}: {match[0]}" for place, text in places.items() if (match := found.search(text))]
+
+
+def _logs(running: Processes) -> Iterator[tuple[str, str]]:
+    for log in sorted(running.folder.glob("*.log")):
+        # The sandbox plays the vendors.
+        if log.name != "sandbox.log":
+            yield log.name, log.read_text(errors="replace")
+
+
+def _tables(running: Processes) -> Iterator[tuple[str, str]]:
+    tables = running.rows(_TABLES)
+    with contextlib.closing(psycopg2.connect(running.postgres.admin_url)) as connection, connection.cursor() as cursor:
+        for each in tables:
+            cursor.execute(f'SELECT * FROM "{each["schema"]}"."{each["table"]}"')
+            yield f"table {each['schema']}.{each['table']}", "\n".join(map(_text, cursor))
+
+
+def _text(row: Iterable[object]) -> str:
+    return " ".join(bytes(value).decode("latin-1") if isinstance(value, memoryview) else str(value) for value in row)
