@@ -22,6 +22,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from kit.config import ServiceSettings, VaultSettings
+from vendors.amazon_sp.config import AmazonSpConfig
 from vendors.bulletin.config import BulletinConfig
 from vendors.tiktok_shop.config import TikTokShopConfig
 
@@ -182,8 +183,8 @@ def render() -> str:
         _table(VaultSettings, "REELROUTE_"),
     ]
     for kind in classes():
-        title = kind.__module__.split(".")[-2].replace("tiktok", "TikTok").replace("_shop", " Shop")
-        reader = "fulfillment" if kind is TikTokShopConfig else "the publisher"
+        title = kind.__module__.split(".")[-2].replace("tiktok", "TikTok").replace("_shop", " Shop").replace("_sp", "")
+        reader = "fulfillment" if kind in (TikTokShopConfig, AmazonSpConfig) else "the publisher"
         where = f" (read by {reader})" if kind.__module__.startswith("vendors.") else ""
         where = ", the sandbox's own platform" + where if kind is BulletinConfig else where
         parts += [f"## {title[0].upper()}{title[1:]}{where}\n", _table(kind, str(kind.model_config["env_prefix"]))]

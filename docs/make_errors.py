@@ -21,6 +21,7 @@ from kit.rpc_status import code_of
 from kit.vendor_codes import Kind, Rule
 from services.content.media import Refusal
 from services.gateway.errors import status_of
+from vendors.amazon_sp import errors as amazon_sp
 from vendors.tiktok.errors import API_CODES, FAIL_REASONS, OAUTH_CODES
 from vendors.tiktok_shop.codes import CODES, COMMON_CODES, OVERLOADED_CODE, OVERLOADED_MESSAGES
 
@@ -141,6 +142,14 @@ reads, and of the class validation for one that changes something. `36009004` ha
 message.
 """
 
+_AMAZON = """## Amazon's codes
+
+From `vendors/amazon_sp/errors.py`. The HTTP status decides, and its words tell two kinds of 403 apart: an access token
+that has expired is renewed, a denial needs the seller or a role of the app. The codes count where a 200 carries errors;
+one that is in no table is logged as `amazon_sp_unknown_error_code` and is of the class server. A page of a gateway is
+judged by its status alone, and is never a success.
+"""
+
 _CLASSES = {
     Kind.TRANSIENT: "server",
     Kind.RATE_LIMITED: "rate limit",
@@ -202,6 +211,14 @@ def render() -> str:
             *(
                 f"### {part}\n\n{_table(('code', 'class', 'meaning', 'what to do'), _shop_codes(table))}"
                 for part, table in CODES.items()
+            ),
+            _AMAZON,
+            *(
+                f"### {part}\n\n{_table(('code', 'class', 'meaning', 'what to do'), _shop_codes(table))}"
+                for part, table in (
+                    ("Of the Selling Partner API", amazon_sp.CODES),
+                    ("Of Login with Amazon", amazon_sp.LWA_CODES),
+                )
             ),
         ]
     )

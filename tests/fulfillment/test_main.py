@@ -13,9 +13,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 from reelroute.fulfillment.v1 import fulfillment_pb2 as pb
+from reelroute.fulfillment.v1 import merchants_pb2
 from reelroute.fulfillment.v1.fulfillment_pb2_grpc import FulfillmentServiceStub
+from reelroute.fulfillment.v1.merchants_pb2_grpc import MerchantServiceStub
 
 from deploy.local.processes import free_port
 from kit import rpc
@@ -26,16 +29,16 @@ from tests.services import SERVICE_TOKEN
 
 ROOT = Path(__file__).resolve().parents[2]
 
-Start = Callable[[str], tuple[subprocess.Popen[bytes], FulfillmentServiceStub, Path]]
+Start = Callable[[str], tuple[subprocess.Popen[bytes], grpc.Channel, Path]]
 
 
 @pytest.fixture
 def start(database: Database, sandbox_url: str, tmp_path: Path) -> Iterator[Start]:
-    """Starts a replica by its name: the process, a stub, and the file of its log."""
+    """Starts a replica by its name: the process, a channel to it, and the file of its log."""
     started: list[subprocess.Popen[bytes]] = []
     channels = []
 
-    def begin(name: str) -> tuple[subprocess.Popen[bytes], FulfillmentServiceStub, Path]:
+    def begin(name: str) -> tuple[subprocess.Popen[bytes], grpc.Channel, Path]:
         listen, output = f"127.0.0.1:{free_port()}", tmp_path / name
         environment = {
             "PATH": os.environ["PATH"],
@@ -53,6 +56,9 @@ def start(database: Database, sandbox_url: str, tmp_path: Path) -> Iterator[Star
             "REELROUTE_TIKTOK_SHOP_APP_KEY": "sandbox-app-key",
             "REELROUTE_TIKTOK_SHOP_APP_SECRET": "sandbox-app-secret",
             "REELROUTE_TIKTOK_SHOP_SERVICE_ID": "sandbox-service-id",
+            **{f"REELROUTE_AMAZON_SP_{name}_URL": sandbox_url for name in ("LWA", "NA", "EU", "FE")},
+            "REELROUTE_AMAZON_SP_CLIENT_ID": "amzn1.application-oa2-client.sandbox",
+            "REELROUTE_AMAZON_SP_CLIENT_SECRET": "amzn1.oa2-cs.v1.sandbox",
         }
         with output.open("wb") as file:
             process = subprocess.Popen(
@@ -64,7 +70,7 @@ def start(database: Database, sandbox_url: str, tmp_path: Path) -> Iterator[Star
             )
         started.append(process)
         channels.append(rpc.channel(listen, SERVICE_TOKEN))
-        return process, FulfillmentServiceStub(channels[-1]), output
+        return process, channels[-1], output
 
     yield begin
     for channel in channels:
@@ -89,8 +95,17 @@ def products(stub: FulfillmentServiceStub) -> list[pb.Product]:
 def test_a_process_reads_the_catalogue_takes_a_webhook_ends_on_sigterm_and_logs_no_secret(
     start: Start, tiktok_shop: TikTokShop
 ) -> None:
-    process, stub, output = start("one")
+    process, channel, output = start("one")
+    stub = FulfillmentServiceStub(channel)
     shop = connect(stub, tiktok_shop)
+    refresh_token = "Atzr|sandbox-emberfold"
+    MerchantServiceStub(channel).ConnectMerchant(
+        merchants_pb2.ConnectMerchantRequest(
+            workspace_id=str(WORKSPACE), name="Emberfold", seller_id="A2EMBERFOLD", marketplace="US",
+            refresh_token=refresh_token,
+        ),
+        timeout=30,
+    )  # fmt: skip
     wait_until(lambda: bool(products(stub)) and all(each.description for each in products(stub)), "the catalogue")
     product = products(stub)[0]
     tiktok_shop.control("PATCH", f"/tiktok_shop/products/{product.platform_product_id}", title="Renamed")
@@ -116,5 +131,14 @@ def test_a_process_reads_the_catalogue_takes_a_webhook_ends_on_sigterm_and_logs_
         for each in seller["shops"]
         if each["id"] == shop.platform_shop_id
     )
-    for secret in (cipher, "sandbox-app-secret", MASTER_KEY, "auth_code", "refresh_token="):
+    for secret in (
+        cipher,
+        "sandbox-app-secret",
+        refresh_token,
+        "Atza|",
+        "amzn1.oa2-cs.v1",
+        MASTER_KEY,
+        "auth_code",
+        "refresh_token=",
+    ):
         assert secret not in text

@@ -21,7 +21,7 @@ from vendors.amazon_sp.config import AmazonSpConfig
 from vendors.amazon_sp.errors import inspector
 from vendors.amazon_sp.marketplaces import Region
 from vendors.amazon_sp.operations import Effect, Operation
-from vendors.amazon_sp.signing import Keys, signed_headers
+from vendors.amazon_sp.signing import signed_headers
 
 T = TypeVar("T")
 _PAUSES_KEPT = 10_000  # rates that rest, of any number of sellers
@@ -77,7 +77,7 @@ class Calls:
         # Amazon prescribes the form, and of the pairs only the language.
         language, system = platform.python_version(), platform.system()
         self._user_agent = f"{config.application} (Language=Python/{language}; Platform={system})"
-        self._keys = self._read_keys() if config.sign_requests else None
+        self._keys = config.signing_keys
 
     async def ask(self, access: Access, request: Request, read: Callable[[Any], T]) -> T:
         """Make a call and read its answer. Raises a VendorError."""
@@ -136,16 +136,6 @@ class Calls:
             self._pauses.clear()
         self._pauses[bucket] = (min(times + 1, 30), now + pause)
         return pause
-
-    def _read_keys(self) -> Keys:
-        config = self._config
-        secret = config.aws_secret_access_key.get_secret_value()
-        if not config.aws_access_key_id or not secret:
-            raise ValueError(
-                "REELROUTE_AMAZON_SP_SIGN_REQUESTS is on: set REELROUTE_AMAZON_SP_AWS_ACCESS_KEY_ID and"
-                " _AWS_SECRET_ACCESS_KEY, or switch it off."
-            )
-        return Keys(config.aws_access_key_id, secret, config.aws_session_token.get_secret_value())
 
 
 def refused(operation: Operation, code: str, message: str, advice: str) -> VendorRejected:

@@ -1,8 +1,9 @@
 """Where Amazon's Selling Partner API is, who we are there, and how patient we are. Variables REELROUTE_AMAZON_SP_*."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from kit.config import Settings
@@ -10,6 +11,7 @@ from kit.rate_limit import Refill
 from kit.vendor_http import VendorHttpSettings
 from vendors.amazon_sp.marketplaces import Region
 from vendors.amazon_sp.operations import OPERATIONS
+from vendors.amazon_sp.signing import Keys
 
 # Calls travel for different times. A place of Amazon's bucket is left free for one that overtakes those before it; the
 # rate is not less for that.
@@ -29,7 +31,8 @@ class AmazonSpConfig(Settings):
     eu_url: str = "https://sellingpartnerapi-eu.amazon.com"
     # The Far East's; the sandbox has the same prefix.
     fe_url: str = "https://sellingpartnerapi-fe.amazon.com"
-    # From the app's page in the Solution Provider Portal. Without them merchants cannot be connected or called.
+    # From the app's page in the Solution Provider Portal. Without it and its secret no merchant can be
+    # connected or called.
     client_id: str = ""
     # Secret of the same app. Amazon wants a new one every 180 days.
     client_secret: SecretStr = SecretStr("")
@@ -57,7 +60,9 @@ class AmazonSpConfig(Settings):
 
     # Signs calls by AWS Signature Version 4 as well, for proxies and emulators that want it; Amazon ignores it.
     sign_requests: bool = False
+    # Of an AWS user; needed for signing alone.
     aws_access_key_id: str = ""
+    # Goes with the access key id.
     aws_secret_access_key: SecretStr = SecretStr("")
     # Only with temporary keys.
     aws_session_token: SecretStr = SecretStr("")
@@ -77,6 +82,23 @@ class AmazonSpConfig(Settings):
                 raise ValueError(f"no such operation; there are {', '.join(OPERATIONS)}")
             Refill(at_once, per_second)
         return value
+
+    @model_validator(mode="after")
+    def _can_sign(self) -> Self:
+        if self.sign_requests and not (self.aws_access_key_id and self.aws_secret_access_key.get_secret_value()):
+            raise ValueError("sign_requests needs aws_access_key_id and aws_secret_access_key")
+        return self
+
+    @property
+    def signing_keys(self) -> Keys | None:
+        """What calls are signed with; None: they are not."""
+        if not self.sign_requests:
+            return None
+        return Keys(
+            self.aws_access_key_id,
+            self.aws_secret_access_key.get_secret_value(),
+            self.aws_session_token.get_secret_value(),
+        )
 
     def url_of(self, region: Region) -> str:
         """The endpoint of a region."""

@@ -31,7 +31,7 @@ from vendors.amazon_sp.outbound_2020_07_01_answers import (
 )
 
 # Amazon reads "+" back as a space, and cannot read an id with two spaces at all.
-_ID = re.compile(r"[A-Za-z0-9_.-]{1,40}")
+_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,39}")
 _ITEM_ID = re.compile(r"[A-Za-z0-9_.-]{1,50}")
 _SKU_CHARACTERS = 50
 _SHOWN_ID = re.compile(r"(?!.*  )[\x21-\x7e\xa1-\xff]([\x20-\x7e\xa1-\xff]{0,38}[\x21-\x7e\xa1-\xff])?")
@@ -129,7 +129,7 @@ def _order_id(operation: Operation, order_id: str) -> str:
     raise refused(
         operation,
         "order_id_unusable",
-        "order_id: 1 to 40 of A-Z a-z 0-9 - _ . because Amazon does not read others back as they were sent.",
+        "order_id: 1 to 40 of A-Z a-z 0-9 - _ . (not first), as Amazon does not read others back as they were sent.",
         "Make the id of the shop's order id.",
     )
 

@@ -66,12 +66,12 @@ class Following:
     def __init__(self, database: Database, amazon: AmazonCalls, *, every_seconds: float, sweep_seconds: float) -> None:
         self._database, self._amazon = database, amazon
         self._every_seconds, self._sweep_seconds = every_seconds, sweep_seconds
-        self._stopping = threading.Event()
+        self.stopping = threading.Event()
         self._unknown: set[str] = set()
 
     def stop(self) -> None:
         """Lets every round end after its present batch."""
-        self._stopping.set()
+        self.stopping.set()
 
     def run_once(self) -> bool:
         """Follows the merchant that is due for longest; False when none is."""
@@ -79,12 +79,12 @@ class Following:
             mine = following_store.claim_round(tx, _LEASE_SECONDS)
         if mine is None:
             return False
-        due = _AGAIN_SECONDS
+        turn, due = _Turn(self, self._database, mine), _AGAIN_SECONDS
         try:
             with self._database.transaction(mine.workspace_id) as tx:
                 merchant = merchant_store.read_merchant(tx, mine.workspace_id, mine.merchant_id)
-            mine = self._read_changed(mine, merchant)
-            self._sweep(mine, merchant)
+            turn.read_changed(merchant)
+            turn.sweep(merchant)
             due = self._every_seconds
         except RoundStopped:
             due = 0
@@ -92,56 +92,23 @@ class Following:
             log.warning("shipments are not followed", merchant_id=str(mine.merchant_id), reason=refusal.reason)
             due = max(_AGAIN_SECONDS, refusal.retry_after_seconds or 0)
         finally:
-            with self._database.transaction(mine.workspace_id) as tx:
-                following_store.release_round(tx, mine, due)
+            turn.release(due)
         return True
 
     def read_now(self, shipment: Shipment) -> None:
         """Reads one shipment, whoever follows its merchant. Raises as `AmazonCalls.ask`."""
         with self._database.transaction(shipment.workspace_id) as tx:
             merchant = merchant_store.read_merchant(tx, shipment.workspace_id, shipment.merchant_id)
-        self._read(merchant, [shipment])
+        self.read(merchant, [shipment])
 
-    def _read_changed(self, mine: Round, merchant: Merchant) -> Round:
-        since, token = (mine.cursor or mine.begin_time - _FIRST_SPAN) - _OVERLAP, ""
-        while True:
-            page = self._page(merchant, since, token)
-            listed = {each.order_id: each for each in page.orders}
-            with self._database.transaction(mine.workspace_id) as tx:
-                known = following_store.followed(tx, mine.merchant_id, list(listed)) if listed else []
-            wanted = [
-                each.shipment for each in known if is_news(each, listed[each.shipment.fulfillment_order_id], since)
-            ]
-            mine = self._read_all(mine, merchant, wanted)
-            if not page.next_token or page.next_token == token:
-                break
-            token = page.next_token
-        with self._database.transaction(mine.workspace_id) as tx:
-            following_store.end_list(tx, mine)
-        return mine
-
-    def _sweep(self, mine: Round, merchant: Merchant) -> None:
-        with self._database.transaction(mine.workspace_id) as tx:
-            due = following_store.due_shipments(tx, mine.merchant_id, _SWEEP)
-        self._read_all(mine, merchant, due)
-
-    def _read_all(self, mine: Round, merchant: Merchant, wanted: Sequence[Shipment]) -> Round:
-        for start in range(0, len(wanted), _BATCH):
-            if self._stopping.is_set():
-                raise RoundStopped
-            self._read(merchant, wanted[start : start + _BATCH])
-            with self._database.transaction(mine.workspace_id) as tx:
-                kept = following_store.keep_round(tx, mine, _LEASE_SECONDS)
-            if kept is None:
-                raise RoundStopped
-            mine = kept
-        return mine
-
-    def _page(self, merchant: Merchant, since: datetime, token: str) -> OrderPage:
+    def page(self, merchant: Merchant, since: datetime, token: str) -> OrderPage:
+        """One page of what changed. Raises as `AmazonCalls.ask`."""
         return self._amazon.ask(merchant, lambda amazon: amazon.outbound.changed(since, token), _SECONDS)
 
-    def _read(self, merchant: Merchant, shipments: Sequence[Shipment]) -> None:
-        """Reads shipments at once. What was answered is stored, also when not all of it was."""
+    def read(self, merchant: Merchant, shipments: Sequence[Shipment]) -> None:
+        """Reads shipments at once. What was answered is stored, also when not all of it was. Raises as
+        `AmazonCalls.ask`.
+        """
         if not shipments:
             return
         found: dict[UUID, FulfillmentOrder] = {}
@@ -181,7 +148,11 @@ class Following:
         if reading.status is OrderStatus.UNKNOWN and reading.status_text not in self._unknown:
             self._unknown.add(reading.status_text)
             log.warning("Amazon has a new word for where an order is", word=reading.status_text[:60])
-        seen = guard.proofs(shipment, reading)
+        try:
+            seen = guard.proofs(shipment, reading)
+        except guard.ReadingOfAnother as other:
+            log.error("Amazon answers with another order", asked=shipment.fulfillment_order_id, answered=str(other))
+            return
         workspace_id, order_id = shipment.workspace_id, shipment.order_id
         with (
             context.about(workspace_id=workspace_id, order_id=order_id),
@@ -202,6 +173,52 @@ class Following:
                 alarm_store.look_again(tx, workspace_id, order_id)
             if any(change.package.tell_state is TellState.DUE for change in changes):
                 telling_store.wake_shop(tx, workspace_id, order.shop_id)
+
+
+class _Turn:
+    """One round of one merchant."""
+
+    def __init__(self, following: Following, database: Database, mine: Round) -> None:
+        self._following, self._database, self._round = following, database, mine
+
+    def read_changed(self, merchant: Merchant) -> None:
+        """Reads what Amazon lists as changed. Raises RoundStopped, and as `AmazonCalls.ask`."""
+        mine = self._round
+        since, token = (mine.cursor or mine.begin_time - _FIRST_SPAN) - _OVERLAP, ""
+        while True:
+            page = self._following.page(merchant, since, token)
+            listed = {each.order_id: each for each in page.orders}
+            with self._database.transaction(mine.workspace_id) as tx:
+                known = following_store.followed(tx, mine.merchant_id, list(listed)) if listed else []
+            news = [each for each in known if is_news(each, listed[each.shipment.fulfillment_order_id], since)]
+            self._read_all(merchant, [each.shipment for each in news])
+            if not page.next_token or page.next_token == token:
+                break
+            token = page.next_token
+        with self._database.transaction(mine.workspace_id) as tx:
+            following_store.end_list(tx, self._round)
+
+    def sweep(self, merchant: Merchant) -> None:
+        """Reads what is due by itself. Raises as `read_changed`."""
+        with self._database.transaction(self._round.workspace_id) as tx:
+            due = following_store.due_shipments(tx, self._round.merchant_id, _SWEEP)
+        self._read_all(merchant, due)
+
+    def release(self, due_seconds: float) -> None:
+        """Ends the round."""
+        with self._database.transaction(self._round.workspace_id) as tx:
+            following_store.release_round(tx, self._round, due_seconds)
+
+    def _read_all(self, merchant: Merchant, wanted: Sequence[Shipment]) -> None:
+        for start in range(0, len(wanted), _BATCH):
+            if self._following.stopping.is_set():
+                raise RoundStopped
+            self._following.read(merchant, wanted[start : start + _BATCH])
+            with self._database.transaction(self._round.workspace_id) as tx:
+                kept = following_store.keep_round(tx, self._round, _LEASE_SECONDS)
+            if kept is None:
+                raise RoundStopped
+            self._round = kept
 
 
 def is_news(known: Known, listed: FulfillmentOrder, since: datetime) -> bool:

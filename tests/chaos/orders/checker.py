@@ -225,7 +225,7 @@ def _canceled(record: Record) -> list[str]:
     if record.case is None or record.at_shop["status"] != "CANCELLED":
         return []
     faults = [
-        f"canceled: {each['id']} was created {each['created'] - record.case['create_time']:.0f} s after the buyer's wish"
+        f"canceled: {each['id']} was created {each['created'] - record.case['create_time']:.0f} s after it was canceled"
         for each in record.at_amazon
         if each["created"] > record.case["create_time"] + _RACE_SECONDS
     ]

@@ -1,4 +1,4 @@
-"""R26, R27, R28: a day of orders while everything breaks, its short form; `make chaos SEEDS=orders` has the whole one."""
+"""R26, R27, R28: a day of orders while everything breaks, in short; `make chaos SEEDS=orders` is the whole one."""
 
 from __future__ import annotations
 

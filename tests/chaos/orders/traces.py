@@ -1,4 +1,4 @@
-"""What of buyers is where it must not be: in logs, or in anything of the databases, calls' records and feeds included."""
+"""What of buyers is where it must not be: in logs, or in anything of the databases, feeds and records included."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class MerchantStage:
         request = pb.GetMerchantRequest(workspace_id=str(workspace_id), merchant_id=merchant.merchant_id)
         return self.stub.GetMerchant(request, timeout=10).merchant
 
-    def list(self, workspace_id: UUID = WORKSPACE) -> list[pb.Merchant]:
+    def merchants(self, workspace_id: UUID = WORKSPACE) -> list[pb.Merchant]:
         request = pb.ListMerchantsRequest(workspace_id=str(workspace_id))
         return list(self.stub.ListMerchants(request, timeout=10).merchants)
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from reelroute.fulfillment.v1 import merchants_pb2 as pb
@@ -85,7 +86,7 @@ def test_an_authorisation_that_was_revoked_is_lost_told_once_and_found_again_by_
 ) -> None:
     stage.amazon.control("POST", "/amazon_sp/sellers/emberfold/revoke")
     for replica in (stage, other, stage):
-        lost = refused(MerchantAuthorizationLost, lambda replica=replica: list_orders(replica, merchant))
+        lost = refused(MerchantAuthorizationLost, partial(list_orders, replica, merchant))
         assert "Seller Central" in lost.message or "Connect" in lost.message
     shown = stage.get(merchant)
     assert shown.state == pb.MERCHANT_STATE_AUTHORIZATION_LOST

@@ -33,7 +33,7 @@ def test_a_merchant_is_connected_by_its_refresh_token_and_the_token_is_sealed(st
         "",
     )
     assert stage.get(merchant) == merchant
-    assert stage.list() == [merchant]
+    assert stage.merchants() == [merchant]
     (told,) = stage.told()
     assert (told.type, told.summary) == ("merchant.connected", "Emberfold is connected: Amazon US.")
     stage.recorder.run_once()
@@ -73,13 +73,13 @@ def test_a_token_that_does_not_open_what_is_needed_is_not_stored(stage: Merchant
     stage.amazon.settings(denied_operations=[])
     stage.amazon.fault("token", "error", count=1)
     assert refusal(stage.connect) == "UNAVAILABLE AMAZON_UNAVAILABLE"
-    assert stage.list() == []
+    assert stage.merchants() == []
     assert stage.told() == []
 
 
 def test_another_workspace_sees_nothing_and_cannot_have_a_merchant_that_is_connected(stage: MerchantStage) -> None:
     merchant = stage.connect()
-    assert stage.list(OTHER) == []
+    assert stage.merchants(OTHER) == []
     assert refusal(stage.get, merchant, OTHER) == "NOT_FOUND MERCHANT_NOT_FOUND"
     assert refusal(stage.connect, OTHER) == "FAILED_PRECONDITION MERCHANT_BELONGS_TO_ANOTHER"
     gone = stage.disconnect(merchant)
