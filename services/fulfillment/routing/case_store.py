@@ -65,10 +65,10 @@ class _Available:
     known: bool = True
 
 
-def available(
+def _available(
     tx: Connection, workspace_id: UUID, merchant_id: UUID, skus: Sequence[str], safety_stock: int
 ) -> dict[str, _Available]:
-    """Replaced by stock/ledger_store.available."""
+    """What can be sold of Amazon's SKUs; without those that its stock does not list."""
     rows = tx.execute(
         select(stock).where(
             stock.c.workspace_id == workspace_id, stock.c.merchant_id == merchant_id, stock.c.amazon_sku.in_(skus)
@@ -117,7 +117,7 @@ def _stock(
     for each, units in zip(undecided, mapped, strict=True):
         skus[each.order.shop_id] |= units.quantities.keys() | {sku for sku, _ in each.order.by_hand.items}
     return {
-        shop_id: available(tx, workspace_id, routing.merchant_id, sorted(skus[shop_id]), routing.safety_stock)
+        shop_id: _available(tx, workspace_id, routing.merchant_id, sorted(skus[shop_id]), routing.safety_stock)
         if routing.merchant_id is not None
         else {}
         for shop_id, routing in routings.items()

@@ -208,6 +208,8 @@ class RoutingApi(routing_pb2_grpc.RoutingServiceServicer):
     def TestRouting(self, request: pb.TestRoutingRequest, context: grpc.ServicerContext) -> pb.TestRoutingResponse:
         workspace_id, order_id = UUID(request.workspace_id), UUID(request.order_id)
         draft = rule_from(request.draft, "draft") if request.HasField("draft") else None
+        if draft is not None and draft.rule_id:
+            rule_id_from(draft.rule_id, "draft.rule_id")
         with self._database.transaction(workspace_id) as tx:
             # For its refusal: a replay passes over orders that there are not.
             order_store.read_order(tx, workspace_id, order_id)

@@ -45,8 +45,9 @@ HELD = {row["reason"]: key for key, row in expected_routing().items() if row["re
 
 def a_rule(kind: str, condition: dict[str, Any] | None = None, **more: Any) -> Rule:
     action = {name: more.pop(name) for name in ("reason", "text", "speed", "features") if name in more}
+    values: dict[str, Any] = {"rule_id": "own", "name": "Own", "priority": 100} | more
     return Rule(
-        **({"rule_id": "own", "name": "Own", "priority": 100} | more),
+        **values,
         condition=condition_from(condition or ALWAYS),
         action=action_from({"kind": kind} | action),
     )
@@ -56,22 +57,16 @@ def decided(case: Case | str, *rules: Rule, now: datetime = AS_OF) -> Decision:
     return decide(sample_case(case) if isinstance(case, str) else case, in_order([*rules, *BUILT_IN]), now)
 
 
-def a_preview(speed: Speed, *, is_fulfillable: bool = True, fee: str = "8.20", days: int = 3, **more: Any) -> Preview:
+def a_preview(speed: Speed, fee: str = "8.20", days: int = 3) -> Preview:
     return Preview(
-        **{
-            "speed": speed,
-            "is_fulfillable": is_fulfillable,
-            "fees": (
-                Fee("FBAPerUnitFulfillmentFee", Decimal(fee), "USD"),
-                Fee("FBATransportationFee", Decimal(1), "USD"),
-            ),
-            "latest_ship_time": None,
-            "earliest_arrival_time": None,
-            "latest_arrival_time": AS_OF + timedelta(days=days),
-            "order_problems": (),
-            "item_problems": (),
-        }
-        | more
+        speed=speed,
+        is_fulfillable=True,
+        fees=(Fee("FBAPerUnitFulfillmentFee", Decimal(fee), "USD"), Fee("FBATransportationFee", Decimal(1), "USD")),
+        latest_ship_time=None,
+        earliest_arrival_time=None,
+        latest_arrival_time=AS_OF + timedelta(days=days),
+        order_problems=(),
+        item_problems=(),
     )
 
 
@@ -246,7 +241,7 @@ def test_a_shop_whose_settings_lack_something_holds_orders_and_says_what() -> No
 
 @given(st.sampled_from(sorted(sample_orders())), st.sampled_from(["HOLD", "LEAVE", "ROUTE", "SPLIT"]))
 def test_a_rule_that_is_off_or_over_changes_nothing_and_the_same_is_decided_again(order_id: str, kind: str) -> None:
-    more = {"reason": "own"} if kind in ("HOLD", "LEAVE") else {}
+    more: dict[str, Any] = {"reason": "own"} if kind in ("HOLD", "LEAVE") else {}
     off, over = a_rule(kind, **more, is_on=False), a_rule(kind, **more, end_time=AS_OF)
     assert decided(order_id, off, over) == decided(order_id) == decided(order_id)
 
