@@ -33,7 +33,8 @@ def strike(running: Shops, planned: Plan) -> Outcome:
     for fault in planned.faults:
         running.fault(**fault)
     for mode, share in (("duplicate", 0.2), ("drop", planned.lost_webhooks / 2)):
-        running.fault(endpoint="tiktok_shop.webhook", mode=mode, probability=share, count=0, seed=planned.seed)
+        if share:
+            running.fault(endpoint="tiktok_shop.webhook", mode=mode, probability=share, count=0, seed=planned.seed)
     running.wires.rule = _disturbed(planned)
     orders = _live(running, planned)
     running.wires.rule = passes
