@@ -193,6 +193,7 @@ def _keep_what_was_sent(tx: Connection, shipment: Shipment, found: FulfillmentOr
     tx.execute(
         update(shipments).where(shipments.c.shipment_id == shipment.shipment_id).values(items=items_to_json(kept))
     )
+    ledger_store.release(tx, shipment.shipment_id, unsent)
 
 
 def items_to_json(items: Iterable[ShipmentItem]) -> list[dict[str, Any]]:
