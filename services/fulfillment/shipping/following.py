@@ -1,9 +1,10 @@
 """Following shipments: what Amazon makes of them, and the packages that come of it.
 
-Amazon lists what changed, without shipments and packages: those of our shipments that changed are read. Numbers come
-without a change of status, and lists may lose things, so shipments that wait for numbers are read again by themselves,
-the younger the sooner, and all others a few times a day. A round reads only so many of these: Amazon's rate is shared
-with those who send orders. One merchant by one process at a time; what was read is stored order by order.
+Amazon lists what changed, without shipments and packages. Where a shipment that goes on is by now is taken from the
+list; those that came to an end, or changed in a way that it does not show, are read. Numbers come without a change of
+status, and lists may lose things, so shipments that wait for numbers are read by themselves, the younger the sooner, and
+all others a few times a day; only so many in a round. So most orders cost two readings, and those that are only open
+cost none. One merchant by one process at a time; what was read is stored order by order.
 """
 
 from __future__ import annotations
@@ -45,15 +46,16 @@ log = structlog.get_logger()
 _LEASE_SECONDS = 150.0
 _SECONDS = 60.0  # of one page or batch
 _BATCH = 8  # orders that are read at once
-# Of those that are due by themselves, in one round: half of what Amazon's rate allows in a round's time.
-_SWEEP = 60
+# Of those that are due by themselves, in one round: no more than Amazon's rate allows in a round's time.
+_SWEEP = 100
 _AGAIN_SECONDS = 60.0
 # Clocks differ, and Amazon shows changes late.
 _OVERLAP = timedelta(minutes=15)
 _FIRST_SPAN = timedelta(days=2)
-_NUMBER_WAIT = (120.0, 1800.0)  # seconds between readings of one that waits for a number
+_NUMBER_WAIT = (180.0, 1800.0)  # seconds between readings of one that waits for a number
 _NUMBER_GIVEN_UP_SECONDS = 14 * 86_400.0
 _LOST_SECONDS = 300.0
+_GOING_ON = (OrderStatus.NEW, OrderStatus.RECEIVED, OrderStatus.PLANNING, OrderStatus.PROCESSING)
 
 
 class RoundStopped(Exception):
@@ -143,6 +145,20 @@ class Following:
                 with self._database.transaction(merchant.workspace_id) as tx:
                     following_store.read_again(tx, lost, _LOST_SECONDS)
 
+    def note(self, workspace_id: UUID, listed: Sequence[tuple[Shipment, FulfillmentOrder]]) -> None:
+        """Stores what a list tells of shipments that go on."""
+        if not listed:
+            return
+        with self._database.transaction(workspace_id) as tx:
+            # The orders' rows first, as everywhere.
+            order_store.read_orders(tx, workspace_id, {shipment.order_id for shipment, _ in listed}, for_update=True)
+            for shipment, told in listed:
+                before = shipment_store.read_shipment(tx, workspace_id, shipment.shipment_id)
+                after = shipment_store.set_amazon_status(tx, before, told)
+                order_store.add_events(tx, events_of(before, after, told, ()))
+                if may_have_numbers(before, told):
+                    following_store.read_by(tx, after, _NUMBER_WAIT[0])
+
     def _store(self, shipment: Shipment, reading: FulfillmentOrder, asked_time: datetime) -> None:
         """One transaction: where the shipment is, its packages, what happened, and who is to go on."""
         if reading.status is OrderStatus.UNKNOWN and reading.status_text not in self._unknown:
@@ -191,7 +207,11 @@ class _Turn:
             with self._database.transaction(mine.workspace_id) as tx:
                 known = following_store.followed(tx, mine.merchant_id, list(listed)) if listed else []
             news = [each for each in known if is_news(each, listed[each.shipment.fulfillment_order_id], since)]
-            self._read_all(merchant, [each.shipment for each in news])
+            told = [each for each in news if not needs_reading(listed[each.shipment.fulfillment_order_id], since)]
+            self._following.note(
+                mine.workspace_id, [(each.shipment, listed[each.shipment.fulfillment_order_id]) for each in told]
+            )
+            self._read_all(merchant, [each.shipment for each in news if each not in told])
             if not page.next_token or page.next_token == token:
                 break
             token = page.next_token
@@ -221,6 +241,18 @@ class _Turn:
             self._round = kept
 
 
+def needs_reading(listed: FulfillmentOrder, since: datetime) -> bool:
+    """Whether there is more to know of a shipment that changed than its list shows."""
+    updated = listed.status_update_time
+    return listed.status not in _GOING_ON or updated is None or updated < since
+
+
+def may_have_numbers(before: Shipment, listed: FulfillmentOrder) -> bool:
+    """Whether Amazon began to pack a shipment: numbers may come from now on."""
+    packs = (OrderStatus.PLANNING.value, OrderStatus.PROCESSING.value)
+    return listed.status.value in packs and before.amazon_status.upper() not in packs
+
+
 def is_news(known: Known, listed: FulfillmentOrder, since: datetime) -> bool:
     """Whether a shipment that Amazon lists as changed is to be read: it may be listed again for what is known."""
     updated = listed.status_update_time
@@ -237,7 +269,7 @@ def next_reading(
     """In how many seconds a shipment is read again whatever the list says; None: never."""
     current = [each for each in seen if each.is_current]
     age = (now - (shipment.submit_time or shipment.create_time)).total_seconds()
-    wait = min(max(age / 10, _NUMBER_WAIT[0]), _NUMBER_WAIT[1], sweep_seconds)
+    wait = min(max(age / 3, _NUMBER_WAIT[0]), _NUMBER_WAIT[1], sweep_seconds)
     if reading.status in (OrderStatus.CANCELLED, OrderStatus.INVALID, OrderStatus.UNFULFILLABLE):
         return None
     if reading.status.is_final:
