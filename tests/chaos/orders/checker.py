@@ -99,7 +99,8 @@ class Record:
         """Whether nothing more happens to it by itself."""
         if self.ours.get("is_due") or any(each["state"] not in _ENDS for each in self.shipments):
             return False
-        if any(each["is_current"] and each["tell_state"] in ("DUE", "TELLING") for each in self.packages):
+        untold = ("DUE", "TELLING") if self.at_shop["status"] == "CANCELLED" else ("WAITING", "DUE", "TELLING")
+        if any(each["is_current"] and each["tell_state"] in untold for each in self.packages):
             return False
         return self.state in _OVER or (self.state == "HELD" and self.ours["reason"] not in _PASSING)
 
