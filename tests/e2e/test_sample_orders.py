@@ -1,4 +1,4 @@
-"""The 150 sample orders on real processes: placed at TikTok Shop's stand-in as they are told, decided, sent to Amazon's,
+"""The 150 sample orders on real processes: placed at TikTok Shop's stand-in as told, decided, sent to Amazon's,
 shipped and delivered by a clock that is moved, each number told. All that a seller does is done through REST.
 """
 
