@@ -15,7 +15,7 @@ import pytest
 
 from services.fulfillment.orders.recipient import Address
 from tests.e2e.conftest import TEST_ENVIRONMENT, Product, product
-from tests.fulfillment.orders.samples_of import SAMPLES, expected_routing
+from tests.fulfillment.orders.samples_of import SAMPLES, expected_routing, orders_of_now
 from tests.fulfillment.orders.test_address import assert_address_is_as_expected
 from tests.fulfillment.routing.cases import rows, sample_context
 
@@ -128,12 +128,7 @@ def place_samples(stack: Product) -> dict[str, int]:
     """Places the samples as if each had been created now; returns by how many seconds each was moved."""
     # So that none is changed in the future.
     control(stack, "POST", "/clock/advance", {"seconds": 3 * HOUR})
-    orders = json.loads((SAMPLES / "tiktok_orders.json").read_text())["data"]["orders"]
-    now, moved = int(time.time()), {}
-    for order in orders:
-        moved[order["id"]] = by = now - order["create_time"]
-        times = [name for name in order if name.endswith("_time") and order[name]]
-        order |= {name: order[name] + by for name in times}
+    orders, moved = orders_of_now()
     for first in range(0, len(orders), 50):
         control(stack, "POST", "/tiktok_shop/told-orders", {"orders": orders[first : first + 50]})
     return moved
