@@ -76,7 +76,8 @@ In the order in which they are looked at. Those marked *firm* no rule and no per
 _REASONS = """## Reasons
 
 Why an order is held or left, what is to be done about it and who can do it. A reason that can be passed over is
-passed over for an order by releasing it. Words of your own rules can be passed over, always.
+passed over for an order by releasing it. Your own rules have words of their own; those can
+be passed over, always.
 """
 
 _REMARKS = """## Remarks

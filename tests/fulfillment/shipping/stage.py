@@ -10,7 +10,9 @@ from typing import Any
 from uuid import UUID
 
 from reelroute.fulfillment.v1 import fulfillment_pb2 as pb
+from reelroute.fulfillment.v1 import merchants_pb2
 from reelroute.fulfillment.v1.orders_pb2_grpc import OrderServiceStub, add_OrderServiceServicer_to_server
+from reelroute.notification.v1 import notification_pb2
 from sqlalchemy import insert
 
 from kit.db import Database, new_id
@@ -72,9 +74,13 @@ class TrackingStage:
     shop_stage: Stage
     merchant_stage: MerchantStage
     shop: pb.Shop
-    merchant_id: UUID
+    merchant: merchants_pb2.Merchant
     replica: Replica
     stub: OrderServiceStub
+
+    @property
+    def merchant_id(self) -> UUID:
+        return UUID(self.merchant.merchant_id)
 
     @property
     def database(self) -> Database:
@@ -139,8 +145,8 @@ class TrackingStage:
             destination=_TO,
             items=tuple(Item(item.item_id, item.amazon_sku, item.quantity) for item in items),
         )
-        calls, merchant = self.merchant_stage.calls, self.merchant_stage.list()[0]
-        calls.ask(self.merchant_stage.known(merchant), lambda amazon: amazon.outbound.create(new))
+        calls = self.merchant_stage.calls
+        calls.ask(self.merchant_stage.known(self.merchant), lambda amazon: amazon.outbound.create(new))
         with self.database.transaction(WORKSPACE) as tx:
             shipment_store.set_state(tx, begun, ShipmentState.SUBMITTED)
             return shipment_store.read_shipment(tx, WORKSPACE, shipment_id)
@@ -202,8 +208,13 @@ class TrackingStage:
         calls.ask(self.read_shop(), question)
 
     def told(self, kind: str) -> list[str]:
-        """The activities of a kind."""
-        return [each.summary for each in self.shop_stage.told() if each.type == kind]
+        """The activities of a kind about orders."""
+        told = []
+        for row in self.rows("SELECT method, request FROM outbox ORDER BY position"):
+            if row["method"].endswith("/RecordActivities"):
+                batch = notification_pb2.RecordActivitiesRequest.FromString(bytes(row["request"]))
+                told += [each.summary for each in batch.activities if each.type == kind]
+        return told
 
 
 def an_intake(stage: Stage) -> Intake:
@@ -230,9 +241,7 @@ def staged_tracking(database: Database, tiktok: TikTokShop) -> Iterator[Tracking
         shop, merchant = shops.connect()[0], merchants.connect()
         api = OrderApi(database, shops.vault, an_intake(shops), replica.telling)
         with served((add_OrderServiceServicer_to_server, api)) as channel:
-            stage = TrackingStage(
-                shops, merchants, shop, UUID(merchant.merchant_id), replica, OrderServiceStub(channel)
-            )
+            stage = TrackingStage(shops, merchants, shop, merchant, replica, OrderServiceStub(channel))
             stage.route()
             stage.rows("UPDATE shop_routings SET orders_from_time = now() - interval '1 day'")
             yield stage
