@@ -7,6 +7,7 @@ canceled    it was sent to Amazon after its buyer had canceled it, or goes out w
 oversold    Amazon was sent an order for which there was nothing
 forgotten   it waits for stock that is there
 wrong       TikTok Shop was told a number that is of no parcel of this order, or was told twice
+repeated    its story says twice what happened once
 unbalanced  the ledger does not add up
 drift       our own report finds a difference
 personal    something of a buyer is where it must not be
@@ -26,6 +27,7 @@ from tests.chaos.orders.shops import CONTESTED, MAP, SAFETY_STOCK, Shops, drift
 
 _DEAD = frozenset({"Cancelled", "Unfulfillable", "Invalid"})
 _OVER = frozenset({"DELIVERED", "CANCELED", "LEFT"})
+_ONCE = ("order.imported", "order.shipped", "order.delivered", "order.canceled", "order.canceled_too_late")
 # Held for what ends by itself within the day.
 _PASSING = frozenset({"on_hold", "unpaid", "cancel_requested"})
 # Seconds between our last look at an order and Amazon's taking it.
@@ -95,12 +97,20 @@ class Record:
         return [each for each in self.at_amazon if each["status"] not in _DEAD]
 
     @property
+    def untold_lines(self) -> list[str]:
+        """Lines of which TikTok Shop knows no number."""
+        return [each["id"] for each in self.at_shop["lines"] if not each["package_id"] and not each["cancelled"]]
+
+    @property
     def is_settled(self) -> bool:
         """Whether nothing more happens to it by itself."""
         if self.ours.get("is_due") or any(each["state"] not in _ENDS for each in self.shipments):
             return False
-        untold = ("DUE", "TELLING") if self.at_shop["status"] == "CANCELLED" else ("WAITING", "DUE", "TELLING")
-        if any(each["is_current"] and each["tell_state"] in untold for each in self.packages):
+        if any(each["is_current"] and each["tell_state"] in ("DUE", "TELLING") for each in self.packages):
+            return False
+        # A line of several units at Amazon may go in two parcels; TikTok Shop takes the number of one.
+        is_waiting = any(each["is_current"] and each["tell_state"] == "WAITING" for each in self.packages)
+        if is_waiting and self.at_shop["status"] != "CANCELLED" and self.untold_lines:
             return False
         return self.state in _OVER or (self.state == "HELD" and self.ours["reason"] not in _PASSING)
 
@@ -166,7 +176,14 @@ def judge(running: Shops, seen: Seen) -> list[str]:
     free = _free(running)
     faults = []
     for record in seen.records:
-        wrong = [*_progress(record), *_sent(record), *_canceled(record), *_numbers(record), *_stock_of(record, free)]
+        wrong = [
+            *_progress(record),
+            *_repeated(record),
+            *_sent(record),
+            *_canceled(record),
+            *_numbers(record),
+            *_stock_of(record, free),
+        ]
         if wrong:
             faults.append("\n".join([*wrong, story(record)]))
     faults += _ledger(running)
@@ -188,6 +205,13 @@ def _progress(record: Record) -> list[str]:
     if record.state in ("HELD", "LEFT") and not (record.ours["reason"] and record.ours["reason_text"]):
         return [f"lost: it is {record.state} and does not say why"]
     return []
+
+
+def _repeated(record: Record) -> list[str]:
+    """What is to be said once, and was said more often."""
+    said = Counter(each["type"] for each in record.events)
+    most = {"shipment.submitted": len(record.shipments), "package.told": len(record.packages)} | dict.fromkeys(_ONCE, 1)
+    return [f"repeated: {kind} was said {said[kind]} times" for kind, times in most.items() if said[kind] > times]
 
 
 def _sent(record: Record) -> list[str]:
@@ -251,10 +275,8 @@ def _numbers(record: Record) -> list[str]:
             faults.append(f"wrong: TikTok Shop was told {package['tracking_number']}, Amazon has {sorted(good)}")
         if package["edits"]:
             faults.append(f"wrong: the number of {package['id']} was told twice")
-    if record.state in ("DELIVERED", "SHIPPED") and record.at_shop["status"] != "CANCELLED":
-        untold = [line["id"] for line in record.at_shop["lines"] if not line["package_id"] and not line["cancelled"]]
-        if untold:
-            faults.append(f"untold: TikTok Shop knows no number of {len(untold)} units")
+    if record.state in ("DELIVERED", "SHIPPED") and record.at_shop["status"] != "CANCELLED" and record.untold_lines:
+        faults.append(f"untold: TikTok Shop knows no number of {len(record.untold_lines)} units")
     return faults
 
 

@@ -17,10 +17,14 @@ WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
 
 
 def of(running: Processes, canaries: Sequence[str]) -> list[str]:
-    """Where one of the words is, with the first of them that is there. What is sealed has none of them in it."""
-    found = re.compile("|".join(sorted(map(re.escape, canaries), key=len, reverse=True)), re.IGNORECASE)
+    """Where one of the words (of letters only) is, also as a part of another. What is sealed has none of them in it."""
+    found = re.compile("|".join(canaries), re.IGNORECASE)
+    shortest = min(map(len, canaries))
+    letters = re.compile(rf"[A-Za-z]{{{shortest},}}")
     places = {**dict(_logs(running)), **dict(_tables(running))}
-    return [f"{place}: {match[0]}" for place, text in places.items() if (match := found.search(text))]
+    # The few words that differ are searched, not the whole of a log.
+    words = {place: " ".join(set(letters.findall(text))) for place, text in places.items()}
+    return [f"{place}: {match[0]}" for place, text in words.items() if (match := found.search(text))]
 
 
 def _logs(running: Processes) -> Iterator[tuple[str, str]]:
