@@ -106,11 +106,11 @@ class Record:
         """Whether nothing more happens to it by itself."""
         if self.ours.get("is_due") or any(each["state"] not in _ENDS for each in self.shipments):
             return False
-        if any(each["is_current"] and each["tell_state"] in ("DUE", "TELLING") for each in self.packages):
-            return False
-        # A line of several units at Amazon may go in two parcels; TikTok Shop takes the number of one.
-        is_waiting = any(each["is_current"] and each["tell_state"] == "WAITING" for each in self.packages)
-        if is_waiting and self.at_shop["status"] != "CANCELLED" and self.untold_lines:
+        # What was canceled is told nobody. A line of several units at Amazon may go in two parcels, and TikTok Shop
+        # takes the number of one.
+        open_ones = ("WAITING", "DUE", "TELLING") if self.untold_lines else ("DUE", "TELLING")
+        is_told = not any(each["is_current"] and each["tell_state"] in open_ones for each in self.packages)
+        if not is_told and self.at_shop["status"] != "CANCELLED":
             return False
         return self.state in _OVER or (self.state == "HELD" and self.ours["reason"] not in _PASSING)
 
