@@ -254,7 +254,7 @@ def _canceled(record: Record) -> list[str]:
         for each in record.at_amazon
         if each["created"] > record.case["create_time"] + _RACE_SECONDS
     ]
-    is_told = any(each["type"] == "order.canceled_too_late" for each in record.events)
+    is_told = any(each["type"] in ("order.canceled_too_late", "tracking.withheld") for each in record.events)
     if record.alive and not is_told:
         faults.append("canceled: it goes out although it was canceled, and nobody is told")
     return faults

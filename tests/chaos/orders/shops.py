@@ -59,6 +59,9 @@ _ENVIRONMENT = {
     "REELROUTE_PARCEL_SECONDS": "2",
     "REELROUTE_STOCK_SECONDS": "1",
     "REELROUTE_STOCK_WHOLE_SECONDS": "30",
+    "REELROUTE_STOCK_DELAY_SECONDS": "3",
+    "REELROUTE_STOCK_SHOP_SECONDS": "10",
+    "REELROUTE_STOCK_PUSH_DELAY_SECONDS": "1",
     "REELROUTE_TIKTOK_SHOP_CALLS_PER_SECOND": "1000",
     # The sandbox's limits are lifted as well: how the documented ones are kept is shown by `make bench`.
     "REELROUTE_AMAZON_SP_RATES": json.dumps(
@@ -79,6 +82,7 @@ _SHOP_SETTINGS = {
     "transit_seconds": 3,
     "cancel_answer_seconds": 6,
     "refund_seconds": 1,
+    "zero_stock": True,
 }
 _AMAZON_SETTINGS = {
     "rate_multiplier": 0,
@@ -87,9 +91,9 @@ _AMAZON_SETTINGS = {
     "planning_seconds": 1,
     "processing_seconds": 6,
     "ship_seconds": 2,
-    "tracking_number_seconds": 1,
+    "tracking_number_seconds": 0.5,
     "collect_seconds": 1,
-    "transit_seconds": 2,
+    "transit_seconds": 4,
     "cancel_seconds": 0.5,
     "aftn_seconds": 2,
     "stock_seconds": 1,
@@ -138,7 +142,7 @@ class Shops(Processes):
         ample = {sku for each in AMPLE for sku in MAP[each]}
         for merchant in self.merchants:
             for sku in sorted({sku for parts in MAP.values() for sku in parts}):
-                units = 100_000 if sku in ample else scarce
+                units = 50_000 if sku in ample else scarce
                 self.control("PUT", f"/amazon_sp/stock/{merchant.seller}/{sku}", {"fulfillable": units})
         query = "SELECT count(*) AS n FROM fulfillment.stock WHERE fulfillable = %(n)s"
         wanted = len({sku for each in (*SCARCE, CONTESTED) for sku in MAP[each]} - ample) * len(self.merchants)
