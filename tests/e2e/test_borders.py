@@ -91,7 +91,8 @@ def test_s2_another_workspaces_merchants_rules_and_mappings_cannot_be_seen_used_
     rule = running.api.post("/v1/routing-rules", json=draft).raise_for_status().json()
     mapping = {"marketplace": "US", "seller_sku": "MAT", "parts": [{"amazon_sku": "MAT-FBA", "quantity": 1}]}
     kept = running.api.post("/v1/sku-mappings:batchSet", json={"mappings": [mapping]}).raise_for_status().json()
-    assert stranger.get(merchant_path).status_code == 404
+    for path in (merchant_path, f"{merchant_path}/stock", f"{merchant_path}/drift-reports"):
+        assert stranger.get(path).status_code == 404, path
     assert stranger.post(f"{merchant_path}:disconnect").status_code == 404
     assert stranger.put(f"/v1/routing-rules/{rule['rule_id']}", json=draft | {"revision": 1}).status_code == 404
     stranger.delete(f"/v1/routing-rules/{rule['rule_id']}")
