@@ -65,7 +65,12 @@ SELECT merchant_id::text, amazon_sku, fulfillable, reserved, in_flight,
           AND r.merchant_id = s.merchant_id AND r.amazon_sku = s.amazon_sku) AS flying
 FROM fulfillment.stock s
 """
-_WAITING = "SELECT count(*) AS waiting FROM fulfillment.outbox WHERE refusal IS NULL"
+# What is still to be told to other services, settled in the ledger, or told of stock.
+_WAITING = """
+SELECT (SELECT count(*) FROM fulfillment.outbox WHERE refusal IS NULL)
+     + (SELECT count(*) FROM fulfillment.reservations WHERE state IN ('RESERVED', 'IN_FLIGHT'))
+     + (SELECT count(*) FROM fulfillment.stock_pushes WHERE next_time IS NOT NULL AND problem = '') AS waiting
+"""
 _REFUSED = "SELECT target, method, refusal FROM fulfillment.outbox WHERE refusal IS NOT NULL"
 
 
@@ -123,12 +128,12 @@ class Seen:
     """All records of a day, at one time."""
 
     records: list[Record]
-    is_told: bool
+    is_quiet: bool
 
     @property
     def is_settled(self) -> bool:
         """Whether nothing more happens by itself."""
-        return self.is_told and all(each.is_settled for each in self.records)
+        return self.is_quiet and all(each.is_settled for each in self.records)
 
     def states(self) -> Counter[str]:
         """How many orders ended how."""
