@@ -465,7 +465,7 @@ stock_pushes = Table(
     Column("told_version", BigInteger, nullable=False, server_default="0"),
     time_column("told_time"),
     Column("problem", Text, nullable=False, server_default=""),
-    # When it is told next (none: TikTok Shop knows it), which try that is, and until when one process does it.
+    # When it is looked at next (none: TikTok Shop has it), which try that is, and until when one process does it.
     time_column("next_time"),
     Column("attempt", Integer, nullable=False, server_default="0"),
     time_column("lease_time"),

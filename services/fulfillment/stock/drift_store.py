@@ -254,10 +254,8 @@ def still_at_rest(tx: Connection, workspace_id: UUID, shop_id: UUID, platform_sk
 
 
 def _is_at_rest() -> ColumnElement[bool]:
-    return or_(
-        stock_pushes.c.next_time.is_(None),
-        and_(stock_pushes.c.problem != "", stock_pushes.c.lease_time.is_(None), stock_pushes.c.next_time > func.now()),
-    )
+    is_told = stock_pushes.c.told_version == stock_pushes.c.wanted_version
+    return and_(stock_pushes.c.lease_time.is_(None), or_(is_told, stock_pushes.c.problem != ""))
 
 
 def tell_again(tx: Connection, workspace_id: UUID, shop_id: UUID, platform_sku_ids: Collection[str]) -> None:

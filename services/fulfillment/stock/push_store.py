@@ -197,15 +197,24 @@ def set_wanted(tx: Connection, claimed: Claim, push: Push, quantity: int) -> int
     ).scalar_one_or_none()
 
 
-def set_told(tx: Connection, claimed: Claim, platform_sku_id: str, quantity: int, version: int) -> bool:
-    """TikTok Shop has this version; False, and nothing is stored, when it is another's by now."""
+def set_told(
+    tx: Connection,
+    claimed: Claim,
+    platform_sku_id: str,
+    quantity: int,
+    version: int,
+    again_seconds: float | None = None,
+) -> bool:
+    """TikTok Shop has this version; it is looked at again in so many seconds. False, and nothing is stored, when it is
+    another's by now.
+    """
     values = {
         "told_quantity": quantity,
         "told_version": func.greatest(stock_pushes.c.told_version, version),
         "told_time": func.now(),
         "problem": "",
     }
-    return _end(tx, claimed, platform_sku_id, values, None)
+    return _end(tx, claimed, platform_sku_id, values, again_seconds)
 
 
 def put_off(tx: Connection, claimed: Claim, platform_sku_id: str, seconds: float, problem: str | None) -> bool:

@@ -29,7 +29,7 @@ from services.fulfillment.domain import Shop, ShopCallsLimited, ShopRequestRefus
 from services.fulfillment.routing import routing_store
 from services.fulfillment.stock import push_store, spread_store
 from services.fulfillment.stock.looking import Look, Looking
-from services.fulfillment.stock.offering import Target, committed_of, has, units_of
+from services.fulfillment.stock.offering import MOST_UNITS, Target, committed_of, has, units_of
 from services.fulfillment.stock.push_store import Claim, Push
 from vendors.tiktok_shop.calls import Access
 from vendors.tiktok_shop.errors import rule_of
@@ -236,7 +236,9 @@ class _Telling:
         del left[sku_id]
         units = units_of(look.targets[sku_id], self._routing.platform_warehouse_ids)
         with self._database.transaction(self._claimed.workspace_id) as tx:
-            push_store.set_told(tx, self._claimed, sku_id, units, self._versions[sku_id])
+            # What was taken off for orders that hold nothing here yet comes back without anything changing here.
+            again = _LATER_SECONDS if units < min(look.known[sku_id].wanted, MOST_UNITS) else None
+            push_store.set_told(tx, self._claimed, sku_id, units, self._versions[sku_id], again)
         PUSHES.labels(result).inc()
 
     def _put_off(self, sku_id: str, seconds: float, problem: str | None) -> None:

@@ -177,7 +177,9 @@ def held(drifted: Drifted) -> None:
     drifted.life.rows("UPDATE shipments SET state = 'CANCELED' WHERE fulfillment_order_id = :id", id=drifted.name(0))
     drifted.life.rows("UPDATE orders SET state = 'HELD', reason = 'x' WHERE platform_order_id = :id",
                       id=drifted.bought[0])  # fmt: skip
-    drifted.keeping.keep(whole=True)
+    # A held order's units are no longer counted as held for what TikTok Shop has committed.
+    drifted.life.rows("UPDATE stock_pushes SET next_time = now()")
+    drifted.keeping.push()
 
 
 def without_stock(drifted: Drifted) -> None:
