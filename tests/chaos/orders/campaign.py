@@ -14,7 +14,7 @@ from tests.chaos.orders.shops import CONTESTED, Shops
 from tests.chaos.wires import Moment, Phase, Reaction, Rule, passes
 
 # Longest time in which everything has settled once nothing breaks any more: leases, retries, and the parcels' ways.
-QUIET_SECONDS = 400.0
+QUIET_SECONDS = 900.0
 _LATEST_WEBHOOK_SECONDS = 2.0
 
 

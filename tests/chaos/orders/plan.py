@@ -142,7 +142,7 @@ def _purchase(chance: random.Random, seed: int, number: int, seconds: float) -> 
         },
         moved_to=f"{5000 + number} {words[3]} Lane",
         then=then,
-        then_at=at + chance.uniform(0.0, 14.0),
+        then_at=at + chance.uniform(0.0, 10.0),
     )
 
 

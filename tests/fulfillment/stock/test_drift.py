@@ -310,7 +310,8 @@ def test_stock_pushes_and_reports_by_their_rpcs(drifted: Drifted, stub: StockSer
     too_many(drifted)
     report = stub.MakeDriftReport(pb.MakeDriftReportRequest(**about), timeout=60).report
     assert report.drifts == 1
-    assert stub.ListDriftReports(pb.ListDriftReportsRequest(**about), timeout=10).reports[0] == report
+    reports = pb.ListDriftReportsRequest(workspace_id=str(WORKSPACE), merchant_id=report.merchant_id)
+    assert stub.ListDriftReports(reports, timeout=10).reports[0] == report
     drifts = pb.ListDriftsRequest(workspace_id=str(WORKSPACE), report_id=report.report_id)
     (drift,) = stub.ListDrifts(drifts, timeout=10).drifts
     assert drift.kind == "too_many_offered"
