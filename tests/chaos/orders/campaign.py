@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from tests.chaos.orders import checker
 from tests.chaos.orders.plan import Plan, Purchase
@@ -70,15 +71,18 @@ def _live(running: Shops, planned: Plan) -> dict[str, Purchase]:
         ids[purchase.number] = _place(running, purchase)
         orders[ids[purchase.number]] = purchase
 
+    def change(purchase: Purchase) -> None:
+        _change(running, ids[purchase.number], purchase)
+
     for purchase in planned.purchases:
-        steps.append((purchase.at, lambda one=purchase: place(one)))
+        steps.append((purchase.at, partial(place, purchase)))
         if purchase.then:
-            steps.append((purchase.then_at, lambda one=purchase: _change(running, ids[one.number], one)))
+            steps.append((purchase.then_at, partial(change, purchase)))
     for at, victim in planned.kills:
-        steps.append((at, lambda one=victim: running.kill(one)))
+        steps.append((at, partial(running.kill, victim)))
     for at, units in planned.sales:
         path = f"/amazon_sp/sell/{running.merchants[0].seller}/{CONTESTED}"
-        steps.append((at, lambda one=units, where=path: running.control("POST", where, {"quantity": one})))
+        steps.append((at, partial(running.control, "POST", path, {"quantity": units})))
     begin = time.monotonic()
     for at, step in sorted(steps, key=lambda each: each[0]):
         time.sleep(max(0.0, begin + at - time.monotonic()))

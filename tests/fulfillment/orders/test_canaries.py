@@ -112,9 +112,10 @@ def told_to_callers(life: OrderStage) -> list[str]:
     request = orders_pb.ListOrdersRequest(workspace_id=str(WORKSPACE), page_size=200)
     found = []
     for order in life.stub.ListOrders(request, timeout=20).orders:
-        of = {"workspace_id": str(WORKSPACE), "order_id": order.order_id}
-        found += [str(order), str(life.stub.GetOrder(orders_pb.GetOrderRequest(**of), timeout=10))]
-        found.append(str(life.stub.ListOrderEvents(orders_pb.ListOrderEventsRequest(**of), timeout=10)))
+        get = orders_pb.GetOrderRequest(workspace_id=str(WORKSPACE), order_id=order.order_id)
+        events = orders_pb.ListOrderEventsRequest(workspace_id=str(WORKSPACE), order_id=order.order_id)
+        found += [str(order), str(life.stub.GetOrder(get, timeout=10))]
+        found.append(str(life.stub.ListOrderEvents(events, timeout=10)))
     return found
 
 
