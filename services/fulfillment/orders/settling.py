@@ -125,10 +125,10 @@ class Settling:
     def _tell_too_late(self, order: Order, name: str) -> None:
         if course.is_to_end(order) or order.told.is_cancel_requested:
             text = f"it is to be canceled, but Amazon sends {name} and cannot stop it any more."
-            self._story.tell(order, "order.canceled_too_late", text)
+            self._story.tell(order, course.CANCELED_TOO_LATE, text)
         else:
             text = f"it was changed at TikTok Shop, but Amazon sends {name} as it was and cannot stop it any more."
-            self._story.tell(order, "order.changed_too_late", text)
+            self._story.tell(order, course.CHANGED_TOO_LATE, text)
 
     def _failed(self, order: Order, shipment: Shipment, problem: str, text: str) -> Shipment:
         self._story.event(order, "shipment.failed", text, {"shipment": shipment.fulfillment_order_id})
