@@ -207,6 +207,7 @@ class Planning:
         address = self._sealer.open_destination(shipment.shipment_id, sealed[shipment.shipment_id])
         job = Job(
             shipment.shipment_id,
+            order.order_id,
             wish,
             new_order(order, shipment, address, self._routing, merchant),
             is_new=is_new,
@@ -354,6 +355,7 @@ class Planning:
         for shipment in made:
             job = Job(
                 shipment.shipment_id,
+                order.order_id,
                 Wish.CREATE,
                 new_order(order, shipment, address, self._routing, merchant),
                 is_new=True,

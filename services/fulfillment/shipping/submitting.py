@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from kit import context
 from kit.errors import DeadlineExceeded, ReelrouteError
 from kit.vendor_errors import (
     VendorAccountProblem,
@@ -60,6 +61,7 @@ class Job:
     """
 
     shipment_id: UUID
+    order_id: UUID
     wish: Wish
     order: NewOrder = field(repr=False)
     is_new: bool = False
@@ -149,7 +151,9 @@ class _Batch:
 
     async def _one(self, amazon: Amazon, job: Job) -> None:
         try:
-            known = await self._does[job.wish](amazon, job)
+            # The calls are recorded as made for the order; each job is a task of its own.
+            with context.about(order_id=job.order_id):
+                known = await self._does[job.wish](amazon, job)
         except VendorAccountProblem:
             raise
         except (VendorRateLimited, VendorQuotaReached) as error:
@@ -265,10 +269,11 @@ class _Batch:
                 return
 
     async def _read_one(self, amazon: Amazon, job: Job) -> None:
-        found = await self._look(amazon, job)
-        if found is None:
-            await asyncio.sleep(self._doubt_seconds)
+        with context.about(order_id=job.order_id):
             found = await self._look(amazon, job)
+            if found is None:
+                await asyncio.sleep(self._doubt_seconds)
+                found = await self._look(amazon, job)
         if found is not None:
             self._known[job.shipment_id] = _compared(found, job.order)
 
