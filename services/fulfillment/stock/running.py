@@ -36,6 +36,8 @@ class StockKeeping:
             every_seconds=config.stock_seconds,
             whole_seconds=config.stock_whole_seconds,
             delay_seconds=config.stock_delay_seconds,
+            tolerance_seconds=config.stock_tolerance_seconds,
+            surely_seconds=config.stock_surely_seconds,
         )
         spreading = Spreading(
             database, shop_seconds=config.stock_shop_seconds, delay_seconds=config.stock_push_delay_seconds

@@ -24,7 +24,14 @@ class Keeping:
     def of(cls, life: OrderStage) -> Keeping:
         return cls(
             life,
-            StockReading(life.database, life.merchants.calls, every_seconds=300, whole_seconds=86_400, delay_seconds=0),
+            StockReading(
+                life.database,
+                life.merchants.calls,
+                every_seconds=300,
+                whole_seconds=86_400,
+                delay_seconds=0,
+                tolerance_seconds=0,
+            ),
             Spreading(life.database, shop_seconds=600, delay_seconds=0),
             Pushing(life.database, life.shops.calls, life.intake.sync),
         )

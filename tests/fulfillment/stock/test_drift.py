@@ -284,7 +284,7 @@ def stub(drifted: Drifted) -> Iterator[StockServiceStub]:
 
 
 def test_stock_pushes_and_reports_by_their_rpcs(drifted: Drifted, stub: StockServiceStub) -> None:
-    about = {"workspace_id": str(WORKSPACE), "merchant_id": str(drifted.life.merchant_id)}
+    about: dict[str, Any] = {"workspace_id": str(WORKSPACE), "merchant_id": str(drifted.life.merchant_id)}
     assert stub.SyncStock(pb.SyncStockRequest(**about), timeout=30).skus > 0
     listed = stub.ListStock(pb.ListStockRequest(**about, text=SLEEVES_SKU.lower()), timeout=10).stock
     assert [each.amazon_sku for each in listed] == [SLEEVES_SKU]
@@ -297,7 +297,7 @@ def test_stock_pushes_and_reports_by_their_rpcs(drifted: Drifted, stub: StockSer
     assert (stock.available, stock.is_own_safety_stock) == (got.stock.available - 100, True)
     with pytest.raises(grpc.RpcError) as refused:
         stub.GetStock(pb.GetStockRequest(**about, amazon_sku="NO"), timeout=10)
-    assert refused.value.code() is grpc.StatusCode.NOT_FOUND  # type: ignore[attr-defined]
+    assert refused.value.code() is grpc.StatusCode.NOT_FOUND
     request = pb.ListStockPushesRequest(
         workspace_id=str(WORKSPACE), shop_id=str(drifted.life.shop.shop_id), page_size=3
     )
@@ -310,7 +310,8 @@ def test_stock_pushes_and_reports_by_their_rpcs(drifted: Drifted, stub: StockSer
     too_many(drifted)
     report = stub.MakeDriftReport(pb.MakeDriftReportRequest(**about), timeout=60).report
     assert report.drifts == 1
-    assert stub.ListDriftReports(pb.ListDriftReportsRequest(**about), timeout=10).reports[0] == report
+    reports = pb.ListDriftReportsRequest(workspace_id=str(WORKSPACE), merchant_id=report.merchant_id)
+    assert stub.ListDriftReports(reports, timeout=10).reports[0] == report
     drifts = pb.ListDriftsRequest(workspace_id=str(WORKSPACE), report_id=report.report_id)
     (drift,) = stub.ListDrifts(drifts, timeout=10).drifts
     assert drift.kind == "too_many_offered"

@@ -211,8 +211,8 @@ def test_a_change_while_it_is_told_is_told_after_it(keeping: Keeping) -> None:
     assert not keeping.pushing.run_once()
     with life.database.transaction(WORKSPACE) as tx:
         assert push_store.set_told(tx, claimed, SLEEVES, 333, 2)
-    assert not keeping.life.rows("SELECT 1 AS n FROM stock_pushes WHERE next_time > now() + interval '1 second'"
-                                 " AND told_version < wanted_version")  # fmt: skip
+    due = "SELECT next_time <= now() AS due FROM stock_pushes WHERE platform_sku_id = :sku"
+    assert life.rows(due, sku=SLEEVES) == [{"due": True}]
     keeping.push()
     assert keeping.offered() == right(keeping)
 

@@ -12,6 +12,7 @@ from kit import context
 from services.fulfillment.merchants.domain import AmazonUnavailable, MerchantAuthorizationLost
 from services.fulfillment.stock.reading import StockBusy, StockReading
 from tests.fulfillment.merchants.stage import AmazonSandbox, MerchantStage
+from vendors.amazon_sp.inventory import Inventory, SkuStock
 
 SKU = "EF-CTR-SPN-10"
 
@@ -74,6 +75,33 @@ def test_a_sku_that_everything_no_longer_has_is_gone_and_may_come_back(
     gone, back = skus(stage)["GONE"], skus(stage)[SKU]
     assert (gone["is_at_amazon"], gone["fulfillable"]) == (False, 0)
     assert (back["is_at_amazon"], back["fulfillable"]) == (True, before["fulfillable"])
+
+
+def test_that_there_is_nothing_at_all_any_more_is_believed_when_it_is_told_twice_in_a_row(
+    stage: MerchantStage, reading: StockReading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read() -> set[tuple[bool, bool]]:
+        due(stage)
+        assert a_reading(stage, whole_seconds=0.001).run_once()
+        return {(row["is_at_amazon"], row["fulfillable"] > 0) for row in skus(stage).values()}
+
+    async def nothing(*_: object, **__: object) -> tuple[SkuStock, ...]:
+        return ()
+
+    assert read() >= {(True, True)}
+    there = skus(stage)
+    for times in (1, 2):
+        with monkeypatch.context() as patch:
+            patch.setattr(Inventory, "all", nothing)
+            patch.setattr(Inventory, "of", nothing)
+            read()
+            assert skus(stage) == there
+            if times == 2:
+                assert read() == {(False, False)}
+                # And so it stays.
+                assert read() == {(False, False)}
+        assert (True, True) in read()
+        there = skus(stage)
 
 
 def test_a_reading_that_fails_changes_nothing_and_is_due_later(
