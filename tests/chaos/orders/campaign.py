@@ -27,10 +27,12 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
 
 
-# What a process that was killed alone may do, it holds up for minutes.
+# What a process that was killed alone may do, it holds up for minutes; what a vendor refused is put off for one.
 _LEASES = (
-    "UPDATE fulfillment.shop_routings SET orders_lease_time = now(), tracking_lease_time = now()",
-    "UPDATE fulfillment.merchants SET orders_lease_time = now(), stock_lease_time = now()",
+    "UPDATE fulfillment.shop_routings SET orders_lease_time = now(), tracking_lease_time = now(),"
+    " orders_due_time = now()",
+    "UPDATE fulfillment.merchants SET orders_lease_time = now(), stock_lease_time = now(), orders_due_time = now(),"
+    " stock_due_time = now()",
     "UPDATE fulfillment.stock_pushes SET lease_time = now(), next_time = now() WHERE lease_time IS NOT NULL",
     "UPDATE fulfillment.webhook_events SET next_time = now() WHERE next_time IS NOT NULL",
     "UPDATE fulfillment.packages SET track_due_time = now() WHERE track_due_time IS NOT NULL",

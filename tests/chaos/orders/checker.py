@@ -69,7 +69,8 @@ FROM fulfillment.stock s
 _WAITING = """
 SELECT (SELECT count(*) FROM fulfillment.outbox WHERE refusal IS NULL)
      + (SELECT count(*) FROM fulfillment.reservations WHERE state IN ('RESERVED', 'IN_FLIGHT'))
-     + (SELECT count(*) FROM fulfillment.stock_pushes WHERE next_time IS NOT NULL AND problem = '') AS waiting
+     + (SELECT count(*) FROM fulfillment.stock_pushes
+        WHERE (next_time <= now() + interval '30 seconds' OR lease_time > now()) AND problem = '') AS waiting
 """
 _REFUSED = "SELECT target, method, refusal FROM fulfillment.outbox WHERE refusal IS NOT NULL"
 

@@ -63,6 +63,7 @@ _ENVIRONMENT = {
     "REELROUTE_STOCK_SHOP_SECONDS": "10",
     "REELROUTE_STOCK_PUSH_DELAY_SECONDS": "1",
     "REELROUTE_TIKTOK_SHOP_CALLS_PER_SECOND": "1000",
+    "REELROUTE_AMAZON_SP_LONGEST_PAUSE_SECONDS": "3",
     # The sandbox's limits are lifted as well: how the documented ones are kept is shown by `make bench`.
     "REELROUTE_AMAZON_SP_RATES": json.dumps(
         {

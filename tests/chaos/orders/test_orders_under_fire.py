@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.chaos.orders.campaign import strike
 from tests.chaos.orders.plan import SHORT, plan
 from tests.chaos.orders.shops import shops
 
 
+@pytest.mark.timeout(300)
 def test_r26_r27_r28_each_order_is_sent_once_and_told_truly_whatever_breaks() -> None:
     with shops() as running:
         planned = plan(1, SHORT)
