@@ -49,7 +49,10 @@ def an_order(
 def a_shipment(number: int, state: ShipmentState, *lines: str, problem: str = "", status: str = "") -> Shipment:
     items = tuple(ShipmentItem(line, "AMZ", 1, (line,)) for line in lines)
     return Shipment(
-        **{name: uuid4() for name in ("shipment_id", "workspace_id", "order_id", "merchant_id")},
+        shipment_id=uuid4(),
+        workspace_id=uuid4(),
+        order_id=uuid4(),
+        merchant_id=uuid4(),
         number=number,
         fulfillment_order_id=f"TTS-577-{number}",
         state=state,
