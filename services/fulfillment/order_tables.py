@@ -43,6 +43,8 @@ merchants = Table(
     # When the stock was last read to the end, in part or whole, and when it was last read whole.
     time_column("stock_time"),
     time_column("stock_whole_time"),
+    # When a reading of all told of nothing at all, though there was something before; none: the last told of some.
+    time_column("stock_empty_time"),
     # What changed at Amazon before is known: of stock, and of fulfilment orders.
     time_column("stock_cursor"),
     time_column("orders_cursor"),
@@ -405,6 +407,8 @@ stock = Table(
     PrimaryKeyConstraint("merchant_id", "amazon_sku", name="one_row_per_sku"),
     CheckConstraint("fulfillable >= 0 AND reserved >= 0 AND in_flight >= 0", name="no_stock_is_below_zero"),
     Index("stock_of_workspace", "workspace_id", "merchant_id", "amazon_sku"),
+    # SKUs of one FNSKU share their units.
+    Index("stock_of_pool", "merchant_id", "fnsku"),
     Index("stock_to_spread", "merchant_id", postgresql_where=text("version <> spread_version")),
 )
 
@@ -465,7 +469,7 @@ stock_pushes = Table(
     Column("told_version", BigInteger, nullable=False, server_default="0"),
     time_column("told_time"),
     Column("problem", Text, nullable=False, server_default=""),
-    # When it is told next (none: TikTok Shop knows it), which try that is, and until when one process does it.
+    # When it is looked at next (none: TikTok Shop has it), which try that is, and until when one process does it.
     time_column("next_time"),
     Column("attempt", Integer, nullable=False, server_default="0"),
     time_column("lease_time"),

@@ -92,7 +92,9 @@ def course_of(
         return Course(Step.REST)
     if left.open_units or not sent:
         return Course(Step.DECIDE)
-    return Course(Step.SHIPPED if parcels.are_told else Step.REST)
+    # What is canceled too late is told nobody.
+    is_news = parcels.are_told and order.state is not OrderState.SHIPPED and not is_to_end(order)
+    return Course(Step.SHIPPED if is_news else Step.REST)
 
 
 def uncovered(told: ShopOrder, shipments: Sequence[Shipment]) -> ShopOrder:

@@ -227,6 +227,7 @@ class Planning:
             new = new_order(order, shipment, address, self._routing, merchant)
         job = Job(
             shipment.shipment_id,
+            order.order_id,
             wish,
             shipment.fulfillment_order_id,
             new,
@@ -375,6 +376,7 @@ class Planning:
         for shipment in made:
             job = Job(
                 shipment.shipment_id,
+                order.order_id,
                 Wish.CREATE,
                 shipment.fulfillment_order_id,
                 new_order(order, shipment, address, self._routing, merchant),

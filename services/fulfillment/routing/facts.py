@@ -17,7 +17,7 @@ from services.fulfillment.orders import recipient
 from services.fulfillment.orders.domain import ShopOrder
 from services.fulfillment.routing.mapping import Mapped, sku_label
 from services.fulfillment.routing.settings import ShopRouting
-from services.fulfillment.stock.domain import Available
+from services.fulfillment.stock.domain import Available, drawn
 from vendors.amazon_sp.outbound import Preview, Speed
 
 # A list is of texts.
@@ -202,6 +202,7 @@ def sku_facts(mapped: Mapped, stock: Mapping[str, Available]) -> dict[str, Value
     """What an order's units are at Amazon, and whether it has them."""
     quantities = mapped.quantities
     have = {sku: each for sku in quantities if (each := stock.get(sku)) is not None and each.known}
+    needed = drawn(quantities, stock)
     return {
         "amazon_skus": tuple(sorted(quantities)),
         "amazon_units": sum(quantities.values()),
@@ -211,7 +212,7 @@ def sku_facts(mapped: Mapped, stock: Mapping[str, Available]) -> dict[str, Value
         "unknown_skus": tuple(sorted(quantities.keys() - have)),
         "skus_not_at_amazon": tuple(sorted(sku for sku, each in have.items() if not each.is_at_amazon)),
         "short_skus": tuple(
-            sorted(sku for sku, each in have.items() if each.is_at_amazon and each.units < quantities[sku])
+            sorted(sku for sku, each in have.items() if each.is_at_amazon and each.units < needed[sku])
         ),
     }
 

@@ -118,7 +118,8 @@ class Following:
 
         async def one(amazon: Amazon, shipment: Shipment) -> None:
             try:
-                found[shipment.shipment_id] = await amazon.outbound.get(shipment.fulfillment_order_id)
+                with context.about(order_id=shipment.order_id):
+                    found[shipment.shipment_id] = await amazon.outbound.get(shipment.fulfillment_order_id)
             except VendorNotFound:
                 lost.append(shipment)
 

@@ -38,6 +38,7 @@ class ToTrack:
 
     package_id: UUID
     workspace_id: UUID
+    order_id: UUID
     merchant_id: UUID
     package_number: int
 
@@ -170,7 +171,7 @@ _CLAIM_TRACKS = text("""
         ORDER BY track_due_time LIMIT :most FOR UPDATE SKIP LOCKED
     ) due, shipments s
     WHERE packages.package_id = due.package_id AND s.shipment_id = packages.shipment_id
-    RETURNING packages.package_id, packages.workspace_id, s.merchant_id, packages.package_number
+    RETURNING packages.package_id, packages.workspace_id, packages.order_id, s.merchant_id, packages.package_number
 """)
 
 
@@ -179,7 +180,9 @@ def claim_tracks(tx: Connection, most: int, lease_seconds: float) -> list[ToTrac
     when the lease ends, whatever becomes of the claimer.
     """
     rows = tx.execute(_CLAIM_TRACKS, {"most": most, "lease": lease_seconds})
-    return [ToTrack(row.package_id, row.workspace_id, row.merchant_id, row.package_number) for row in rows]
+    return [
+        ToTrack(row.package_id, row.workspace_id, row.order_id, row.merchant_id, row.package_number) for row in rows
+    ]
 
 
 def set_tracking(tx: Connection, package: Package, found: Tracking, again_seconds: float | None) -> Package:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import structlog
 
+from kit import context
 from kit.db import ALL_WORKSPACES, Database
 from kit.errors import ReelrouteError
 from kit.vendor_errors import VendorNotFound
@@ -70,7 +71,8 @@ class Parcels:
 
         async def one(amazon: Amazon, parcel: ToTrack) -> None:
             try:
-                found[parcel.package_id] = await amazon.outbound.track(parcel.package_number)
+                with context.about(order_id=parcel.order_id):
+                    found[parcel.package_id] = await amazon.outbound.track(parcel.package_number)
             except VendorNotFound:
                 found[parcel.package_id] = None
 

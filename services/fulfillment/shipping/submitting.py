@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from kit import context
 from kit.errors import DeadlineExceeded, ReelrouteError
 from kit.vendor_errors import (
     VendorAccountProblem,
@@ -61,8 +62,9 @@ class Job:
     """
 
     shipment_id: UUID
+    order_id: UUID
     wish: Wish
-    order_id: str
+    fulfillment_order_id: str
     order: NewOrder | None = field(default=None, repr=False)
     is_new: bool = False
     begun_seconds: float = 0.0
@@ -167,7 +169,9 @@ class _Batch:
 
     async def _one(self, amazon: Amazon, job: Job) -> None:
         try:
-            known = await self._does[job.wish](amazon, job)
+            # The calls are recorded as made for the order; each job is a task of its own.
+            with context.about(order_id=job.order_id):
+                known = await self._does[job.wish](amazon, job)
         except VendorAccountProblem:
             raise
         except (VendorRateLimited, VendorQuotaReached) as error:
@@ -240,18 +244,18 @@ class _Batch:
         """Has Amazon cancel an order."""
         is_refused = False
         try:
-            await amazon.outbound.cancel(job.order_id)
+            await amazon.outbound.cancel(job.fulfillment_order_id)
         except VendorNotFound:
             raise
         except VendorRejected:
             is_refused = True
-        found = await amazon.outbound.get(job.order_id)
+        found = await amazon.outbound.get(job.fulfillment_order_id)
         goes_on = not found.status.is_final and (is_refused or not found.status.can_be_canceled)
         return Known(found=found, is_cancel_refused=goes_on and found.status is not OrderStatus.UNKNOWN)
 
     async def _look(self, amazon: Amazon, job: Job) -> FulfillmentOrder | None:
         try:
-            return await amazon.outbound.get(job.order_id)
+            return await amazon.outbound.get(job.fulfillment_order_id)
         except VendorNotFound:
             return None
 
@@ -265,7 +269,7 @@ class _Batch:
 
     async def _read_back(self, amazon: Amazon, begin: datetime) -> None:
         """Reads what was created: in Amazon's list where there are several, and what is not in it by itself."""
-        waiting = {job.order_id: job for job in self._open() if job.shipment_id in self._created}
+        waiting = {job.fulfillment_order_id: job for job in self._open() if job.shipment_id in self._created}
         try:
             if len(waiting) > 1:
                 await self._list(amazon, begin, waiting)
@@ -287,10 +291,11 @@ class _Batch:
                 return
 
     async def _read_one(self, amazon: Amazon, job: Job) -> None:
-        found = await self._look(amazon, job)
-        if found is None:
-            await asyncio.sleep(self._doubts.step)
+        with context.about(order_id=job.order_id):
             found = await self._look(amazon, job)
+            if found is None:
+                await asyncio.sleep(self._doubts.step)
+                found = await self._look(amazon, job)
         if found is not None:
             self._known[job.shipment_id] = _compared(found, _new(job))
 

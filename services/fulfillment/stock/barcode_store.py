@@ -28,10 +28,15 @@ _UNMAPPED = text("""
                       AND m.platform_sku_id = '' AND m.seller_sku = sku->>'seller_sku')
     LIMIT :most
 """)
+# Locked in the order of SKUs, as by the ledger; an update alone locks as it happens to join.
 _SAVE = text("""
-    UPDATE stock SET barcodes = told.barcodes
-    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS told(asin text, barcodes text[])
-    WHERE stock.merchant_id = :merchant_id AND stock.asin = told.asin
+    WITH other AS MATERIALIZED (
+        SELECT s.amazon_sku, told.barcodes
+        FROM stock s JOIN jsonb_to_recordset(CAST(:rows AS jsonb)) AS told(asin text, barcodes text[]) USING (asin)
+        WHERE s.merchant_id = :merchant_id AND s.barcodes <> told.barcodes
+        ORDER BY s.amazon_sku FOR UPDATE OF s)
+    UPDATE stock SET barcodes = other.barcodes
+    FROM other WHERE stock.merchant_id = :merchant_id AND stock.amazon_sku = other.amazon_sku
 """)
 
 

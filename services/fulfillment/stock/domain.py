@@ -2,6 +2,9 @@
 
     available = fulfillable - reserved - in flight - safety stock, never below zero
 
+Amazon's SKUs with the same FNSKU share one pool of units, and each of them shows all of it. There `fulfillable` is the
+least of their figures, as they are not of one moment, and all that is held of any of them is taken off.
+
 `fulfillable` is Amazon's figure of some moment. `reserved` is held for orders that Amazon does not have yet. What is
 `in flight` Amazon has orders for, and may not have taken off its figure yet. A reservation moves on so:
 
@@ -9,7 +12,8 @@
         └──────────┴─────→ RELEASED    nothing is sent of it
 
 Counting units twice for a while, in flight and off the figure, offers too few. Counting them nowhere would sell what is
-not there. So they stay in flight until a figure that was read well after the order has changed since.
+not there. So they stay in flight until a figure that was read well after the order has changed since, or does not say
+when it changed, or until a day is over.
 """
 
 from __future__ import annotations
@@ -24,11 +28,14 @@ from kit.errors import FailedPrecondition, NotFound
 
 @dataclass(frozen=True, slots=True)
 class Available:
-    """Units of a SKU that can be sold. `known`: Amazon's stock lists it; `is_at_amazon`: Amazon can send it."""
+    """Units of a SKU that can be sold. `known`: Amazon's stock lists it; `is_at_amazon`: Amazon can send it; `pool`:
+    SKUs of one pool share their units; empty: it shares them with none.
+    """
 
     units: int
     is_at_amazon: bool
     known: bool
+    pool: str = ""
 
 
 UNKNOWN = Available(0, is_at_amazon=False, known=False)
@@ -53,12 +60,14 @@ class Stock:
     safety_stock: int | None
     amazon_update_time: datetime | None
     read_time: datetime
+    # Of Amazon's units those that nobody holds, in the whole pool; may be below zero.
+    free: int
 
     def available(self, default_safety_stock: int) -> Available:
         """What can be sold of it."""
         safety = default_safety_stock if self.safety_stock is None else self.safety_stock
-        units = max(0, self.fulfillable - self.reserved - self.in_flight - safety)
-        return Available(units if self.is_at_amazon else 0, self.is_at_amazon, known=True)
+        units = max(0, self.free - safety)
+        return Available(units if self.is_at_amazon else 0, self.is_at_amazon, known=True, pool=self.fnsku)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +96,22 @@ class InsufficientStock(FailedPrecondition):
         )
 
 
+class AlreadyReleased(RuntimeError):
+    """A fault of ours: units are to be held for a shipment that has given its units back. It needs another shipment."""
+
+
+def drawn(quantities: Mapping[str, int], stock: Mapping[str, Available]) -> dict[str, int]:
+    """How many units each SKU must have so that all of these can be sent: those of SKUs of one pool are added up."""
+    pools: dict[str, int] = {}
+    for sku, quantity in quantities.items():
+        pool = stock.get(sku, UNKNOWN).pool
+        pools[pool] = pools.get(pool, 0) + quantity
+    return {sku: pools[pool] if (pool := stock.get(sku, UNKNOWN).pool) else each for sku, each in quantities.items()}
+
+
 def sets(parts: Sequence[tuple[str, int]], stock: Mapping[str, Available]) -> int:
     """How many of what consists of these parts can be sold: the scarcest part decides. A SKU may come several times."""
     needed: dict[str, int] = {}
     for sku, quantity in parts:
         needed[sku] = needed.get(sku, 0) + quantity
-    return min((stock.get(sku, UNKNOWN).units // quantity for sku, quantity in needed.items()), default=0)
+    return min((stock.get(sku, UNKNOWN).units // quantity for sku, quantity in drawn(needed, stock).items()), default=0)

@@ -1,29 +1,70 @@
 """SQL of the ledger: what can be sold, and who holds it. The caller owns the transaction.
 
-Whatever changes a SKU's sums locks its row first, and several rows in the order of their SKUs, so that nobody waits for
-somebody who waits for him. Each change is an entry beside it. Amazon's figures come in by reading_store.py.
+Whatever changes a SKU's sums locks its row first, with those of all SKUs that share its units, in the order of their
+SKUs, so that nobody waits for somebody who waits for him. Each change is an entry beside it. Amazon's figures come in
+by reading_store.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, literal, or_, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    case,
+    cast,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from kit.db import new_id
 from kit.listen import notify
 from services.fulfillment.order_tables import reservations, shipments, stock, stock_entries
-from services.fulfillment.stock.domain import UNKNOWN, Available, InsufficientStock, Stock
+from services.fulfillment.stock.domain import UNKNOWN, AlreadyReleased, Available, InsufficientStock, Stock, drawn
 
 STOCK_CHANNEL = "fulfillment_stock"
-SHOWN = [stock.c[name] for name in Stock.__dataclass_fields__]
+_pool = stock.alias("pool")
+_FREE = case(
+    (stock.c.fnsku == "", stock.c.fulfillable - stock.c.reserved - stock.c.in_flight),
+    else_=select(
+        func.coalesce(func.min(_pool.c.fulfillable).filter(_pool.c.is_at_amazon), 0)
+        - cast(func.sum(_pool.c.reserved + _pool.c.in_flight), BigInteger)
+    )
+    .where(_pool.c.merchant_id == stock.c.merchant_id, _pool.c.fnsku == stock.c.fnsku)
+    .scalar_subquery(),
+)
+SHOWN = [_FREE.label(name) if name == "free" else stock.c[name] for name in Stock.__dataclass_fields__]
 _HELD = ("RESERVED", "IN_FLIGHT")
 _SETTLED_AT_ONCE = 100  # SKUs
-# Amazon's figure of a SKU that did not change since an order has it nevertheless after so long.
-_SURELY_SECONDS = 86_400.0
+
+_LOCK = text("""
+    WITH pools AS MATERIALIZED (
+        SELECT fnsku FROM stock WHERE merchant_id = :merchant_id AND amazon_sku = ANY(:skus) AND fnsku <> ''
+        UNION SELECT unnest(CAST(:fnskus AS text[]))),
+    wanted AS MATERIALIZED (
+        SELECT unnest(CAST(:skus AS text[])) AS amazon_sku
+        UNION SELECT s.amazon_sku FROM pools JOIN stock s ON s.merchant_id = :merchant_id AND s.fnsku = pools.fnsku)
+    SELECT FROM stock s JOIN wanted USING (amazon_sku) WHERE s.merchant_id = :merchant_id
+    ORDER BY s.amazon_sku FOR UPDATE OF s
+""")
+_GROW = text("""
+    UPDATE stock SET version = version + 1
+    WHERE merchant_id = :merchant_id AND amazon_sku <> ALL(:skus)
+      AND fnsku = ANY(CAST(:fnskus AS text[]) || ARRAY(
+        SELECT fnsku FROM stock WHERE merchant_id = :merchant_id AND amazon_sku = ANY(:skus) AND fnsku <> ''))
+""")
 
 
 def available(
@@ -38,14 +79,30 @@ def available(
 
 
 def lock(tx: Connection, merchant_id: UUID, skus: Collection[str]) -> dict[str, Stock]:
-    """The rows of SKUs, locked until the transaction ends. Whoever reserves several times locks all of them first."""
+    """The rows of SKUs, locked until the transaction ends, with those that share their units. Whoever reserves several
+    times locks all of them first.
+    """
+    lock_pools(tx, merchant_id, skus)
+    # Only now: another may have moved the units of their pools while we waited for the lock.
     query = (
         select(*SHOWN)
         .where(stock.c.merchant_id == merchant_id, stock.c.amazon_sku.in_(skus))
         .order_by(stock.c.amazon_sku)
-        .with_for_update()
     )
     return {row["amazon_sku"]: stock_of(row) for row in tx.execute(query).mappings()}
+
+
+def lock_pools(tx: Connection, merchant_id: UUID, skus: Collection[str], fnskus: Collection[str] = ()) -> None:
+    """Locks SKUs, those with these FNSKUs, and all that share units with one of them, in the order of SKUs."""
+    tx.execute(_LOCK, {"merchant_id": merchant_id, "skus": list(skus), "fnskus": list(fnskus)})
+
+
+def announce(tx: Connection, merchant_id: UUID, skus: Collection[str], fnskus: Collection[str] = ()) -> None:
+    """Says that what can be sold of SKUs changed, and so of those that share units with them, or have these FNSKUs.
+    The versions of `skus` have grown already.
+    """
+    tx.execute(_GROW, {"merchant_id": merchant_id, "skus": list(skus), "fnskus": list(fnskus)})
+    notify(tx, STOCK_CHANNEL)
 
 
 def reserve(
@@ -57,15 +114,19 @@ def reserve(
     quantities: Mapping[str, int],
     default_safety_stock: int,
 ) -> None:
-    """Holds units for a shipment; one that holds some already keeps them. Raises InsufficientStock, and holds none."""
-    if tx.execute(select(literal(1)).where(reservations.c.shipment_id == shipment_id).limit(1)).first():
-        return
+    """Holds units for a shipment; one that holds some already, or of which Amazon has taken them, keeps those. Raises
+    InsufficientStock, and holds none; AlreadyReleased for one that gave them back.
+    """
     rows = lock(tx, merchant_id, quantities)
-    short = [
-        sku
-        for sku, quantity in quantities.items()
-        if sku not in rows or rows[sku].available(default_safety_stock).units < quantity
-    ]
+    # Only now: another may have reserved for it while we waited for the lock.
+    states = set(tx.execute(select(reservations.c.state).where(reservations.c.shipment_id == shipment_id)).scalars())
+    if states - {"RELEASED"}:
+        return
+    if states:
+        raise AlreadyReleased(f"shipment {shipment_id} gave its units back, and is to hold some again")
+    have = {sku: row.available(default_safety_stock) for sku, row in rows.items()}
+    needed = drawn(quantities, have)
+    short = [sku for sku in quantities if have.get(sku, UNKNOWN).units < needed[sku]]
     if short:
         raise InsufficientStock(short)
     tx.execute(
@@ -88,7 +149,7 @@ def reserve(
         .values(reserved=stock.c.reserved + reservations.c.quantity, version=stock.c.version + 1)
     )
     _enter(tx, shipment_id, "RESERVED", reservations.c.quantity)
-    notify(tx, STOCK_CHANNEL)
+    announce(tx, merchant_id, quantities)
 
 
 def hold_again(tx: Connection, shipment_id: UUID) -> None:
@@ -113,7 +174,7 @@ def hold_again(tx: Connection, shipment_id: UUID) -> None:
 
 def submitted(tx: Connection, shipment_id: UUID) -> None:
     """RESERVED → IN_FLIGHT: Amazon has the shipment. May be repeated."""
-    if not _lock_shipment(tx, shipment_id, ["RESERVED"]):
+    if not any(row.state == "RESERVED" for row in _lock_shipment(tx, shipment_id)):
         return
     which = reservations.c.state == "RESERVED"
     tx.execute(
@@ -135,12 +196,13 @@ def release(tx: Connection, shipment_id: UUID, quantities: Mapping[str, int] | N
     """Gives back what a shipment holds, or so many units of each SKU: nothing is sent of them. May be repeated where
     all is given back.
     """
-    changed = False
-    for sku, state, quantity in _lock_shipment(tx, shipment_id, _HELD):
+    changed: list[str] = []
+    rows = _lock_shipment(tx, shipment_id)
+    for _, sku, state, quantity in rows:
         given = quantity if quantities is None else min(quantity, quantities.get(sku, 0))
-        if not given:
+        if not given or state not in _HELD:
             continue
-        changed = True
+        changed.append(sku)
         column = stock.c.reserved if state == "RESERVED" else stock.c.in_flight
         tx.execute(
             update(stock)
@@ -153,13 +215,21 @@ def release(tx: Connection, shipment_id: UUID, quantities: Mapping[str, int] | N
         which = and_(reservations.c.shipment_id == shipment_id, reservations.c.amazon_sku == sku)
         tx.execute(update(reservations).where(which).values(**values, update_time=func.now()))
     if changed:
-        notify(tx, STOCK_CHANNEL)
+        announce(tx, rows[0].merchant_id, changed)
 
 
-def settle(tx: Connection, merchant_id: UUID, read_time: datetime, delay_seconds: float) -> int:
+def settle(
+    tx: Connection,
+    merchant_id: UUID,
+    read_time: datetime,
+    delay_seconds: float,
+    *,
+    tolerance_seconds: float = 60,
+    surely_seconds: float = 86_400,
+) -> int:
     """IN_FLIGHT → SETTLED for what Amazon's figures, read at an instant, surely have: the order was there
-    `delay_seconds` before, and the figure changed since it was begun; or it was there a day before. Returns how many;
-    call again while it is any.
+    `delay_seconds` before, and the figure changed since it was begun, `tolerance_seconds` more or less, or does not say
+    when; or the order was there `surely_seconds` before. Returns how many; call again while it is any.
     """
     due = and_(
         reservations.c.merchant_id == merchant_id,
@@ -170,10 +240,16 @@ def settle(tx: Connection, merchant_id: UUID, read_time: datetime, delay_seconds
         or_(
             and_(
                 reservations.c.submit_time <= read_time - timedelta(seconds=delay_seconds),
-                # Amazon takes units off when it is asked, and its answer, by which we know of it, comes later.
-                stock.c.amazon_update_time >= func.coalesce(shipments.c.begin_time, reservations.c.submit_time),
+                # Amazon takes units off when it is asked, and its answer, by which we know of it, comes later. Its
+                # clock is another, and may tell whole seconds.
+                or_(
+                    stock.c.amazon_update_time.is_(None),
+                    stock.c.amazon_update_time
+                    >= func.coalesce(shipments.c.begin_time, reservations.c.submit_time)
+                    - timedelta(seconds=tolerance_seconds),
+                ),
             ),
-            reservations.c.submit_time <= read_time - timedelta(seconds=_SURELY_SECONDS),
+            reservations.c.submit_time <= read_time - timedelta(seconds=surely_seconds),
         ),
     )
     skus = tx.execute(
@@ -216,7 +292,7 @@ def settle(tx: Connection, merchant_id: UUID, read_time: datetime, delay_seconds
             for row in rows
         ]
         tx.execute(insert(stock_entries), entries)
-        notify(tx, STOCK_CHANNEL)
+        announce(tx, merchant_id, sums)
     return len(rows)
 
 
@@ -253,23 +329,26 @@ def stock_of(row: RowMapping) -> Stock:
     return Stock(**{name: row[name] for name in Stock.__dataclass_fields__})
 
 
-def _lock_shipment(tx: Connection, shipment_id: UUID, states: Sequence[str]) -> list[tuple[str, str, int]]:
-    """Locks the rows of what a shipment holds in these states: SKU, state and units, in the order of SKUs."""
+class _Held(NamedTuple):
+    merchant_id: UUID
+    amazon_sku: str
+    state: str
+    quantity: int
+
+
+def _lock_shipment(tx: Connection, shipment_id: UUID) -> list[_Held]:
+    """Locks the rows of what a shipment holds or has held: merchant, SKU, state and units, in the order of SKUs."""
     query = (
-        select(stock.c.merchant_id, stock.c.amazon_sku)
-        .where(*_of_shipment(shipment_id))
-        .order_by(stock.c.amazon_sku)
-        .with_for_update(of=stock)
-    )
-    if not tx.execute(query).all():
-        return []
-    # Only now: another may have moved them while we waited for the lock.
-    held = tx.execute(
-        select(reservations.c.amazon_sku, reservations.c.state, reservations.c.quantity)
-        .where(reservations.c.shipment_id == shipment_id, reservations.c.state.in_(states))
+        select(reservations.c.merchant_id, reservations.c.amazon_sku, reservations.c.state, reservations.c.quantity)
+        .where(reservations.c.shipment_id == shipment_id)
         .order_by(reservations.c.amazon_sku)
     )
-    return [(row.amazon_sku, row.state, row.quantity) for row in held]
+    rows = tx.execute(query).all()
+    if not rows:
+        return []
+    lock_pools(tx, rows[0].merchant_id, [row.amazon_sku for row in rows])
+    # Once more: another may have moved them while we waited for the lock.
+    return [_Held(*row) for row in tx.execute(query)]
 
 
 def _of_shipment(shipment_id: UUID) -> tuple[ColumnElement[bool], ...]:

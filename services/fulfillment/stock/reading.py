@@ -2,7 +2,8 @@
 
 A reading is asked for in one go. What changed before it began is known only when all of it is stored, and only then
 what was in flight is settled. SKUs that a reading of everything did not meet are asked for by name before they are
-taken for gone: pages shift while they are read.
+taken for gone: pages shift while they are read. That Amazon has nothing at all any more is believed when the next
+reading of everything tells the same.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
@@ -72,10 +74,12 @@ class StockReading:
         every_seconds: float,
         whole_seconds: float,
         delay_seconds: float,
+        tolerance_seconds: float = 60,
+        surely_seconds: float = 86_400,
     ) -> None:
         self._database, self._amazon = database, amazon
         self._every_seconds, self._whole = every_seconds, timedelta(seconds=whole_seconds)
-        self._delay_seconds = delay_seconds
+        self._lag = _Lag(delay_seconds, tolerance_seconds, surely_seconds)
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -89,7 +93,7 @@ class StockReading:
         if turn is None:
             return False
         due = _AGAIN_SECONDS
-        reading = _Reading(self._database, self._amazon, self._stopping, turn, self._delay_seconds)
+        reading = _Reading(self._database, self._amazon, self._stopping, turn, self._lag)
         try:
             whole = turn.whole_time
             reading.run(is_whole=whole is None or turn.begin_time - whole >= self._whole)
@@ -109,7 +113,7 @@ class StockReading:
         """
         check_connected(merchant)
         turn = self._take(merchant.workspace_id, merchant.merchant_id)
-        reading = _Reading(self._database, self._amazon, self._stopping, turn, self._delay_seconds)
+        reading = _Reading(self._database, self._amazon, self._stopping, turn, self._lag)
         try:
             return reading.run(is_whole=turn.whole_time is None)
         except _Stopped:
@@ -128,14 +132,23 @@ class StockReading:
                 raise StockBusy("Another process reads this merchant's stock at the moment. Try again.")
 
 
+@dataclass(frozen=True, slots=True)
+class _Lag:
+    """When Amazon's figures have an order: see ledger_store.settle."""
+
+    delay_seconds: float
+    tolerance_seconds: float
+    surely_seconds: float
+
+
 class _Reading:
     """One reading of one merchant."""
 
     def __init__(
-        self, database: Database, amazon: AmazonCalls, stopping: threading.Event, turn: Turn, delay_seconds: float
+        self, database: Database, amazon: AmazonCalls, stopping: threading.Event, turn: Turn, lag: _Lag
     ) -> None:
         self._database, self._amazon, self._stopping, self._turn = database, amazon, stopping, turn
-        self._delay_seconds = delay_seconds
+        self._lag = lag
         with database.transaction(turn.workspace_id) as tx:
             self._merchant = merchant_store.read_merchant(tx, turn.workspace_id, turn.merchant_id)
         self._marketplace_id = MARKETPLACES[self._merchant.marketplace].id
@@ -145,19 +158,25 @@ class _Reading:
         `AmazonCalls.ask`.
         """
         cursor = None if is_whole else self._turn.cursor
-        since = cursor - _OVERLAP - timedelta(seconds=self._delay_seconds) if cursor else None
+        since = cursor - _OVERLAP - timedelta(seconds=self._lag.delay_seconds) if cursor else None
         place = self._marketplace_id
         found = self._ask(
             lambda amazon: amazon.inventory.all(place, changed_since=since),
             _PART_SECONDS if since else _WHOLE_SECONDS,
         )
         recorded = self._record(found)
-        # Amazon's telling nothing at all would be no news of every single SKU.
-        if since is None and found:
-            recorded += self._look_for_gone()
+        is_doubted = False
+        if since is None:
+            unmet = self._unmet()
+            # More likely a fault of Amazon's than the truth.
+            is_doubted = bool(unmet) and not found and self._turn.empty_time is None
+            if is_doubted:
+                log.warning("Amazon tells of no stock at all", merchant_id=str(self._turn.merchant_id))
+            elif unmet:
+                recorded += self._look_for_gone(unmet)
         self._settle()
         with self._database.transaction(self._turn.workspace_id) as tx:
-            reading_store.end_turn(tx, self._turn, is_whole=since is None)
+            reading_store.end_turn(tx, self._turn, is_whole=since is None, is_doubted=is_doubted)
             if recorded.grown:
                 order_store.wake_held(tx, self._turn.workspace_id, reasons=_HELD_FOR_STOCK)
         READ.inc(len(found))
@@ -180,11 +199,11 @@ class _Reading:
                 recorded += reading_store.record(tx, turn.workspace_id, turn.merchant_id, figures, turn.begin_time)
         return recorded
 
-    def _look_for_gone(self) -> Recorded:
+    def _unmet(self) -> list[str]:
         with self._database.transaction(self._turn.workspace_id) as tx:
-            skus = reading_store.unmet(tx, self._turn)
-        if not skus:
-            return Recorded()
+            return reading_store.unmet(tx, self._turn)
+
+    def _look_for_gone(self, skus: Sequence[str]) -> Recorded:
         place = self._marketplace_id
         found = self._ask(lambda amazon: amazon.inventory.of(place, skus), _WHOLE_SECONDS)
         recorded = self._record(found)
@@ -200,9 +219,15 @@ class _Reading:
         while is_more:
             self._keep()
             with self._database.transaction(self._turn.workspace_id) as tx:
-                is_more = bool(
-                    ledger_store.settle(tx, self._turn.merchant_id, self._turn.begin_time, self._delay_seconds)
+                settled = ledger_store.settle(
+                    tx,
+                    self._turn.merchant_id,
+                    self._turn.begin_time,
+                    self._lag.delay_seconds,
+                    tolerance_seconds=self._lag.tolerance_seconds,
+                    surely_seconds=self._lag.surely_seconds,
                 )
+            is_more = settled > 0
 
     def _learn_barcodes(self) -> None:
         """Asks Amazon which of its products have the barcodes of SKUs that no mapping names, for suggestions."""

@@ -22,10 +22,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from kit.listen import notify
 from services.fulfillment.merchants.domain import MerchantState
 from services.fulfillment.order_tables import merchants, stock, stock_entries
-from services.fulfillment.stock.ledger_store import STOCK_CHANNEL, entry_row
+from services.fulfillment.stock.ledger_store import announce, entry_row, lock_pools
 from services.fulfillment.store import in_seconds
 
 _SKUS_AT_ONCE = 500
@@ -35,7 +34,8 @@ _FIGURES = ("asin", "fnsku", "title", "fulfillable", "inbound", "amazon_update_t
 @dataclass(frozen=True, slots=True)
 class Turn:
     """The right to read a merchant's stock, until `lease_end`. `begin_time`: when it was taken; `cursor`: what changed
-    before is known; `whole_time`: when all of it was last read.
+    before is known; `whole_time`: when all of it was last read; `empty_time`: when Amazon told of nothing at all, and
+    was not believed.
     """
 
     workspace_id: UUID
@@ -44,6 +44,7 @@ class Turn:
     begin_time: datetime
     cursor: datetime | None
     whole_time: datetime | None
+    empty_time: datetime | None
 
 
 def claim_turn(tx: Connection, lease_seconds: float) -> Turn | None:
@@ -70,11 +71,15 @@ def keep_turn(tx: Connection, turn: Turn, lease_seconds: float) -> Turn | None:
     return None if kept is None else replace(kept, begin_time=turn.begin_time)
 
 
-def end_turn(tx: Connection, turn: Turn, *, is_whole: bool) -> None:
-    """Records that the reading came to its end: what changed before it began is known."""
+def end_turn(tx: Connection, turn: Turn, *, is_whole: bool, is_doubted: bool = False) -> None:
+    """Records that the reading came to its end: what changed before it began is known. One of everything that is
+    doubted, as it told of nothing, is no whole one: the next is.
+    """
     values: dict[str, Any] = {"stock_cursor": turn.begin_time, "stock_time": func.now()}
-    if is_whole:
-        values["stock_whole_time"] = turn.begin_time
+    if is_doubted:
+        values["stock_empty_time"] = turn.begin_time
+    elif is_whole:
+        values |= {"stock_whole_time": turn.begin_time, "stock_empty_time": None}
     tx.execute(update(merchants).where(_is_mine(turn)).values(values))
 
 
@@ -114,10 +119,13 @@ def record(
     tx: Connection, workspace_id: UUID, merchant_id: UUID, figures: Sequence[Figure], read_time: datetime
 ) -> Recorded:
     """Stores figures, a few hundred, that were asked for at an instant. What was asked for before what is stored
-    changes nothing, and neither does a figure that Amazon made before the one that is stored.
+    changes nothing, and neither does a figure that Amazon made before the one that is stored. Of a SKU that comes
+    several times the last is taken: while pages are read, one that moves to a later page has its newer figures there.
     """
     if not figures:
         return Recorded()
+    last = {each.amazon_sku: each for each in figures}
+    lock_pools(tx, merchant_id, last, {each.fnsku for each in figures if each.fnsku})
     rows = [
         {
             "merchant_id": merchant_id,
@@ -132,12 +140,12 @@ def record(
             "amazon_update_time": each.update_time,
             "read_time": read_time,
         }
-        # In the order of their SKUs, as every lock.
-        for each in sorted(figures, key=lambda figure: figure.amazon_sku)
+        for each in last.values()
     ]
     new = upsert(stock).values(rows)
     is_news = func.coalesce(stock.c.amazon_update_time <= new.excluded.amazon_update_time, True)
-    differs = or_(and_(is_news, stock.c.fulfillable != new.excluded.fulfillable), ~stock.c.is_at_amazon)
+    is_other = or_(stock.c.fulfillable != new.excluded.fulfillable, stock.c.fnsku != new.excluded.fnsku)
+    differs = or_(and_(is_news, is_other), ~stock.c.is_at_amazon)
     stored = tx.execute(
         new.on_conflict_do_update(
             constraint="one_row_per_sku",
@@ -152,7 +160,9 @@ def record(
         ).returning(
             stock.c.amazon_sku,
             stock.c.fulfillable,
+            stock.c.fnsku,
             literal_column("coalesce(old.fulfillable, 0)").label("before"),
+            literal_column("coalesce(old.fnsku, '')").label("fnsku_before"),
             literal_column("coalesce(old.is_at_amazon, false)").label("was_there"),
         )
     ).all()
@@ -164,8 +174,10 @@ def record(
     if entries:
         tx.execute(insert(stock_entries), entries)
     changed = [row for row in stored if row.fulfillable != row.before or not row.was_there]
-    if changed:
-        notify(tx, STOCK_CHANNEL)
+    moved = [row for row in stored if row.fnsku != row.fnsku_before]
+    if changed or moved:
+        left = {row.fnsku_before for row in moved if row.fnsku_before}
+        announce(tx, merchant_id, {row.amazon_sku for row in (*changed, *moved)}, left)
     return Recorded(len(changed), sum(row.fulfillable > row.before or not row.was_there for row in changed))
 
 
@@ -177,11 +189,9 @@ def unmet(tx: Connection, turn: Turn) -> list[str]:
 
 def mark_gone(tx: Connection, turn: Turn, skus: Collection[str]) -> int:
     """Takes SKUs that this reading of everything has not met for no longer at Amazon; returns how many."""
+    lock_pools(tx, turn.merchant_id, skus)
     gone = tx.execute(
-        select(stock.c.amazon_sku, stock.c.fulfillable)
-        .where(_is_unmet(turn), stock.c.amazon_sku.in_(skus))
-        .order_by(stock.c.amazon_sku)
-        .with_for_update()
+        select(stock.c.amazon_sku, stock.c.fulfillable).where(_is_unmet(turn), stock.c.amazon_sku.in_(skus))
     ).all()
     if not gone:
         return 0
@@ -204,7 +214,7 @@ def mark_gone(tx: Connection, turn: Turn, skus: Collection[str]) -> int:
     ]
     if entries:
         tx.execute(insert(stock_entries), entries)
-    notify(tx, STOCK_CHANNEL)
+    announce(tx, turn.merchant_id, [row.amazon_sku for row in gone])
     return len(gone)
 
 
@@ -242,6 +252,7 @@ def _taken(tx: Connection, which: ColumnElement[bool], lease_seconds: float) -> 
             func.now().label("begin_time"),
             merchants.c.stock_cursor,
             merchants.c.stock_whole_time,
+            merchants.c.stock_empty_time,
         )
     ).first()
     return None if row is None else Turn(*row)

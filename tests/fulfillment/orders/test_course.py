@@ -12,14 +12,19 @@ from services.fulfillment.shipping.domain import Shipment, ShipmentItem, Shipmen
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
-def an_order(*lines: str, state: OrderState = OrderState.ROUTED, canceled: tuple[str, ...] = ()) -> Order:
+def an_order(
+    *lines: str,
+    state: OrderState = OrderState.ROUTED,
+    canceled: tuple[str, ...] = (),
+    status: str = "AWAITING_SHIPMENT",
+) -> Order:
     units = tuple(
         Unit(line, "P", "S", "SKU", "", None, UnitState.CANCELED if line in canceled else UnitState.OPEN)
         for line in lines
     )
     told = ShopOrder(
         platform_order_id="577",
-        status="AWAITING_SHIPMENT",
+        status=status,
         create_time=NOW,
         update_time=NOW,
         paid_time=NOW,
@@ -44,7 +49,10 @@ def an_order(*lines: str, state: OrderState = OrderState.ROUTED, canceled: tuple
 def a_shipment(number: int, state: ShipmentState, *lines: str, problem: str = "", status: str = "") -> Shipment:
     items = tuple(ShipmentItem(line, "AMZ", 1, (line,)) for line in lines)
     return Shipment(
-        **{name: uuid4() for name in ("shipment_id", "workspace_id", "order_id", "merchant_id")},
+        shipment_id=uuid4(),
+        workspace_id=uuid4(),
+        order_id=uuid4(),
+        merchant_id=uuid4(),
         number=number,
         fulfillment_order_id=f"TTS-577-{number}",
         state=state,
@@ -101,3 +109,15 @@ def test_what_waits_goes_on_unless_something_else_was_chosen_since() -> None:
     assert course_of(an_order("1", state=OrderState.HELD), [waiting]).wanted == (waiting,)
     for state in (OrderState.PENDING, OrderState.LEFT):
         assert course_of(an_order("1", state=state), [waiting]).unwanted == (waiting,)
+
+
+def test_that_all_of_an_order_has_left_is_news_once() -> None:
+    parcels, sent = Parcels(are_told=True), a_shipment(1, SHIPPED, "1")
+    assert course_of(an_order("1"), [sent], parcels=parcels).step is Step.SHIPPED
+    assert course_of(an_order("1", state=OrderState.SHIPPED), [sent], parcels=parcels).step is Step.REST
+
+
+def test_of_what_was_canceled_too_late_it_is_not_said_that_its_numbers_are_known() -> None:
+    known = Parcels(are_told=True, is_late_told=True)
+    order = an_order("1", status="CANCELLED")
+    assert course_of(order, [a_shipment(1, SHIPPED, "1")], parcels=known).step is Step.REST

@@ -30,6 +30,18 @@ def test_an_order_is_taken_in_decided_and_at_amazon(life: OrderStage) -> None:
     assert life.events(bought) == ["order.imported", "order.routed", "shipment.submitted"]
 
 
+def test_what_amazon_is_asked_is_recorded_as_asked_for_the_order(life: OrderStage) -> None:
+    bought = life.buy()
+    life.take_in()
+    life.go()
+    life.merchants.recorder.run_once()
+    asked = life.rows("SELECT operation, order_id FROM vendor_calls WHERE operation LIKE '%FulfillmentOrder'")
+    assert {(each["operation"], str(each["order_id"])) for each in asked} == {
+        ("createFulfillmentOrder", life.order(bought).order_id),
+        ("getFulfillmentOrder", life.order(bought).order_id),
+    }
+
+
 def test_an_order_that_is_known_costs_no_second_look(life: OrderStage) -> None:
     bought = life.buy()
     life.take_in()

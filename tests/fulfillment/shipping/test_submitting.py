@@ -47,7 +47,7 @@ def a_job(number: int, **more: Any) -> Job:
         destination=KNOXVILLE,
         items=(Item("1", "AMZ", 1),),
     )
-    return Job(uuid4(), Wish.CREATE, order.order_id, order, **more)
+    return Job(uuid4(), uuid4(), Wish.CREATE, order.order_id, order, **more)
 
 
 class Amazon:

@@ -60,6 +60,12 @@ class Ledger:
     ) -> UUID:
         """A shipment of an order, with its units. Raises InsufficientStock."""
         shipment_id = shipment_id or uuid4()
+        self.ship(tx, order_id, shipment_id)
+        ledger_store.reserve(tx, WORKSPACE, self.merchant_id, order_id, shipment_id, quantities, 0)
+        return shipment_id
+
+    def ship(self, tx: Connection, order_id: UUID, shipment_id: UUID) -> None:
+        """A shipment of an order that holds nothing yet."""
         tx.execute(
             insert(shipments).values(
                 shipment_id=shipment_id,
@@ -75,8 +81,6 @@ class Ledger:
                 begin_time=func.now(),
             )
         )
-        ledger_store.reserve(tx, WORKSPACE, self.merchant_id, order_id, shipment_id, quantities, 0)
-        return shipment_id
 
     def available(self, sku: str, safety_stock: int = 0) -> int:
         with self.database.transaction(WORKSPACE) as tx:

@@ -57,6 +57,7 @@ def upgrade() -> None:
         _time("refresh_lease_time"),
         _time("stock_time"),
         _time("stock_whole_time"),
+        _time("stock_empty_time"),
         _time("stock_cursor"),
         _time("orders_cursor"),
         _now("stock_due_time"),
@@ -377,6 +378,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("merchant_id", "amazon_sku", name="one_row_per_sku"),
         sa.CheckConstraint("fulfillable >= 0 AND reserved >= 0 AND in_flight >= 0", name="no_stock_is_below_zero"),
         sa.Index("stock_of_workspace", "workspace_id", "merchant_id", "amazon_sku"),
+        sa.Index("stock_of_pool", "merchant_id", "fnsku"),
         sa.Index("stock_to_spread", "merchant_id", postgresql_where=sa.text("version <> spread_version")),
     )
     op.create_table(
