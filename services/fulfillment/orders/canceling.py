@@ -44,8 +44,7 @@ def cancel(calls: ShopCalls, shop: Shop, order: Order) -> Canceled:
 
     try:
         found = calls.ask(shop, begun).items
-        # One that the buyer asked for is not ours, and waits for an answer.
-        if any(each.type == "CANCEL" and each.status is not CancelStatus.WITHDRAWN for each in found):
+        if any(_is_of_rest(each, order) for each in found):
             return Canceled(is_begun=True)
         calls.ask(shop, question)
     except ShopRequestRefused as refusal:
@@ -60,3 +59,13 @@ def cancel(calls: ShopCalls, shop: Shop, order: Order) -> Canceled:
     except ReelrouteError as refusal:
         return Canceled(again_seconds=refusal.retry_after_seconds or _AGAIN_SECONDS)
     return Canceled(is_begun=True)
+
+
+def _is_of_rest(found: Cancellation, order: Order) -> bool:
+    """Whether a cancellation is of what is still to be sent. One that the buyer asked for is not ours, and waits for an
+    answer; one of lines that are canceled is over.
+    """
+    if found.type != "CANCEL" or found.status is CancelStatus.WITHDRAWN:
+        return False
+    still = {unit.platform_line_id for unit in order.told.open_units}
+    return not found.line_item_ids or bool(still & set(found.line_item_ids))

@@ -8,6 +8,7 @@ from services.fulfillment.merchants import merchant_store
 from tests.fulfillment.orders.life import SELLER, OrderStage
 from tests.fulfillment.orders.test_life import about, follow
 from tests.fulfillment.stage import WORKSPACE
+from vendors.tiktok_shop.calls import Access
 
 OUT_OF_STOCK = "seller_cancel_reason_out_of_stock"
 NO_NEED = "ecom_order_to_ship_canceled_reason_no_need"
@@ -180,6 +181,31 @@ def test_what_somebody_cancels_at_amazon_is_held(life: OrderStage) -> None:
     follow(life, bought)
     life.go()
     assert life.where(bought) == ("HELD", "amazon_canceled")
+
+
+def test_what_is_left_after_a_part_was_canceled_can_be_canceled_too(life: OrderStage) -> None:
+    bought = life.buy(quantity=2)
+    life.take_in()
+    life.go()
+    first = life.rows("SELECT facts->'units'->0->>'line' AS line FROM orders")[0]["line"]
+    cancel_in_seller_center(life, bought, [first])
+    life.take_in()
+    life.go()
+    # Amazon is to send one unit less.
+    assert [item.quantity for item in life.shipments(bought)[1].items] == [1]
+    life.stub.CancelOrders(about(life, bought, pb.CancelOrdersRequest, platform_reason=OUT_OF_STOCK), timeout=10)
+    life.go()
+    assert life.where(bought) == ("CANCELED", "")
+    assert set(statuses(life).values()) == {"Cancelled"}
+
+
+def cancel_in_seller_center(life: OrderStage, bought: str, lines: list[str]) -> None:
+    calls = life.shops.calls
+
+    async def question(access: Access, seconds: float) -> object:
+        return await calls.client.aftersales.cancel(access, bought, OUT_OF_STOCK, line_item_ids=lines)
+
+    calls.ask(life.shop, question)
 
 
 def cancel_in_seller_central(life: OrderStage, bought: str) -> None:
