@@ -71,7 +71,7 @@ class Parcels:
 def course_of(
     order: Order, shipments: Sequence[Shipment], *, moved: frozenset[UUID] = frozenset(), parcels: Parcels = Parcels()
 ) -> Course:
-    """What is next. `moved`: shipments that go where the order no longer does."""
+    """What is next. `moved`: shipments that go where the order no longer does, or whose units somebody else sent."""
     still = [shipment for shipment in shipments if not shipment.state.is_over]
     if still:
         return _under_way(order, shipments, moved)
@@ -81,7 +81,7 @@ def course_of(
     if is_to_end(order) and not (sent and parcels.is_late_told):
         return _ended(order, sent)
     told = order.told
-    if _lines_of(sent) & _canceled_lines(told) and not (is_to_end(order) or parcels.is_change_told):
+    if lines_of(sent) & _canceled_lines(told) and not (is_to_end(order) or parcels.is_change_told):
         return Course(Step.TOO_LATE)
     if parcels.are_delivered or (told.status in _DELIVERED and (sent or order.state is OrderState.LEFT)):
         return Course(Step.DELIVERED)
@@ -99,7 +99,7 @@ def course_of(
 
 def uncovered(told: ShopOrder, shipments: Sequence[Shipment]) -> ShopOrder:
     """The order without what these shipments are for."""
-    lines = _lines_of(shipments)
+    lines = lines_of(shipments)
     if not lines:
         return told
     units = tuple(
@@ -132,12 +132,12 @@ def _under_way(order: Order, shipments: Sequence[Shipment], moved: frozenset[UUI
     told = order.told
     is_all_unwanted = is_to_end(order) or told.is_cancel_requested or order.state in _NOT_OURS
     # Lines that need no parcel, or have one.
-    taken = _canceled_lines(told) | _lines_of([each for each in shipments if each.state is ShipmentState.SHIPPED])
+    taken = _canceled_lines(told) | lines_of([each for each in shipments if each.state is ShipmentState.SHIPPED])
     wanted, unwanted = [], []
     for shipment in shipments:
         if shipment.state.is_over:
             continue
-        lines = _lines_of([shipment])
+        lines = lines_of([shipment])
         is_unwanted = is_all_unwanted or shipment.shipment_id in moved or bool(lines & taken)
         taken |= lines
         if shipment.state in (ShipmentState.PLANNED, ShipmentState.SUBMITTING):
@@ -166,7 +166,7 @@ def _ended(order: Order, sent: Sequence[Shipment]) -> Course:
 def _problem(shipments: Sequence[Shipment], left: ShopOrder) -> str:
     """Why units that are still to be sent are not: what became of the last shipments that were for them."""
     lines = {unit.platform_line_id for unit in left.open_units}
-    last = {line: shipment for shipment in shipments for line in lines & _lines_of([shipment])}
+    last = {line: shipment for shipment in shipments for line in lines & lines_of([shipment])}
     failed = [shipment for shipment in last.values() if shipment.state is ShipmentState.FAILED]
     if failed:
         return max(failed, key=lambda shipment: shipment.number).problem
@@ -175,7 +175,8 @@ def _problem(shipments: Sequence[Shipment], left: ShopOrder) -> str:
     return PARTLY_SENT if lines - last.keys() and is_part else ""
 
 
-def _lines_of(shipments: Sequence[Shipment]) -> set[str]:
+def lines_of(shipments: Sequence[Shipment]) -> set[str]:
+    """TikTok Shop's lines that shipments are for."""
     return {line for shipment in shipments for item in shipment.items for line in item.platform_line_ids}
 
 

@@ -18,7 +18,7 @@ from services.fulfillment.merchants.domain import Merchant, MerchantState
 from services.fulfillment.orders import course, order_store, work_store
 from services.fulfillment.orders.building import Previewed, items_of, new_order, previewed, same_place
 from services.fulfillment.orders.course import Course, Parcels, Step
-from services.fulfillment.orders.domain import Order, OrderState
+from services.fulfillment.orders.domain import Order, OrderState, UnitState
 from services.fulfillment.orders.recipient import Address, Verdict
 from services.fulfillment.orders.sealing import Sealer
 from services.fulfillment.orders.story import Story
@@ -157,10 +157,28 @@ class Planning:
         return order_store.has_event(self._tx, order.workspace_id, order.order_id, kind)
 
     def _moved(self, order: Order, shipments: Sequence[Shipment]) -> frozenset[UUID]:
-        """Shipments under way to where the order no longer goes."""
+        """Shipments under way to where the order no longer goes, or with what somebody else has sent."""
         still = {shipment.shipment_id: shipment.state for shipment in shipments if not shipment.state.is_over}
         if not still:
             return frozenset()
+        return self._elsewhere(order, still) | self._overtaken(order, shipments)
+
+    def _overtaken(self, order: Order, shipments: Sequence[Shipment]) -> frozenset[UUID]:
+        sent = {unit.platform_line_id for unit in order.told.units if unit.state is UnitState.SHIPPED}
+        if not sent:
+            return frozenset()
+        # Of what has a number we may have told it.
+        found = package_store.packages_of(self._tx, order.workspace_id, order.order_id)
+        numbered = {each.shipment_id for each in found if each.number_time is not None}
+        return frozenset(
+            shipment.shipment_id
+            for shipment in shipments
+            if shipment.state is ShipmentState.SUBMITTED
+            and shipment.shipment_id not in numbered
+            and course.lines_of([shipment]) & sent
+        )
+
+    def _elsewhere(self, order: Order, still: Mapping[UUID, ShipmentState]) -> frozenset[UUID]:
         if order.order_id not in self._sealed:
             # Whom it goes to was deleted: what Amazon has goes on, and nothing else can.
             unsent = (ShipmentState.PLANNED, ShipmentState.SUBMITTING)

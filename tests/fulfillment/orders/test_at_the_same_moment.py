@@ -14,6 +14,8 @@ from tests.fulfillment.orders.life import SLEEVES_SKU, OrderStage
 from tests.fulfillment.orders.test_canceling import HUNTER, pick, routed, statuses
 from tests.fulfillment.orders.test_life import about
 from tests.fulfillment.stage import WORKSPACE
+from vendors.tiktok_shop.calls import Access
+from vendors.tiktok_shop.package_models import SelfShipment
 
 
 def planned(life: OrderStage) -> str:
@@ -105,6 +107,23 @@ def test_an_order_that_is_erased_before_it_was_sent_is_held_and_no_error(life: O
     life.go()
     assert life.where(bought) == ("HELD", "address_unusable")
     assert life.at_amazon() == []
+
+
+def test_r27_what_the_seller_sends_himself_is_canceled_at_amazon(life: OrderStage) -> None:
+    bought = routed(life)
+    calls = life.shops.calls
+
+    async def question(access: Access, seconds: float) -> object:
+        return await calls.client.packages.mark_shipped(
+            access, bought, SelfShipment("1Z5R89390357567127", "7117858858072016645")
+        )
+
+    calls.ask(life.shop, question)
+    life.take_in()
+    life.go()
+    assert statuses(life) == {f"TTS-{bought}-1": "Cancelled"}
+    assert life.where(bought) == ("LEFT", "already_shipped")
+    assert life.stock()["in_flight"] == 0
 
 
 def given_up_and_created_late(life: OrderStage, bought: str) -> None:
