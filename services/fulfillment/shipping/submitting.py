@@ -327,7 +327,8 @@ def _words(refusal: VendorRejected, destination: Destination) -> str:
     text = refusal.vendor_message or refusal.message
     fields = (destination.name, *destination.lines, destination.city, destination.district, destination.postal_code)
     parts = [destination.phone, *fields]
-    parts += [word for each in (destination.name, *destination.lines) for word in re.findall(r"\w{3,}", each)]
+    parts += re.findall(r"\w{2,}", destination.name) + re.findall(r"\w{3,}", destination.postal_code)
+    parts += [word for each in destination.lines for word in re.findall(r"\w{3,}", each)]
     for part in sorted({part for part in parts if len(part) > 1}, key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", _HIDDEN, text, flags=re.IGNORECASE)
     return text

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from kit.vendor_errors import VendorNotFound
-from services.fulfillment.shipping.submitting import Job, Known, Wish, _Batch, _Doubts
+from kit.vendor_errors import VendorNotFound, VendorRejected
+from services.fulfillment.shipping.submitting import Job, Known, Wish, _Batch, _Doubts, _words
 from vendors.amazon_sp.outbound import (
     Destination,
     FulfillmentOrder,
@@ -89,6 +90,15 @@ def test_an_id_that_another_program_gave_to_another_order_is_seen_in_the_list_to
     theirs, ours = ask(amazon, [a_job(1, is_new=True), a_job(2, is_new=True)])
     assert (theirs.differs, ours.differs) == (True, False)
     assert ours.found is not None
+
+
+def test_what_amazon_says_is_kept_without_any_part_of_whom_it_goes_to() -> None:
+    to = replace(KNOXVILLE, name="Bo Li", postal_code="37938-1234")
+    said = "Mr. Li of 4518 E EMORY RD. (Bo Li), Knoxville: 37938 is not in this state, nor is 37938-1234."
+    told = _words(VendorRejected(said, vendor="amazon_sp", operation="create", code="InvalidInput"), to)
+    assert "is not in this state" in told
+    for word in ("Li", "Bo", "4518", "emory", "knoxville", "37938"):
+        assert not re.search(rf"\b{word}\b", told, re.IGNORECASE)
 
 
 def test_r27_a_worker_that_was_frozen_past_its_lease_begins_nothing() -> None:
