@@ -25,6 +25,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 # that is still shorter would blot out ordinary words.
 _SECRET_MINIMUM = 6
 _WORD_MINIMUM = 4
+_PHONE = re.compile(r"\+\d{8,15}")
+# Its last ones tell a number from others, whatever stands before them.
+_PHONE_DIGITS = 7
 
 
 class AccountRemedy(StrEnum):
@@ -125,9 +128,14 @@ def clean_text(text: str) -> str:
 
 
 def scrub_text(text: str, secrets: Iterable[str]) -> str:
-    """The text with every given secret replaced: those under six characters as whole words, under four not at all."""
+    """The text with every given secret replaced: those under six characters as whole words, under four not at all. A
+    phone number (E.164) is found however it is written.
+    """
     for secret in secrets:
-        if len(secret) >= _SECRET_MINIMUM:
+        if _PHONE.fullmatch(secret):
+            digits = r"[^\w\n]{0,3}".join(secret[-_PHONE_DIGITS:])
+            text = re.sub(rf"(?<!\d)(?:[+(\d][\d().+/ -]{{0,13}})?{digits}(?!\d)", "[redacted]", text)
+        elif len(secret) >= _SECRET_MINIMUM:
             text = text.replace(secret, "[redacted]")
         elif len(secret) >= _WORD_MINIMUM and secret in text:
             text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "[redacted]", text)

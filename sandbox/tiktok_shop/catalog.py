@@ -5,7 +5,7 @@ SKUs without a seller SKU, one seller SKU on two SKUs, a bundle, words that are 
 
 from dataclasses import dataclass
 
-from sandbox.tiktok_shop.people import Shop
+from sandbox.tiktok_shop.people import US_SHOP_ID, Shop
 from sandbox.tiktok_shop.state import stable_id
 
 
@@ -160,18 +160,21 @@ _US = (
 
 
 def products(shop: Shop) -> tuple[SeedProduct, ...]:
-    """What a shop lists at first. Shops abroad list the first products of the brand under ids of their own."""
-    if shop.region == "US":
+    """What a shop lists at first. Shops abroad list the first products of the brand under ids of their own, and so do
+    further shops in the US, by the same seller SKUs.
+    """
+    if shop.id == US_SHOP_ID:
         return _US
+    key, suffix = (shop.id, "") if shop.region == "US" else (shop.region, f"-{shop.region}")
     return tuple(
         SeedProduct(
-            stable_id("1729", f"{shop.region}/{product.id}"),
+            stable_id("1729", f"{key}/{product.id}"),
             product.title,
             tuple(
                 SeedSku(
-                    stable_id("1729", f"{shop.region}/{sku.id}"),
+                    stable_id("1729", f"{key}/{sku.id}"),
                     sku.variant,
-                    f"{sku.seller_sku}-{shop.region}",
+                    f"{sku.seller_sku}{suffix}",
                     sku.barcode,
                     sku.price,
                     (sku.stock[0], 0),

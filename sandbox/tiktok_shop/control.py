@@ -8,7 +8,7 @@ from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sandbox.problems import first_problem
-from sandbox.tiktok_shop import authorisation, consent, creator_control, people, shop_control
+from sandbox.tiktok_shop import authorisation, consent, creator_control, people, products, shop_control
 from sandbox.tiktok_shop.settings import TikTokShopSettings
 from sandbox.tiktok_shop.signing import sign_request
 from sandbox.tiktok_shop.state import NAME, ShopState
@@ -26,6 +26,13 @@ class ConsentOrder(Order):
     authorize_url: str = Field(description="The whole address that the app would open in a browser.", max_length=4000)
     subject: str = Field(description="The seller or creator who answers.")
     scopes: list[str] | None = Field(default=None, description="What a creator grants; absent: all that is asked for.")
+
+
+class NewSeller(Order):
+    """A seller in the US with one shop, which lists the first products of the demonstration brand."""
+
+    name: str = Field(pattern="^[a-z0-9][a-z0-9._-]{0,39}$")
+    shop: str = Field(description="Name of the shop.", min_length=1, max_length=60)
 
 
 class TokenOrder(Order):
@@ -85,6 +92,15 @@ def describe_sellers(state: ShopState) -> list[dict[str, Any]]:
     ]
 
 
+def add_seller(state: ShopState, new: NewSeller) -> list[dict[str, Any]]:
+    """Add a seller and return its shops. Raises ValueError for a name that is taken."""
+    with state.store.transaction():
+        shop = (new.shop, "US", "LOCAL", "USD", "America/New_York")
+        people.add_seller(state, new.name, new.shop, "US", [shop])
+        products.seed(state)
+    return [asdict(one) for one in people.shops(state, new.name)]
+
+
 def known(state: ShopState, kind: str, subject: str) -> None:
     """Raises HTTPException 404 for a seller or creator that does not exist."""
     try:
@@ -121,6 +137,13 @@ def routes(state: ShopState) -> APIRouter:
     @router.get("/sellers", summary="Sellers with their shops")
     async def get_sellers() -> list[dict[str, Any]]:
         return describe_sellers(state)
+
+    @router.post("/sellers", status_code=201, summary="Add a seller with a shop in the US")
+    async def post_seller(new: NewSeller) -> list[dict[str, Any]]:
+        try:
+            return add_seller(state, new)
+        except ValueError as error:
+            raise HTTPException(409, str(error)) from error
 
     @router.post("/calls", status_code=201, summary="What an app would send to make a call: tokens, time, signature")
     async def post_call(order: CallOrder) -> dict[str, Any]:

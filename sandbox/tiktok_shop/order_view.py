@@ -66,7 +66,23 @@ def show(state: ShopState, order: dict[str, Any]) -> dict[str, Any]:
         "cancellation_initiator": order["cancellation_initiator"],
         "replaced_order_id": order["replaced_order_id"],
     }
-    return {**shown, **{name: value for name, value in optional.items() if value}}
+    found = {**shown, **{name: value for name, value in optional.items() if value}}
+    return _as_told(order["told"], found) if "told" in order else found
+
+
+def _as_told(told: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """An order that was told whole (told.py): what it would show otherwise now than then is new, the rest as told."""
+    order, then = (
+        {**told["order"], **_news(told["shown"], now)},
+        {line["id"]: line for line in told["shown"]["line_items"]},
+    )
+    news = {line["id"]: _news(then[line["id"]], line) for line in now["line_items"]}
+    order["line_items"] = [{**line, **news[line["id"]]} for line in told["order"]["line_items"]]
+    return order
+
+
+def _news(then: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in now.items() if name not in then or then[name] != value}
 
 
 def _packages(state: ShopState, order: dict[str, Any]) -> dict[str, dict[str, Any]]:

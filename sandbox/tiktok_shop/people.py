@@ -3,6 +3,7 @@
 import math
 import secrets
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -27,7 +28,7 @@ SELLERS: dict[str, tuple[str, str, list[tuple[str, str, str, str, str]]]] = {
         ],
     ),
 }
-US_SHOP_ID = "7495540735365777507"
+US_SHOP, US_SHOP_ID = "Emberfold US", "7495540735365777507"
 CREATORS = {
     "emberfold.air": "Emberfold Air",
     "emberfold.fire": "Emberfold Fire",
@@ -76,21 +77,30 @@ class Caller:
 def seed(state: ShopState) -> None:
     """Add the two sellers with their shops and the creators where they are missing."""
     for name, (title, region, shops_of) in SELLERS.items():
-        if state.store.one("SELECT 1 FROM shop_seller WHERE name = ?", name) is not None:
-            continue
-        open_id = f"7010{digest(f'{state.app_key}/{name}')[:28]}"
-        state.store.run("INSERT INTO shop_seller VALUES (?, ?, ?, ?)", name, title, region, open_id)
-        for shop_name, shop_region, seller_type, currency, timezone in shops_of:
-            shop_id = US_SHOP_ID if shop_region == "US" else stable_id("7495", shop_name)
-            state.store.run(
-                "INSERT INTO shop_shop VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
-                *(shop_id, name, shop_name, f"{shop_region}LC{shop_id[-8:]}", shop_region, seller_type),
-                # Real ciphers hold characters that must survive signing and percent-encoding.
-                *(f"ROW_{digest(f'cipher/{shop_id}')[:22]}-_/+=", currency, timezone),
-            )
+        if state.store.one("SELECT 1 FROM shop_seller WHERE name = ?", name) is None:
+            add_seller(state, name, title, region, shops_of)
     for username, nickname in CREATORS.items():
         if state.store.one("SELECT 1 FROM shop_creator WHERE username = ?", username) is None:
             add_creator(state, username, nickname, "US")
+
+
+def add_seller(
+    state: ShopState, name: str, title: str, region: str, shops_of: Sequence[tuple[str, str, str, str, str]]
+) -> None:
+    """Add a seller with its shops, which list nothing yet. Raises ValueError when the name is taken."""
+    open_id = f"7010{digest(f'{state.app_key}/{name}')[:28]}"
+    try:
+        state.store.run("INSERT INTO shop_seller VALUES (?, ?, ?, ?)", name, title, region, open_id)
+    except sqlite3.IntegrityError as error:
+        raise ValueError(f"The seller {name} exists already.") from error
+    for shop_name, shop_region, seller_type, currency, timezone in shops_of:
+        shop_id = US_SHOP_ID if shop_name == US_SHOP else stable_id("7495", shop_name)
+        state.store.run(
+            "INSERT INTO shop_shop VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+            *(shop_id, name, shop_name, f"{shop_region}LC{shop_id[-8:]}", shop_region, seller_type),
+            # Real ciphers hold characters that must survive signing and percent-encoding.
+            *(f"ROW_{digest(f'cipher/{shop_id}')[:22]}-_/+=", currency, timezone),
+        )
 
 
 def add_creator(state: ShopState, username: str, nickname: str, region: str) -> Creator:

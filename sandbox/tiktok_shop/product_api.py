@@ -168,7 +168,8 @@ def _stock_error(state: ShopState, sku: sqlite3.Row, change: _SkuStock) -> dict[
     """Why the stock of one SKU cannot be set; the others of the call are set all the same."""
     if json.loads(sku["bundle"]):
         return _error(change.id, BUNDLE, "The stock of a bundle follows from its parts.")
-    wanted = {row["warehouse_id"] for row in products.stock(state, change.id)}
+    there = {row["warehouse_id"]: row["available"] for row in products.stock(state, change.id)}
+    wanted = set(there)
     named = [one.warehouse_id for one in change.inventory]
     if named == [""] and len(wanted) == 1:
         named = list(wanted)
@@ -180,7 +181,12 @@ def _stock_error(state: ShopState, sku: sqlite3.Row, change: _SkuStock) -> dict[
     if len(named) != len(set(named)) or set(named) != wanted:
         return _error(change.id, WAREHOUSES_MISSING, "Name every warehouse of the SKU, once.")
     least = 0 if state.settings.zero_stock else 1
-    wrong = [one for one in change.inventory if not least <= one.quantity <= MOST_UNITS]
+    wrong = [
+        one
+        for one in change.inventory
+        # Every warehouse is to be named, also one that has none.
+        if not least <= one.quantity <= MOST_UNITS and (one.quantity or there.get(one.warehouse_id) != 0)
+    ]
     if wrong:
         message = f"quantity must be {least} to {MOST_UNITS}."
         details = [{"warehouse_id": one.warehouse_id, "code": QUANTITY, "message": message} for one in wrong]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, HTTPException, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from sandbox.tiktok_shop import aftersales, order_view, orders, products, shipping, timers
+from sandbox.tiktok_shop import aftersales, order_view, orders, packages, people, products, shipping, timers, told
 from sandbox.tiktok_shop.addresses import Address
 from sandbox.tiktok_shop.orders import NewOrder
 from sandbox.tiktok_shop.state import ShopState
@@ -57,6 +57,13 @@ class StockChange(_Order):
 
     warehouse_id: str
     available: int = Field(ge=0, le=10**6)
+
+
+class ToldOrders(_Order):
+    """Orders, each as an answer of Get Order Detail has it."""
+
+    shop_id: str = people.US_SHOP_ID
+    orders: list[dict[str, Any]] = Field(min_length=1, max_length=1000)
 
 
 def describe_orders(state: ShopState, shop_id: str = "", status: str = "", limit: int = 200) -> list[dict[str, Any]]:
@@ -180,6 +187,19 @@ def routes(state: ShopState) -> APIRouter:
         timers.settle(state)
         with _said("shop, SKU or warehouse"), state.store.transaction():
             return orders.create(state, new, state.clock.now())
+
+    @router.post("/told-orders", status_code=204, summary="Orders are there, whole and as told")
+    async def post_told(given: ToldOrders) -> None:
+        timers.settle(state)
+        with _said("shop or field"), state.store.transaction():
+            for order in given.orders:
+                told.take(state, given.shop_id, order)
+
+    @router.get("/packages", summary="Packages with their numbers, newest first")
+    async def get_packages(limit: Annotated[int, Query(ge=1, le=10_000)] = 200) -> list[dict[str, Any]]:
+        timers.settle(state)
+        rows = state.store.all("SELECT doc FROM shop_package ORDER BY create_time DESC, id LIMIT ?", limit)
+        return [packages.load(row) for row in rows]
 
     @router.post("/orders/{order_id}/advance", summary="What happens next to the order, now")
     async def post_advance(order_id: str) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """`make chaos`: kills at every message and at random moments; build/chaos.json has the outcome.
 
-    make chaos                      the matrix of kill points, seeds 1 to 1,000, then the scenarios
+    make chaos                      the matrix of kill points, seeds 1 to 1,000, the scenarios, then a day of orders
     make chaos SEEDS="17 40-60"     these seeds only
     make chaos SEEDS=matrix         the matrix only
     make chaos SEEDS=scenarios      the tests of this folder in their whole size only
+    make chaos SEEDS=orders         days of orders only: the kept seeds, then one of 1,000 orders
+    make chaos SEEDS="orders 7-9"   days of orders by these seeds, 1,000 orders each
 
 The exit status is 1 when anything was lost, doubled, reported wrongly or not told; each fault is printed with the
-post's story.
+story of the post or order.
 """
 
 from __future__ import annotations
@@ -16,16 +18,21 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from tests.chaos import matrix, seeds
 from tests.chaos.campaign import Campaign
 from tests.chaos.installation import installation
+from tests.chaos.orders import plan as day
+from tests.chaos.orders.campaign import strike as strike_orders
+from tests.chaos.orders.shops import shops
 from tests.chaos.sized import WHOLE_VARIABLE
 
 _OUTPUT = Path("build/chaos.json")
 _ALL_SEEDS = "1-1000"
+_ORDER_SEED = "1"
 
 
 def run_matrix() -> dict[str, Any]:
@@ -70,6 +77,22 @@ def run_scenarios() -> dict[str, Any]:
     return {"faults": {"scenarios": ["see above"]} if tests.returncode else {}}
 
 
+def run_orders(wish: str) -> dict[str, Any]:
+    """Days of orders, each in an installation of its own: those that once found a fault, then those wished for."""
+    faults: dict[str, list[str]] = {}
+    states: Counter[str] = Counter()
+    planned = [day.plan(seed, day.WHOLE) for seed in (*day.kept(), *seeds.numbers(wish or _ORDER_SEED))]
+    for each in planned:
+        print(each, flush=True)
+        with shops() as running:
+            outcome = strike_orders(running, each)
+        print(dict(outcome.states), *outcome.faults, sep="\n", flush=True)
+        states.update(outcome.states)
+        if outcome.faults:
+            faults[str(each)] = outcome.faults
+    return {"orders": sum(states.values()), "states": dict(states), "faults": faults}
+
+
 def _outcome(campaign: Campaign) -> dict[str, Any]:
     for disaster, faults in campaign.faults.items():
         print(f"FAULT of {disaster}", *faults, sep="\n", flush=True)
@@ -79,14 +102,16 @@ def _outcome(campaign: Campaign) -> dict[str, Any]:
 def main(wish: str) -> int:
     """Runs what is wished for, and writes build/chaos.json; 1 when there was a fault."""
     results: dict[str, Any] = {}
+    of_orders, _, order_seeds = wish.partition(" ")
     for name, is_wanted, work in (
         ("matrix", wish in ("", "matrix"), run_matrix),
         (
             "seeds",
-            wish not in ("matrix", "scenarios"),
+            of_orders != "orders" and wish not in ("matrix", "scenarios"),
             lambda: run_seeds(wish or _ALL_SEEDS),
         ),
         ("scenarios", wish in ("", "scenarios"), run_scenarios),
+        ("orders", of_orders in ("", "orders"), lambda: run_orders(order_seeds)),
     ):
         if is_wanted:
             started = time.monotonic()

@@ -66,7 +66,7 @@ class _Forward:
             async with self._session.request(
                 request.method,
                 f"{self._url}{request.path_qs}",
-                data=body,
+                data=body or None,
                 headers=headers,
                 allow_redirects=False,
             ) as answer:

@@ -149,3 +149,10 @@ def test_reading_needs_one_scope_and_writing_the_other(seller: ShopApp) -> None:
     seller.settings(app_scopes=[scope for scope in scopes if scope != "seller.product.write"])
     assert seller.code("POST", SEARCH, {"page_size": 1}, {}) == 0
     assert seller.code("POST", UPDATE, body={"skus": [{"id": BLACK, "inventory": units(1, 1)}]}) == 105005
+
+
+def test_a_warehouse_that_has_none_is_named_with_none(seller: ShopApp) -> None:
+    seller.control("PUT", f"/skus/{EMBER}/stock", warehouse_id=units(0, 0)[1]["warehouse_id"], available=0)
+    assert seller.ok("POST", UPDATE, body={"skus": [{"id": EMBER, "inventory": units(9, 0)}]}) == {}
+    [error] = seller.ok("POST", UPDATE, body={"skus": [{"id": EMBER, "inventory": units(0, 0)}]})["errors"]
+    assert error["code"] == 12019024

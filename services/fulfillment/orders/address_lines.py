@@ -72,10 +72,12 @@ def _broken(line: str, limit: int) -> list[str]:
 
 
 def _street_of(full_address: str, recipient: Recipient) -> str:
-    """What a whole address in one line says before its places; those are told apart from it, too."""
+    """What a whole address in one line says before its places, which are told apart from it, too; empty when it says
+    nothing but places.
+    """
     places = " ".join(f"{each.name} {each.iso_code}" for each in recipient.districts)
     known = set(words(f"{places} {recipient.post_town} {recipient.postal_code} {recipient.country_code}"))
     parts = [part.strip() for part in full_address.split(",") if part.strip()]
-    while len(parts) > 1 and set(words(parts[-1])) <= known:
+    while parts and set(words(parts[-1])) <= known:
         parts.pop()
     return ", ".join(parts)

@@ -12,6 +12,8 @@ from services.fulfillment.shipping.domain import Shipment, ShipmentState
 
 # Held for these, an order waits for a person whatever else changes: Amazon had it, and did not send it.
 PARTLY_SENT = "amazon_partly_sent"
+# Events that tell people what can no longer be stopped.
+CANCELED_TOO_LATE, CHANGED_TOO_LATE = "order.canceled_too_late", "order.changed_too_late"
 AT_AMAZON = frozenset(
     {
         "amazon_refused",
@@ -37,7 +39,7 @@ class Step(enum.Enum):
     HOLD = enum.auto()  # Amazon does not send it; `reason` says why
     CANCEL_THERE = enum.auto()  # at TikTok Shop
     CANCELED = enum.auto()
-    TOO_LATE = enum.auto()  # it was canceled, and goods are on their way
+    TOO_LATE = enum.auto()  # it was canceled, or part of it, and these goods are on their way
     SHIPPED = enum.auto()
     DELIVERED = enum.auto()
 
@@ -54,11 +56,14 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Parcels:
-    """What is known of an order's parcels; `is_late_told`: that they cannot be stopped was told already."""
+    """What is known of an order's parcels. `is_late_told`, `is_change_told`: that they cannot be stopped, or go as they
+    were before the order changed, was told already.
+    """
 
     are_told: bool = False
     are_delivered: bool = False
     is_late_told: bool = False
+    is_change_told: bool = False
 
 
 def course_of(
@@ -74,6 +79,8 @@ def course_of(
     if is_to_end(order) and not (sent and parcels.is_late_told):
         return _ended(order, sent)
     told = order.told
+    if _lines_of(sent) & _canceled_lines(told) and not (is_to_end(order) or parcels.is_change_told):
+        return Course(Step.TOO_LATE)
     if parcels.are_delivered or (told.status in _DELIVERED and (sent or order.state is OrderState.LEFT)):
         return Course(Step.DELIVERED)
     left = uncovered(told, sent)
@@ -83,12 +90,14 @@ def course_of(
         return Course(Step.REST)
     if left.open_units or not sent:
         return Course(Step.DECIDE)
-    return Course(Step.SHIPPED if parcels.are_told else Step.REST)
+    # What is canceled too late is told nobody.
+    is_news = parcels.are_told and order.state is not OrderState.SHIPPED and not is_to_end(order)
+    return Course(Step.SHIPPED if is_news else Step.REST)
 
 
 def uncovered(told: ShopOrder, shipments: Sequence[Shipment]) -> ShopOrder:
     """The order without what these shipments are for."""
-    lines = {line for shipment in shipments for item in shipment.items for line in item.platform_line_ids}
+    lines = _lines_of(shipments)
     if not lines:
         return told
     units = tuple(
@@ -120,14 +129,17 @@ def is_to_end(order: Order) -> bool:
 def _under_way(order: Order, still: Sequence[Shipment], moved: frozenset[UUID]) -> Course:
     told = order.told
     is_all_unwanted = is_to_end(order) or told.is_cancel_requested
-    canceled = {unit.platform_line_id for unit in told.units if unit.state is UnitState.CANCELED}
+    canceled = _canceled_lines(told)
     wanted, unwanted = [], []
     for shipment in still:
-        lines = {line for item in shipment.items for line in item.platform_line_ids}
+        lines = _lines_of([shipment])
         is_unwanted = is_all_unwanted or shipment.shipment_id in moved or bool(lines & canceled)
         if shipment.state in (ShipmentState.PLANNED, ShipmentState.SUBMITTING):
             # Nothing is told of it yet: whatever else became of its units, somebody else did.
             is_unwanted |= not may_be_sent(told) or not lines <= {unit.platform_line_id for unit in told.open_units}
+        if shipment.state is ShipmentState.PLANNED:
+            # Somebody has chosen something else for it since.
+            is_unwanted |= order.state in (OrderState.PENDING, OrderState.LEFT)
         if shipment.state is ShipmentState.CANCELING or (is_unwanted and shipment.cancel_refuse_time is None):
             unwanted.append(shipment)
         elif shipment.state in (ShipmentState.PLANNED, ShipmentState.SUBMITTING):
@@ -146,14 +158,20 @@ def _ended(order: Order, sent: Sequence[Shipment]) -> Course:
 
 
 def _problem(shipments: Sequence[Shipment], left: ShopOrder) -> str:
-    """Why units that are still to be sent are not: what became of the last shipment that was for them."""
-    if not left.open_units or not shipments:
-        return ""
-    last = shipments[-1]
-    if last.state is ShipmentState.FAILED:
-        return last.problem
-    failed = [shipment for shipment in shipments if shipment.state is ShipmentState.FAILED]
-    if last.state is ShipmentState.SHIPPED:
-        is_part = last.amazon_status.replace("_", "").casefold() == _PARTIALLED
-        return PARTLY_SENT if is_part else failed[-1].problem if failed else ""
-    return ""
+    """Why units that are still to be sent are not: what became of the last shipments that were for them."""
+    lines = {unit.platform_line_id for unit in left.open_units}
+    last = {line: shipment for shipment in shipments for line in lines & _lines_of([shipment])}
+    failed = [shipment for shipment in last.values() if shipment.state is ShipmentState.FAILED]
+    if failed:
+        return max(failed, key=lambda shipment: shipment.number).problem
+    # What was not sent of one is no longer among its lines.
+    is_part = any(each.amazon_status.replace("_", "").casefold() == _PARTIALLED for each in shipments)
+    return PARTLY_SENT if lines - last.keys() and is_part else ""
+
+
+def _lines_of(shipments: Sequence[Shipment]) -> set[str]:
+    return {line for shipment in shipments for item in shipment.items for line in item.platform_line_ids}
+
+
+def _canceled_lines(told: ShopOrder) -> set[str]:
+    return {unit.platform_line_id for unit in told.units if unit.state is UnitState.CANCELED}

@@ -131,8 +131,12 @@ class Planning:
         self._store(order, move)
 
     def _too_late(self, order: Order) -> None:
-        text = "it was canceled, but Amazon has sent it. Ask the buyer to send it back."
-        self._story.tell(order, "order.canceled_too_late", text)
+        if course.is_to_end(order):
+            text = "it was canceled, but Amazon has sent it. Ask the buyer to send it back."
+            self._story.tell(order, course.CANCELED_TOO_LATE, text)
+        else:
+            text = "part of it was canceled, but Amazon has sent that, too. Ask the buyer to send it back."
+            self._story.tell(order, course.CHANGED_TOO_LATE, text)
         values = {"is_cancel_wanted": False, "cancel_reason": ""}
         self._store(order, Move(state=OrderState.ROUTED, next=0, values=values))
 
@@ -145,15 +149,25 @@ class Planning:
         return Parcels(
             are_told=bool(found) and clock.is_told(order, found),
             are_delivered=bool(found) and all(each.delivered_time is not None for each in found),
-            is_late_told=order_store.has_event(self._tx, order.workspace_id, order.order_id, "order.canceled_too_late"),
+            is_late_told=self._has(order, course.CANCELED_TOO_LATE),
+            is_change_told=self._has(order, course.CHANGED_TOO_LATE),
         )
+
+    def _has(self, order: Order, kind: str) -> bool:
+        return order_store.has_event(self._tx, order.workspace_id, order.order_id, kind)
 
     def _moved(self, order: Order, shipments: Sequence[Shipment]) -> frozenset[UUID]:
         """Shipments under way to where the order no longer goes."""
-        still = [shipment.shipment_id for shipment in shipments if not shipment.state.is_over]
-        address = self._verdict(order).address if still else None
-        if address is None:
+        still = {shipment.shipment_id: shipment.state for shipment in shipments if not shipment.state.is_over}
+        if not still:
             return frozenset()
+        if order.order_id not in self._sealed:
+            # Whom it goes to was deleted: what Amazon has goes on, and nothing else can.
+            unsent = (ShipmentState.PLANNED, ShipmentState.SUBMITTING)
+            return frozenset(shipment_id for shipment_id, state in still.items() if state in unsent)
+        address = self._verdict(order).address
+        if address is None:
+            return frozenset(still)
         sealed = shipment_store.sealed_destinations(self._tx, order.workspace_id, still)
         return frozenset(
             shipment_id
@@ -171,8 +185,11 @@ class Planning:
 
     def _ask(self, order: Order, found: Course) -> None:
         if found.wanted and not self._routing.is_on:
-            self._store(order, Move(state=order.state, reason=order.reason, text=order.reason_text, next=_OFF_SECONDS))
-            return
+            if not found.unwanted:
+                move = Move(state=order.state, reason=order.reason, text=order.reason_text, next=_OFF_SECONDS)
+                self._store(order, move)
+                return
+            found = replace(found, wanted=())
         if found.wanted and order.order_id not in self._fresh:
             self._plan.to_read.append(order)
             return
@@ -203,13 +220,17 @@ class Planning:
 
     def _add_job(self, order: Order, shipment: Shipment, wish: Wish, *, is_new: bool = False) -> None:
         merchant = self._merchant(shipment.merchant_id)
-        sealed = shipment_store.sealed_destinations(self._tx, order.workspace_id, [shipment.shipment_id])
-        address = self._sealer.open_destination(shipment.shipment_id, sealed[shipment.shipment_id])
+        new = None
+        if wish is Wish.CREATE:
+            sealed = shipment_store.sealed_destinations(self._tx, order.workspace_id, [shipment.shipment_id])
+            address = self._sealer.open_destination(shipment.shipment_id, sealed[shipment.shipment_id])
+            new = new_order(order, shipment, address, self._routing, merchant)
         job = Job(
             shipment.shipment_id,
             order.order_id,
             wish,
-            new_order(order, shipment, address, self._routing, merchant),
+            shipment.fulfillment_order_id,
+            new,
             is_new=is_new,
             begun_seconds=(self._now - (shipment.begin_time or self._now)).total_seconds(),
         )
@@ -357,6 +378,7 @@ class Planning:
                 shipment.shipment_id,
                 order.order_id,
                 Wish.CREATE,
+                shipment.fulfillment_order_id,
                 new_order(order, shipment, address, self._routing, merchant),
                 is_new=True,
             )

@@ -15,10 +15,11 @@ from services.fulfillment.orders.domain import Order, OrderState
 from services.fulfillment.orders.story import Story
 from services.fulfillment.orders.work_store import Claim, Move
 from services.fulfillment.routing.reasons import reason_of
-from services.fulfillment.shipping import shipment_store
+from services.fulfillment.shipping import following_store, shipment_store
 from services.fulfillment.shipping.domain import Shipment, ShipmentState
 from services.fulfillment.shipping.submitting import Known
 from services.fulfillment.store import database_time
+from vendors.amazon_sp.outbound import FulfillmentOrder, OrderStatus
 
 SUBMIT_SECONDS = Histogram(
     "reelroute_order_submit_seconds",
@@ -26,6 +27,7 @@ SUBMIT_SECONDS = Histogram(
     buckets=(1, 2, 5, 10, 30, 60, 120, 300, 900, 3600, 4 * 3600, 24 * 3600),
 )
 
+_PACKED = (OrderStatus.PROCESSING, OrderStatus.COMPLETE, OrderStatus.COMPLETE_PARTIALLED)
 _LOST = "merchant_authorization_lost"
 # A wish to cancel is looked at again so soon.
 _CANCELING_SECONDS = 30.0
@@ -80,7 +82,7 @@ class Settling:
             text = f"Amazon has another order under {name}: nothing is sent again before a person has looked."
             return self._failed(order, shipment, shipment_store.DIFFERS, text)
         if known.found is not None:
-            after = shipment_store.set_amazon_status(self._tx, shipment, known.found)
+            after = self._said(shipment, known.found)
             said = known.found.status_text or known.found.status.value
             self._story.event(order, "shipment.submitted", f"Amazon has {name}: {said}.", {"shipment": name})
             SUBMIT_SECONDS.observe(max(0.0, (self._now - order.create_time).total_seconds()))
@@ -103,7 +105,7 @@ class Settling:
         if known.found is None:
             outcome.ask_again(known.again_seconds)
             return shipment
-        after = shipment_store.set_amazon_status(self._tx, shipment, known.found)
+        after = self._said(shipment, known.found)
         if after.state is ShipmentState.CANCELED:
             self._story.event(order, "shipment.canceled", f"Amazon has canceled {name}.", {"shipment": name})
         elif after.state is ShipmentState.CANCELING and known.is_cancel_refused:
@@ -113,13 +115,20 @@ class Settling:
             outcome.ask_again(_CANCELING_SECONDS)
         return after
 
+    def _said(self, shipment: Shipment, found: FulfillmentOrder) -> Shipment:
+        """A shipment after what Amazon says of it; one that is packed by now is read at once for its packages."""
+        after = shipment_store.set_amazon_status(self._tx, shipment, found)
+        if found.status in _PACKED:
+            following_store.read_again(self._tx, [after], 0.0)
+        return after
+
     def _tell_too_late(self, order: Order, name: str) -> None:
         if course.is_to_end(order) or order.told.is_cancel_requested:
             text = f"it is to be canceled, but Amazon sends {name} and cannot stop it any more."
-            self._story.tell(order, "order.canceled_too_late", text)
+            self._story.tell(order, course.CANCELED_TOO_LATE, text)
         else:
             text = f"it was changed at TikTok Shop, but Amazon sends {name} as it was and cannot stop it any more."
-            self._story.tell(order, "order.changed_too_late", text)
+            self._story.tell(order, course.CHANGED_TOO_LATE, text)
 
     def _failed(self, order: Order, shipment: Shipment, problem: str, text: str) -> Shipment:
         self._story.event(order, "shipment.failed", text, {"shipment": shipment.fulfillment_order_id})

@@ -194,8 +194,8 @@ def _keep_what_was_sent(tx: Connection, shipment: Shipment, found: FulfillmentOr
         quantity = max(0, item.quantity - lost.get(item.item_id, 0))
         unsent[item.amazon_sku] = unsent.get(item.amazon_sku, 0) + item.quantity - quantity
         if quantity > 0:
-            # Which of equal units went is all one: the first lines get them.
-            share = max(1, len(item.platform_line_ids) * quantity // item.quantity)
+            # Which of equal units went is all one: the first lines get them. A bundle of which a part went did not go.
+            share = len(item.platform_line_ids) * quantity // item.quantity
             kept.append(ShipmentItem(item.item_id, item.amazon_sku, quantity, item.platform_line_ids[:share]))
     tx.execute(
         update(shipments).where(shipments.c.shipment_id == shipment.shipment_id).values(items=items_to_json(kept))

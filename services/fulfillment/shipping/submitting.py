@@ -36,7 +36,8 @@ from vendors.amazon_sp.outbound import Destination, FulfillmentOrder, NewOrder, 
 # Between two questions whether Amazon has an order, and how long after its creation was begun the last one is put.
 _DOUBT_SECONDS = 3.0
 _SETTLE_SECONDS = 10.0
-# How long a refusal may mean that Amazon has it, and does not show it yet.
+# How long Amazon may have what it does not show: till then a refusal may be that of a repeat, and what it says it does
+# not have may still come.
 _LONGEST_DOUBT_SECONDS = 600.0
 # What changed is listed from a little before, for clocks differ.
 _CLOCKS = timedelta(minutes=2)
@@ -56,14 +57,15 @@ class Wish(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A shipment that something is asked about. `is_new`: no try before this one has sent it; of others `begun_seconds`
-    says how long ago the first was begun.
+    """A shipment that something is asked about, by its id at Amazon; `order`: what is to be created. `is_new`: no try
+    before this one has sent it; of others `begun_seconds` says how long ago the first was begun.
     """
 
     shipment_id: UUID
     order_id: UUID
     wish: Wish
-    order: NewOrder = field(repr=False)
+    fulfillment_order_id: str
+    order: NewOrder | None = field(default=None, repr=False)
     is_new: bool = False
     begun_seconds: float = 0.0
 
@@ -88,19 +90,36 @@ class Known:
     is_merchant_lost: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Doubts:
+    """Seconds: between two questions; after a creation was begun until the last of them; and as long as Amazon may have
+    what it does not show.
+    """
+
+    step: float
+    settle: float
+    longest: float
+
+
 class Submitting:
     """Asks Amazon. Its methods are for any thread."""
 
     def __init__(
-        self, amazon: AmazonCalls, *, doubt_seconds: float = _DOUBT_SECONDS, settle_seconds: float = _SETTLE_SECONDS
+        self,
+        amazon: AmazonCalls,
+        *,
+        doubt_seconds: float = _DOUBT_SECONDS,
+        settle_seconds: float = _SETTLE_SECONDS,
+        longest_doubt_seconds: float = _LONGEST_DOUBT_SECONDS,
     ) -> None:
-        self._amazon, self._doubt_seconds, self._settle_seconds = amazon, doubt_seconds, settle_seconds
+        self._amazon = amazon
+        self._doubts = _Doubts(doubt_seconds, settle_seconds, longest_doubt_seconds)
 
     def work(self, merchant: Merchant, jobs: Sequence[Job], seconds: float) -> dict[UUID, Known]:
         """Does what the jobs say, within so many seconds, in the last of which nothing is begun; raises nothing of
         Amazon's.
         """
-        batch = _Batch(jobs, time.monotonic() + seconds, self._doubt_seconds, self._settle_seconds)
+        batch = _Batch(jobs, time.monotonic() + seconds, self._doubts)
         otherwise = Known()
         try:
             self._amazon.ask(merchant, batch.ask, seconds)
@@ -116,9 +135,8 @@ class Submitting:
 class _Batch:
     """Jobs of one merchant. May be asked twice, when the token was refused: what is known is not asked again."""
 
-    def __init__(self, jobs: Sequence[Job], deadline: float, doubt_seconds: float, settle_seconds: float) -> None:
-        self._jobs, self._deadline = jobs, deadline
-        self._doubt_seconds, self._settle_seconds = doubt_seconds, settle_seconds
+    def __init__(self, jobs: Sequence[Job], deadline: float, doubts: _Doubts) -> None:
+        self._jobs, self._deadline, self._doubts = jobs, deadline, doubts
         self._known: dict[UUID, Known] = {}
         # Whose creation was begun here, and whose was answered well.
         self._sent: set[UUID] = set()
@@ -174,26 +192,27 @@ class _Batch:
 
     async def _create(self, amazon: Amazon, job: Job) -> Known | None:
         """Has Amazon take an order; None when it did, and that is still to be read."""
+        order = _new(job)
         if job.shipment_id in self._created:
             return None
         if not job.is_new or job.shipment_id in self._sent:
             found = await self._look_twice(amazon, job)
             if found is not None:
-                return _compared(found, job.order)
-        if time.monotonic() > self._deadline - self._doubt_seconds:
+                return _compared(found, order)
+        if time.monotonic() > self._deadline - self._doubts.step:
             return self._nothing(job, 1.0)
         try:
             self._sent.add(job.shipment_id)
-            await amazon.outbound.create(job.order)
+            await amazon.outbound.create(order)
         except VendorRejected as refusal:
             # A repeat is refused as well, and nothing in the words of it is documented.
             found = await self._look(amazon, job)
             if found is not None:
-                return _compared(found, job.order)
-            if not job.is_new and job.begun_seconds < _LONGEST_DOUBT_SECONDS:
+                return _compared(found, order)
+            if not job.is_new and job.begun_seconds < self._doubts.longest:
                 # It may be a repeat of what Amazon does not show yet.
                 return Known()
-            return Known(refusal=_words(refusal, job.order.destination))
+            return Known(refusal=_words(refusal, order.destination))
         except (VendorRateLimited, VendorQuotaReached, VendorAccountProblem):
             self._sent.discard(job.shipment_id)
             raise
@@ -209,12 +228,15 @@ class _Batch:
 
     async def _after_doubt(self, amazon: Amazon, job: Job) -> Known:
         """After a lost answer: a reading that finds it settles it; one that does not, does not."""
-        await asyncio.sleep(self._doubt_seconds)
+        await asyncio.sleep(self._doubts.step)
         found = await self._look(amazon, job)
-        return Known(again_seconds=self._doubt_seconds) if found is None else _compared(found, job.order)
+        return Known(again_seconds=self._doubts.step) if found is None else _compared(found, _new(job))
 
     async def _find(self, amazon: Amazon, job: Job) -> Known | None:
-        """Whether Amazon has an order."""
+        """Whether Amazon has an order. What it was asked to create a moment ago, it may show later."""
+        if job.begun_seconds < self._doubts.longest:
+            found = await self._look(amazon, job)
+            return Known(found=found)
         found = await self._look_twice(amazon, job)
         return Known(is_absent=True) if found is None else Known(found=found)
 
@@ -222,18 +244,18 @@ class _Batch:
         """Has Amazon cancel an order."""
         is_refused = False
         try:
-            await amazon.outbound.cancel(job.order.order_id)
+            await amazon.outbound.cancel(job.fulfillment_order_id)
         except VendorNotFound:
             raise
         except VendorRejected:
             is_refused = True
-        found = await amazon.outbound.get(job.order.order_id)
+        found = await amazon.outbound.get(job.fulfillment_order_id)
         goes_on = not found.status.is_final and (is_refused or not found.status.can_be_canceled)
         return Known(found=found, is_cancel_refused=goes_on and found.status is not OrderStatus.UNKNOWN)
 
     async def _look(self, amazon: Amazon, job: Job) -> FulfillmentOrder | None:
         try:
-            return await amazon.outbound.get(job.order.order_id)
+            return await amazon.outbound.get(job.fulfillment_order_id)
         except VendorNotFound:
             return None
 
@@ -242,12 +264,12 @@ class _Batch:
         found = await self._look(amazon, job)
         if found is not None:
             return found
-        await asyncio.sleep(max(self._doubt_seconds, self._settle_seconds - job.begun_seconds))
+        await asyncio.sleep(max(self._doubts.step, self._doubts.settle - job.begun_seconds))
         return await self._look(amazon, job)
 
     async def _read_back(self, amazon: Amazon, begin: datetime) -> None:
         """Reads what was created: in Amazon's list where there are several, and what is not in it by itself."""
-        waiting = {job.order.order_id: job for job in self._open() if job.shipment_id in self._created}
+        waiting = {job.fulfillment_order_id: job for job in self._open() if job.shipment_id in self._created}
         try:
             if len(waiting) > 1:
                 await self._list(amazon, begin, waiting)
@@ -263,7 +285,7 @@ class _Batch:
             for found in page.orders:
                 job = waiting.pop(found.order_id, None)
                 if job is not None:
-                    self._known[job.shipment_id] = Known(found=found)
+                    self._known[job.shipment_id] = _compared(found, _new(job))
             token = page.next_token
             if not waiting or not token:
                 return
@@ -272,10 +294,16 @@ class _Batch:
         with context.about(order_id=job.order_id):
             found = await self._look(amazon, job)
             if found is None:
-                await asyncio.sleep(self._doubt_seconds)
+                await asyncio.sleep(self._doubts.step)
                 found = await self._look(amazon, job)
         if found is not None:
-            self._known[job.shipment_id] = _compared(found, job.order)
+            self._known[job.shipment_id] = _compared(found, _new(job))
+
+
+def _new(job: Job) -> NewOrder:
+    if job.order is None:
+        raise AssertionError("what is to be created is told")
+    return job.order
 
 
 def _compared(found: FulfillmentOrder, order: NewOrder) -> Known:

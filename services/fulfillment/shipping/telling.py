@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -39,6 +40,10 @@ log = structlog.get_logger()
 
 # Longer than one number takes with its retries; it begins anew with each.
 LEASE_SECONDS = 150.0
+# What is left of it before a number is sent: longer than one call takes.
+_CALL_SECONDS = 40.0
+# After so long it is another shop's turn.
+_TURN_SECONDS = 60.0
 # What Amazon showed longer ago than this is asked for again before it is told.
 _FRESH = timedelta(minutes=15)
 _SHOP_SECONDS = 120.0  # until a shop that cannot be called is looked at again
@@ -74,7 +79,7 @@ class Telling:
             shift = telling_store.claim_shop(tx, LEASE_SECONDS)
         if shift is None:
             return False
-        again = 0.0
+        again, end = 0.0, time.monotonic() + _TURN_SECONDS
         try:
             while not self._stopping.is_set():
                 with self._database.transaction(shift.workspace_id) as tx:
@@ -84,6 +89,8 @@ class Telling:
                     break
                 shift = kept
                 self.work_on(shift, package)
+                if time.monotonic() >= end:
+                    break
         except Interrupted as interruption:
             again = interruption.seconds
         finally:
@@ -134,8 +141,7 @@ class Telling:
         try:
             with self._database.transaction(package.workspace_id) as tx:
                 now, _ = _case(tx, package, case.not_number)
-                if not telling_store.holds(tx, shift):
-                    raise Interrupted(0)
+                _check(tx, shift)
                 if guard.judge(dataclasses.replace(now, offered=case.offered)) != tell:
                     return None
                 return telling_store.set_telling(tx, now.package, tell, by_edit_of=edited_package_id(now, tell))
@@ -144,12 +150,14 @@ class Telling:
                 raise
             return None
 
-    def say(self, shop: Shop, case: Case, package: Package, tell: Tell, has: Has) -> None:
+    def say(self, shift: Shift, shop: Shop, case: Case, package: Package, tell: Tell, has: Has) -> None:
         """Tells what is stored as TELLING, unless TikTok Shop has it. Raises as `ShopCalls.ask`, and Interrupted."""
         order = case.order
         platform_package_id = has.platform_package_id
         try:
             if not has.is_ours:
+                with self._database.transaction(package.workspace_id) as tx:
+                    _check(tx, shift)
                 edited = package.platform_package_id if package.is_edit_used else ""
                 platform_package_id = self._shop_side.say(shop, order.told.platform_order_id, tell, edited)
         except (ShopRequestRefused, VendorNotFound) as error:
@@ -189,7 +197,7 @@ class Telling:
             # Its answer is lacking.
             has = self.look(shop, case, begun)
             if isinstance(has, Has) and (has.is_ours or package.is_edit_used):
-                self.say(shop, case, package, begun, has)
+                self.say(shift, shop, case, package, begun, has)
                 return
         why = self._judged(shift, shop, case)
         if why is not None:
@@ -206,8 +214,14 @@ class Telling:
             return has
         stored = self.begin(shift, case, tell)
         if stored is not None:
-            self.say(shop, case, stored, tell, has)
+            self.say(shift, shop, case, stored, tell, has)
         return None
+
+
+def _check(tx: Connection, shift: Shift) -> None:
+    """Raises Interrupted where another process may tell the shop's numbers, or they are stopped, before a call ends."""
+    if not telling_store.holds(tx, shift, _CALL_SECONDS):
+        raise Interrupted(0)
 
 
 def _case(tx: Connection, package: Package, not_number: str) -> tuple[Case, Shop]:

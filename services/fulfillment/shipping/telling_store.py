@@ -69,9 +69,13 @@ def keep_shop(tx: Connection, shift: Shift, lease_seconds: float) -> Shift | Non
     return _taken(tx, _is_mine(shift) & (shop_routings.c.tracking_stop == ""), lease_seconds)
 
 
-def holds(tx: Connection, shift: Shift) -> bool:
-    """Whether the shop is still this one's, and its numbers are not stopped."""
-    query = select(shop_routings.c.shop_id).where(_is_mine(shift), shop_routings.c.tracking_stop == "")
+def holds(tx: Connection, shift: Shift, seconds: float) -> bool:
+    """Whether the shop is this one's for so many seconds yet, and its numbers are not stopped."""
+    query = select(shop_routings.c.shop_id).where(
+        _is_mine(shift),
+        shop_routings.c.tracking_stop == "",
+        shop_routings.c.tracking_lease_time >= in_seconds(seconds),
+    )
     return tx.execute(query).first() is not None
 
 

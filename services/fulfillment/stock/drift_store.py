@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, text, update
@@ -21,6 +22,7 @@ from services.fulfillment.order_tables import (
     packages,
     shipments,
     shop_routings,
+    stock,
     stock_pushes,
 )
 from services.fulfillment.routing.settings import ShopRouting, settings_from_json
@@ -35,6 +37,8 @@ _OPEN = ("SUBMITTING", "SUBMITTED", "CANCELING")
 # Nobody else is to send them.
 _WAITING = ("PENDING", "HELD", "ROUTED")
 _MOST = 20_000
+# What changed lately is of an order of the last weeks.
+_ORDERS_SPAN = timedelta(days=28)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +85,26 @@ def due_again(tx: Connection, merchant_id: UUID, seconds: float) -> None:
 
 
 def recent_shipments(tx: Connection, workspace_id: UUID, merchant_id: UUID, since: datetime) -> list[Shipment]:
-    """Shipments that Amazon has, or had, or may have: all that are open, and the others that changed since."""
+    """Shipments that Amazon has, or had, or may have: all that are open, and those that changed since, of orders of the
+    last weeks.
+    """
+    ids = list(tx.execute(_RECENT, _recent(workspace_id, merchant_id, since)).scalars())
     query = select(*COLUMNS).where(
-        shipments.c.workspace_id == workspace_id,
-        shipments.c.merchant_id == merchant_id,
-        shipments.c.begin_time.is_not(None),
-        or_(shipments.c.state.in_(_OPEN), shipments.c.update_time >= since),
+        shipments.c.workspace_id == workspace_id, shipments.c.shipment_id.in_(ids), shipments.c.begin_time.is_not(None)
     )
-    rows = tx.execute(query.order_by(shipments.c.shipment_id.desc()).limit(_MOST)).mappings()
-    return [shipment_of(row) for row in rows]
+    return [shipment_of(row) for row in tx.execute(query.order_by(shipments.c.shipment_id.desc())).mappings()]
+
+
+def _recent(workspace_id: UUID, merchant_id: UUID, since: datetime) -> dict[str, Any]:
+    # Ids are in the order of creation: an index leads to the latest orders.
+    first = UUID(int=int((since - _ORDERS_SPAN).timestamp() * 1000) << 80)
+    return {
+        "workspace_id": workspace_id,
+        "merchant_id": merchant_id,
+        "since": since,
+        "first": first,
+        "most": _MOST,
+    }
 
 
 def known_ids(tx: Connection, merchant_id: UUID, fulfillment_order_ids: Collection[str]) -> set[str]:
@@ -140,27 +155,37 @@ def orders_named(
     return {row.platform_order_id: (row.order_id, row.is_sent) for row in rows if row.is_sent or row.state in _WAITING}
 
 
-_HELD = text("""
+_RECENT_IDS = """
+    SELECT shipment_id FROM shipments
+    WHERE merchant_id = :merchant_id AND state IN ('SUBMITTING', 'SUBMITTED', 'CANCELING')
+    UNION
+    SELECT shipment_id FROM shipments
+    WHERE workspace_id = :workspace_id AND order_id >= :first AND merchant_id = :merchant_id AND update_time >= :since
+"""
+_RECENT = text(f"SELECT shipment_id FROM ({_RECENT_IDS}) ids ORDER BY shipment_id DESC LIMIT :most")  # noqa: S608
+_HELD = text(f"""
+    WITH ids AS MATERIALIZED ({_RECENT_IDS}
+        UNION
+        SELECT shipment_id FROM reservations
+        WHERE merchant_id = :merchant_id AND state IN ('RESERVED', 'IN_FLIGHT'))
     SELECT s.shipment_id, s.order_id, s.fulfillment_order_id, s.state, s.submit_time,
         coalesce(sum(r.quantity) FILTER (WHERE r.state = 'RESERVED'), 0) AS reserved,
         coalesce(sum(r.quantity) FILTER (WHERE r.state = 'IN_FLIGHT'), 0) AS in_flight,
         coalesce(sum(r.quantity) FILTER (WHERE r.state = 'SETTLED'), 0) AS settled
-    FROM shipments s LEFT JOIN reservations r ON r.shipment_id = s.shipment_id
-    WHERE s.workspace_id = :workspace_id AND s.merchant_id = :merchant_id
-      AND (s.state IN ('PLANNED', 'SUBMITTING', 'SUBMITTED', 'CANCELING') OR s.update_time >= :since
-           OR s.shipment_id IN (SELECT shipment_id FROM reservations
-                                WHERE merchant_id = :merchant_id AND state IN ('RESERVED', 'IN_FLIGHT')))
+    FROM ids JOIN shipments s USING (shipment_id) LEFT JOIN reservations r ON r.shipment_id = s.shipment_id
+    WHERE s.workspace_id = :workspace_id
     GROUP BY s.shipment_id
-""")
+""")  # noqa: S608
+# Two lists that are added up: no plan joins them badly.
 _SUMS = text("""
-    SELECT s.amazon_sku, s.reserved, s.in_flight,
-        coalesce(r.held, 0) AS held, coalesce(r.flying, 0) AS flying
-    FROM stock s LEFT JOIN (
-        SELECT amazon_sku, sum(quantity) FILTER (WHERE state = 'RESERVED') AS held,
-            sum(quantity) FILTER (WHERE state = 'IN_FLIGHT') AS flying
-        FROM reservations WHERE merchant_id = :merchant_id AND state IN ('RESERVED', 'IN_FLIGHT')
-        GROUP BY amazon_sku) r USING (amazon_sku)
-    WHERE s.workspace_id = :workspace_id AND s.merchant_id = :merchant_id
+    SELECT amazon_sku, sum(reserved), sum(in_flight), sum(held), sum(flying) FROM (
+        SELECT amazon_sku, reserved, in_flight, 0 AS held, 0 AS flying FROM stock
+        WHERE workspace_id = :workspace_id AND merchant_id = :merchant_id
+        UNION ALL
+        SELECT amazon_sku, 0, 0, CASE state WHEN 'RESERVED' THEN quantity ELSE 0 END,
+            CASE state WHEN 'IN_FLIGHT' THEN quantity ELSE 0 END
+        FROM reservations WHERE merchant_id = :merchant_id AND state IN ('RESERVED', 'IN_FLIGHT')) both_lists
+    GROUP BY amazon_sku HAVING sum(reserved) <> sum(held) OR sum(in_flight) <> sum(flying)
 """)
 _WITHOUT_SHIPMENT = text("""
     SELECT o.order_id FROM orders o
@@ -175,14 +200,20 @@ _WITHOUT_SHIPMENT = text("""
 
 def held_of(tx: Connection, workspace_id: UUID, merchant_id: UUID, since: datetime) -> list[Held]:
     """Shipments that are open, changed since, or hold units, with what they hold: all of one moment."""
-    rows = tx.execute(_HELD, {"workspace_id": workspace_id, "merchant_id": merchant_id, "since": since}).mappings()
+    rows = tx.execute(_HELD, _recent(workspace_id, merchant_id, since)).mappings()
     return [Held(**{**row, "state": ShipmentState(row["state"])}) for row in rows]
 
 
-def sums_of(tx: Connection, workspace_id: UUID, merchant_id: UUID) -> list[Sums]:
-    """The ledger's sums beside what they add up to: all of one moment."""
+def wrong_sums(tx: Connection, workspace_id: UUID, merchant_id: UUID) -> list[Sums]:
+    """The ledger's sums that are not what they add up to: all of one moment."""
     rows = tx.execute(_SUMS, {"workspace_id": workspace_id, "merchant_id": merchant_id})
-    return [Sums(*row) for row in rows]
+    return [Sums(row[0], *map(int, row[1:])) for row in rows]
+
+
+def count_skus(tx: Connection, workspace_id: UUID, merchant_id: UUID) -> int:
+    """How many SKUs a merchant has."""
+    query = select(func.count()).where(stock.c.workspace_id == workspace_id, stock.c.merchant_id == merchant_id)
+    return tx.execute(query).scalar_one()
 
 
 def without_shipment(tx: Connection, workspace_id: UUID, merchant_id: UUID, before: datetime) -> list[UUID]:

@@ -112,7 +112,8 @@ class Drifting:
             now = database_time(tx)
             routings = drift_store.routings_of(tx, workspace_id, merchant_id)
             held = drift_store.held_of(tx, workspace_id, merchant_id, now - _SPAN)
-            sums = drift_store.sums_of(tx, workspace_id, merchant_id)
+            sums = drift_store.wrong_sums(tx, workspace_id, merchant_id)
+            skus = drift_store.count_skus(tx, workspace_id, merchant_id)
         found = [each for one in held for each in drift.of_reservations(one, now)]
         found += [each for one in sums for each in drift.of_sums(one)]
         compared, different = self._at_amazon(merchant, routings, now)
@@ -125,7 +126,7 @@ class Drifting:
                 found += self._numbers(shop, compared, now)
                 found += self._quantities(shop, routing)
         with self._database.transaction(workspace_id) as tx:
-            counted = len({each.order_id for each in compared}), len(sums)
+            counted = len({each.order_id for each in compared}), skus
             report = drift_store.save_report(tx, workspace_id, merchant_id, counted, found)
             drift_store.due_again(tx, merchant_id, self._every_seconds)
             if found:

@@ -218,7 +218,7 @@ def staged_orders(
     ):
         shop, merchant_id = (like.shop, like.merchant_id) if like else set_up(database, shops, merchants)
         intake = Intake(database, shops.vault, shops.calls, every_seconds=60)
-        submitting = Submitting(merchants.calls, doubt_seconds=0.05, settle_seconds=0.1)
+        submitting = Submitting(merchants.calls, doubt_seconds=0.05, settle_seconds=0.1, longest_doubt_seconds=2.5)
         work = OrderWork(
             database, shops.vault, shops.calls, merchants.calls, intake, submitting, at_once=20, lease_seconds=60
         )

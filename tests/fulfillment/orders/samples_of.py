@@ -2,8 +2,10 @@
 
 import csv
 import json
+import time
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from vendors.tiktok_shop.order_models import Order, order
 
@@ -21,3 +23,16 @@ def sample_orders() -> dict[str, Order]:
 def expected_routing() -> dict[str, dict[str, str]]:
     with (SAMPLES / "expected_routing.csv").open(newline="") as file:
         return {row["order_id"]: row for row in csv.DictReader(file)}
+
+
+def orders_of_now() -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """All that is told of the sample orders, each as if it were created and paid now; and by how many seconds the times
+    of each were moved.
+    """
+    orders: list[dict[str, Any]] = json.loads((SAMPLES / "tiktok_orders.json").read_text())["data"]["orders"]
+    now, moved = int(time.time()), {}
+    for each in orders:
+        moved[each["id"]] = by = now - (each["paid_time"] or each["create_time"])
+        each |= {name: each[name] + by for name in each if name.endswith("_time") and each[name]}
+        each["create_time"] = now
+    return orders, moved

@@ -164,6 +164,12 @@ def test_lines_come_from_the_detail_or_the_whole_address_when_there_are_none() -
     assert sendable(replace(PLAIN, lines=(), full_address=whole)).lines == ("227 Cherry Street, Apt 5",)
 
 
+def test_a_whole_address_of_nothing_but_places_is_no_street() -> None:
+    for whole in ("Knoxville, Tennessee 37938, United States", "Knoxville"):
+        verdict = normalise(replace(PLAIN, lines=("", "", "", ""), address_detail="", full_address=whole))
+        assert (verdict.address, verdict.problem) == (None, "address_missing")
+
+
 def test_a_detail_that_says_more_than_the_lines_is_noted() -> None:
     verdict = normalise(replace(PLAIN, address_detail="4518 East Emory Road, back door"))
     assert verdict.notes == (Note.DETAIL_DIFFERS,)

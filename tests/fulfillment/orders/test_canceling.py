@@ -186,3 +186,16 @@ def cancel_in_seller_central(life: OrderStage, bought: str) -> None:
     with life.database.transaction(WORKSPACE) as tx:
         merchant = merchant_store.read_merchant(tx, WORKSPACE, life.merchant_id)
     life.merchants.calls.ask(merchant, lambda amazon: amazon.outbound.cancel(f"TTS-{bought}-1"))
+
+
+def test_what_is_found_packed_when_it_is_to_be_canceled_is_read_for_its_parcels_at_once(life: OrderStage) -> None:
+    bought = routed(life)
+    pick(life, bought)
+    life.amazon.control("POST", "/clock/advance", seconds=3600)
+    request_cancel(life, bought)
+    life.take_in()
+    life.go()
+    assert life.rows("SELECT state FROM shipments WHERE read_due_time <= now()") == [{"state": "SHIPPED"}]
+    life.rows("UPDATE merchants SET orders_due_time = now()")
+    life.following.run_once()
+    assert len(life.rows("SELECT 1 FROM packages")) == 1

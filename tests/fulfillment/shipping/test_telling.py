@@ -311,3 +311,36 @@ def test_a_correction_that_is_rejected_keeps_what_there_is_and_stops_the_shop(tr
     after = correct(tracking, order)
     assert (after.tell_state, after.told_number) == (pb.TELL_STATE_TOLD, before.told_number)
     assert len(tracking.told("tracking.stopped")) == 1
+
+
+def test_a_number_is_not_sent_where_another_replica_could_have_stopped_them_by_then(
+    tracking: TrackingStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R28: everything before the call may take long; what is left of the lease is looked at last."""
+    order = tracking.place()
+    tracking.advance(200)
+    tracking.replica.follow()
+    monkeypatch.setattr("services.fulfillment.shipping.telling.LEASE_SECONDS", 10.0)
+    tracking.replica.telling.run_once()
+    assert tracking.tiktok.calls("mark_shipped") == 0
+    monkeypatch.undo()
+    tracking.replica.tell()
+    assert list(tracking.known_there(order)) == lines(order)
+
+
+def test_a_shop_with_many_numbers_lets_others_have_their_turn(
+    tracking: TrackingStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        tracking.place()
+    tracking.advance(200)
+    tracking.replica.follow()
+    tracking.rows("UPDATE packages SET tell_due_time = now() - interval '1 hour'")
+    monkeypatch.setattr("services.fulfillment.shipping.telling._TURN_SECONDS", 0.0)
+    begin = tracking.rows("SELECT now() AS now")[0]["now"]
+    assert tracking.replica.telling.run_once()
+    assert tracking.tiktok.calls("mark_shipped") == 1
+    # Behind all that waited meanwhile.
+    assert tracking.rows("SELECT tracking_due_time FROM shop_routings")[0]["tracking_due_time"] >= begin
+    tracking.replica.tell()
+    assert tracking.tiktok.calls("mark_shipped") == 3
