@@ -25,8 +25,8 @@ class FulfillmentConfig(VaultSettings):
     shipment_seconds: float = Field(default=60, gt=0)
     # How often each order that is not over is read whatever Amazon's list says, seconds.
     shipment_sweep_seconds: float = Field(default=21_600, gt=0)
-    # How many merchants' orders one process follows at once.
-    shipment_followers: int = Field(default=2, ge=1, le=20)
+    # How many merchants' orders one process follows at once; one with thousands of changes takes an hour of its rate.
+    shipment_followers: int = Field(default=8, ge=1, le=50)
     # How often each parcel on its way is asked for at most, seconds.
     parcel_seconds: float = Field(default=3600, gt=0)
     # How many shops' tracking numbers one process tells at once.

@@ -28,6 +28,8 @@ AT_AMAZON = frozenset(
 _CANCELLED, _DELIVERED = "CANCELLED", ("DELIVERED", "COMPLETED")
 _TO_SHIP = ("AWAITING_SHIPMENT", "PARTIALLY_SHIPPING")
 _PARTIALLED = "completepartialled"
+# What Amazon has of these came to light when nobody expected it any more.
+_NOT_OURS = (OrderState.LEFT, OrderState.DELIVERED, OrderState.CANCELED)
 
 
 class Step(enum.Enum):
@@ -70,11 +72,11 @@ def course_of(
     order: Order, shipments: Sequence[Shipment], *, moved: frozenset[UUID] = frozenset(), parcels: Parcels = Parcels()
 ) -> Course:
     """What is next. `moved`: shipments that go where the order no longer does."""
-    if order.state in (OrderState.DELIVERED, OrderState.CANCELED):
-        return Course(Step.REST)
     still = [shipment for shipment in shipments if not shipment.state.is_over]
     if still:
-        return _under_way(order, still, moved)
+        return _under_way(order, shipments, moved)
+    if order.state in (OrderState.DELIVERED, OrderState.CANCELED):
+        return Course(Step.REST)
     sent = [shipment for shipment in shipments if shipment.state is ShipmentState.SHIPPED]
     if is_to_end(order) and not (sent and parcels.is_late_told):
         return _ended(order, sent)
@@ -126,20 +128,24 @@ def is_to_end(order: Order) -> bool:
     return order.is_cancel_wanted or is_canceled(order.told)
 
 
-def _under_way(order: Order, still: Sequence[Shipment], moved: frozenset[UUID]) -> Course:
+def _under_way(order: Order, shipments: Sequence[Shipment], moved: frozenset[UUID]) -> Course:
     told = order.told
-    is_all_unwanted = is_to_end(order) or told.is_cancel_requested
-    canceled = _canceled_lines(told)
+    is_all_unwanted = is_to_end(order) or told.is_cancel_requested or order.state in _NOT_OURS
+    # Lines that need no parcel, or have one.
+    taken = _canceled_lines(told) | _lines_of([each for each in shipments if each.state is ShipmentState.SHIPPED])
     wanted, unwanted = [], []
-    for shipment in still:
+    for shipment in shipments:
+        if shipment.state.is_over:
+            continue
         lines = _lines_of([shipment])
-        is_unwanted = is_all_unwanted or shipment.shipment_id in moved or bool(lines & canceled)
+        is_unwanted = is_all_unwanted or shipment.shipment_id in moved or bool(lines & taken)
+        taken |= lines
         if shipment.state in (ShipmentState.PLANNED, ShipmentState.SUBMITTING):
             # Nothing is told of it yet: whatever else became of its units, somebody else did.
             is_unwanted |= not may_be_sent(told) or not lines <= {unit.platform_line_id for unit in told.open_units}
         if shipment.state is ShipmentState.PLANNED:
             # Somebody has chosen something else for it since.
-            is_unwanted |= order.state in (OrderState.PENDING, OrderState.LEFT)
+            is_unwanted |= order.state is OrderState.PENDING
         if shipment.state is ShipmentState.CANCELING or (is_unwanted and shipment.cancel_refuse_time is None):
             unwanted.append(shipment)
         elif shipment.state in (ShipmentState.PLANNED, ShipmentState.SUBMITTING):

@@ -160,6 +160,17 @@ class Following:
                 if may_have_numbers(before, told):
                     following_store.read_by(tx, after, _NUMBER_WAIT[0])
 
+    def take_up(self, shipment: Shipment) -> None:
+        """Amazon lists a shipment that it did not have: a call that was sent late, by whoever was thought dead."""
+        workspace_id, order_id = shipment.workspace_id, shipment.order_id
+        log.warning("Amazon has an order that was given up", order=shipment.fulfillment_order_id)
+        with self._database.transaction(workspace_id) as tx:
+            order_store.read_order(tx, workspace_id, order_id, for_update=True)
+            if shipment_store.take_up(tx, shipment):
+                text = f"Amazon has {shipment.fulfillment_order_id} after all, which was given up."
+                order_store.add_event(tx, workspace_id, order_id, "shipment.found", text)
+                order_store.wake(tx, workspace_id, [order_id])
+
     def _store(self, shipment: Shipment, reading: FulfillmentOrder, asked_time: datetime) -> None:
         """One transaction: where the shipment is, its packages, what happened, and who is to go on."""
         if reading.status is OrderStatus.UNKNOWN and reading.status_text not in self._unknown:
@@ -207,6 +218,10 @@ class _Turn:
             listed = {each.order_id: each for each in page.orders}
             with self._database.transaction(mine.workspace_id) as tx:
                 known = following_store.followed(tx, mine.merchant_id, list(listed)) if listed else []
+                alive = [name for name, each in listed.items() if not each.status.is_final]
+                given_up = shipment_store.given_up(tx, mine.merchant_id, alive) if alive else []
+            for shipment in given_up:
+                self._following.take_up(shipment)
             news = [each for each in known if is_news(each, listed[each.shipment.fulfillment_order_id], since)]
             told = [each for each in news if not needs_reading(listed[each.shipment.fulfillment_order_id], since)]
             self._following.note(

@@ -185,6 +185,45 @@ def set_state(tx: Connection, shipment: Shipment, state: ShipmentState, problem:
     return shipment_of(row)
 
 
+def given_up(tx: Connection, merchant_id: UUID, fulfillment_order_ids: Collection[str]) -> list[Shipment]:
+    """A merchant's shipments with these ids at Amazon that are over because Amazon did not have them."""
+    query = _shipments().where(
+        shipments.c.merchant_id == merchant_id,
+        shipments.c.fulfillment_order_id.in_(fulfillment_order_ids),
+        shipments.c.state.in_((ShipmentState.CANCELED.value, ShipmentState.FAILED.value)),
+        shipments.c.amazon_status == "",
+        shipments.c.problem != DIFFERS,
+    )
+    return [shipment_of(row) for row in tx.execute(query.order_by(shipments.c.shipment_id)).mappings()]
+
+
+def take_up(tx: Connection, shipment: Shipment) -> bool:
+    """Makes one that was given up SUBMITTED: Amazon has it after all. The only way back from where shipments are over;
+    whoever works on its order sees to it that nothing is sent for nobody. False when another was faster. The caller
+    holds the order's row.
+    """
+    taken = tx.execute(
+        update(shipments)
+        .where(
+            shipments.c.workspace_id == shipment.workspace_id,
+            shipments.c.shipment_id == shipment.shipment_id,
+            shipments.c.state == shipment.state.value,
+            shipments.c.amazon_status == "",
+        )
+        .values(
+            state=ShipmentState.SUBMITTED.value,
+            problem="",
+            begin_time=func.coalesce(shipments.c.begin_time, func.now()),
+            submit_time=func.now(),
+            read_due_time=func.now(),
+            update_time=func.now(),
+        )
+    )
+    if taken.rowcount:
+        ledger_store.hold_again(tx, shipment.shipment_id)
+    return taken.rowcount > 0
+
+
 def _keep_what_was_sent(tx: Connection, shipment: Shipment, found: FulfillmentOrder) -> None:
     """Takes out of a shipment what Amazon will never send of it."""
     lost = {item.item_id: item.cancelled + item.unfulfillable for item in found.items}

@@ -152,6 +152,26 @@ def reserve(
     announce(tx, merchant_id, quantities)
 
 
+def hold_again(tx: Connection, shipment_id: UUID) -> None:
+    """RELEASED → IN_FLIGHT: Amazon has a shipment that was given up, whether there are units for it or not."""
+    if not _lock_shipment(tx, shipment_id, ["RELEASED"]):
+        return
+    which = reservations.c.state == "RELEASED"
+    tx.execute(
+        update(stock)
+        .where(*_of_shipment(shipment_id), which)
+        .values(reserved=stock.c.reserved + reservations.c.quantity, version=stock.c.version + 1)
+    )
+    _enter(tx, shipment_id, "RESERVED", reservations.c.quantity, which)
+    tx.execute(
+        update(reservations)
+        .where(reservations.c.shipment_id == shipment_id, which)
+        .values(state="RESERVED", update_time=func.now())
+    )
+    submitted(tx, shipment_id)
+    notify(tx, STOCK_CHANNEL)
+
+
 def submitted(tx: Connection, shipment_id: UUID) -> None:
     """RESERVED → IN_FLIGHT: Amazon has the shipment. May be repeated."""
     if not any(row.state == "RESERVED" for row in _lock_shipment(tx, shipment_id)):

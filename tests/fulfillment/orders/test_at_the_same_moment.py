@@ -11,7 +11,7 @@ from reelroute.fulfillment.v1 import routing_pb2
 
 from services.fulfillment.orders import personal_store
 from tests.fulfillment.orders.life import SLEEVES_SKU, OrderStage
-from tests.fulfillment.orders.test_canceling import HUNTER, routed, statuses
+from tests.fulfillment.orders.test_canceling import HUNTER, pick, routed, statuses
 from tests.fulfillment.orders.test_life import about
 from tests.fulfillment.stage import WORKSPACE
 
@@ -105,3 +105,64 @@ def test_an_order_that_is_erased_before_it_was_sent_is_held_and_no_error(life: O
     life.go()
     assert life.where(bought) == ("HELD", "address_unusable")
     assert life.at_amazon() == []
+
+
+def given_up_and_created_late(life: OrderStage, bought: str) -> None:
+    """As if a process had stood still between its commit and its call until everybody had given it up."""
+    late = life.at_amazon()[0]["request"]
+    life.rows("UPDATE shipments SET amazon_status = '', amazon_update_time = NULL, state = 'CANCELED'")
+    life.rows("UPDATE reservations SET state = 'RELEASED'")
+    life.rows("UPDATE stock SET in_flight = 0 WHERE amazon_sku = :sku", sku=SLEEVES_SKU)
+    assert late["sellerFulfillmentOrderId"] == f"TTS-{bought}-1"
+
+
+@pytest.mark.parametrize("state", ["CANCELED", "LEFT"])
+def test_r27_what_comes_to_light_at_amazon_after_it_was_given_up_is_canceled(life: OrderStage, state: str) -> None:
+    bought = routed(life)
+    given_up_and_created_late(life, bought)
+    choose = {
+        "CANCELED": lambda: life.stub.CancelOrders(about(life, bought, pb.CancelOrdersRequest), timeout=10),
+        "LEFT": lambda: life.stub.LeaveOrders(about(life, bought, pb.LeaveOrdersRequest), timeout=10),
+    }
+    choose[state]()
+    life.go()
+    assert life.where(bought)[0] == state
+    assert set(statuses(life).values()) & {"New", "Received"}
+    life.following.run_once()
+    assert life.stock()["in_flight"] == 1
+    life.go()
+    assert set(statuses(life).values()) == {"Cancelled"}
+    assert life.where(bought)[0] == state
+    assert (life.stock()["reserved"], life.stock()["in_flight"]) == (0, 0)
+    assert "shipment.found" in life.events(bought)
+
+
+def test_r27_of_two_that_are_at_amazon_for_the_same_units_one_is_canceled(life: OrderStage) -> None:
+    bought = routed(life)
+    given_up_and_created_late(life, bought)
+    life.stub.RetryOrders(about(life, bought, pb.RetryOrdersRequest), timeout=10)
+    life.rows("UPDATE orders SET next_time = now()")
+    life.go()
+    assert len(statuses(life)) == 2
+    life.following.run_once()
+    life.go()
+    assert sorted(status == "Cancelled" for status in statuses(life).values()) == [False, True]
+    assert life.where(bought) == ("ROUTED", "")
+    assert life.stock()["in_flight"] == 1
+    # And a second round finds nothing more to do.
+    life.following.run_once()
+    life.go()
+    assert sorted(status == "Cancelled" for status in statuses(life).values()) == [False, True]
+
+
+def test_what_came_to_light_and_cannot_be_stopped_is_told_to_people(life: OrderStage) -> None:
+    bought = routed(life)
+    pick(life, bought)
+    given_up_and_created_late(life, bought)
+    life.stub.CancelOrders(about(life, bought, pb.CancelOrdersRequest), timeout=10)
+    life.go()
+    assert life.where(bought) == ("CANCELED", "")
+    life.following.run_once()
+    life.go()
+    assert life.where(bought) == ("ROUTED", "")
+    assert [each.type for each in life.told()] == ["order.canceled_too_late"]
