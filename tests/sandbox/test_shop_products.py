@@ -84,6 +84,7 @@ def test_errors_of_single_warehouses_stand_in_the_details(seller: ShopApp) -> No
     [error] = seller.ok("POST", UPDATE, body={"skus": [{"id": BLACK, "inventory": strange}]})["errors"]
     assert error["code"] == 12019022
     assert [one["warehouse_id"] for one in error["detail"]["extra_errors"]] == ["1"]
+    seller.settings(zero_stock=False)
     [error] = seller.ok("POST", UPDATE, body={"skus": [{"id": BLACK, "inventory": units(0, 100_000)}]})["errors"]
     assert error["code"] == 12019024
     assert len(error["detail"]["extra_errors"]) == 2
