@@ -153,6 +153,7 @@ def test_reading_needs_one_scope_and_writing_the_other(seller: ShopApp) -> None:
 
 
 def test_a_warehouse_that_has_none_is_named_with_none(seller: ShopApp) -> None:
+    seller.settings(zero_stock=False)
     seller.control("PUT", f"/skus/{EMBER}/stock", warehouse_id=units(0, 0)[1]["warehouse_id"], available=0)
     assert seller.ok("POST", UPDATE, body={"skus": [{"id": EMBER, "inventory": units(9, 0)}]}) == {}
     [error] = seller.ok("POST", UPDATE, body={"skus": [{"id": EMBER, "inventory": units(0, 0)}]})["errors"]

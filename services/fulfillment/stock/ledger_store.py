@@ -154,7 +154,8 @@ def reserve(
 
 def hold_again(tx: Connection, shipment_id: UUID) -> None:
     """RELEASED → IN_FLIGHT: Amazon has a shipment that was given up, whether there are units for it or not."""
-    if not _lock_shipment(tx, shipment_id, ["RELEASED"]):
+    rows = [row for row in _lock_shipment(tx, shipment_id) if row.state == "RELEASED"]
+    if not rows:
         return
     which = reservations.c.state == "RELEASED"
     tx.execute(
@@ -169,7 +170,7 @@ def hold_again(tx: Connection, shipment_id: UUID) -> None:
         .values(state="RESERVED", update_time=func.now())
     )
     submitted(tx, shipment_id)
-    notify(tx, STOCK_CHANNEL)
+    announce(tx, rows[0].merchant_id, [row.amazon_sku for row in rows])
 
 
 def submitted(tx: Connection, shipment_id: UUID) -> None:

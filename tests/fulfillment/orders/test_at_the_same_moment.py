@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from uuid import UUID
 
 import pytest
@@ -120,7 +121,7 @@ def given_up_and_created_late(life: OrderStage, bought: str) -> None:
 def test_r27_what_comes_to_light_at_amazon_after_it_was_given_up_is_canceled(life: OrderStage, state: str) -> None:
     bought = routed(life)
     given_up_and_created_late(life, bought)
-    choose = {
+    choose: dict[str, Callable[[], object]] = {
         "CANCELED": lambda: life.stub.CancelOrders(about(life, bought, pb.CancelOrdersRequest), timeout=10),
         "LEFT": lambda: life.stub.LeaveOrders(about(life, bought, pb.LeaveOrdersRequest), timeout=10),
     }
