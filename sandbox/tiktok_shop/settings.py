@@ -84,8 +84,8 @@ class TikTokShopSettings(BaseModel):
     orders_per_tracking_number: Count = 20
     """So many orders may share a tracking number."""
 
-    zero_stock: bool = False
-    """Stock may be set to 0. The documented range begins at 1."""
+    zero_stock: bool = True
+    """Stock may be set to 0. The documented range begins at 1, yet empty warehouses must be named, too."""
     audit_seconds: Seconds = 5.0
     """From the activation of a product to the end of its audit."""
     post_seconds: Seconds = 5.0
