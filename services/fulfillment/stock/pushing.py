@@ -20,7 +20,7 @@ from prometheus_client import Counter, Gauge
 
 from kit import context
 from kit.db import ALL_WORKSPACES, Database
-from kit.errors import DeadlineExceeded, ReelrouteError
+from kit.errors import DeadlineExceeded, ReelrouteError, Unavailable
 from kit.vendor_codes import Kind
 from kit.vendor_errors import VendorNotFound
 from services.fulfillment import shop_store
@@ -132,7 +132,7 @@ class _Telling:
             self._tell(left)
         except ReelrouteError as refusal:
             log.info("stock is not told", shop_id=str(claimed.shop_id), reason=refusal.reason)
-            is_passing = isinstance(refusal, ShopCallsLimited | ShopUnavailable | DeadlineExceeded)
+            is_passing = isinstance(refusal, ShopCallsLimited | Unavailable | DeadlineExceeded)
             wait = refusal.retry_after_seconds or (_SOON_SECONDS if is_passing else _LATER_SECONDS)
             for sku_id in left:
                 self._put_off(sku_id, wait, None if is_passing else refusal.message)

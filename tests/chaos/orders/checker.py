@@ -32,6 +32,8 @@ _ONCE = ("order.imported", "order.shipped", "order.delivered", "order.canceled",
 _PASSING = frozenset({"on_hold", "unpaid", "cancel_requested"})
 # Seconds between our last look at an order and Amazon's taking it.
 _RACE_SECONDS = 10.0
+# In so long all that differs has been told.
+_DRIFT_SECONDS = 120.0
 
 _ORDERS = """
 SELECT order_id::text, platform_order_id, state, reason, reason_text, next_time, lease_time, attempt,
@@ -171,7 +173,9 @@ def settle(running: Shops, orders: Mapping[str, Purchase], seconds: float) -> Se
     deadline, quiet = time.monotonic() + seconds, 0
     while True:
         seen = read(running, orders)
-        quiet = quiet + 1 if seen.is_settled else 0
+        free = _free(running)
+        is_quiet = seen.is_settled and not any(_is_forgotten(each, free) for each in seen.records)
+        quiet = quiet + 1 if is_quiet else 0
         if quiet > 1 or time.monotonic() > deadline:
             return seen
         time.sleep(2.0)
@@ -193,11 +197,7 @@ def judge(running: Shops, seen: Seen) -> list[str]:
         if wrong:
             faults.append("\n".join([*wrong, story(record)]))
     faults += _ledger(running)
-    faults += [
-        f"drift: {each.kind} {each.amazon_sku} {each.fulfillment_order_id}: {each.text} {dict(each.sides)}"
-        for merchant in running.merchants
-        for each in drift(running, merchant)
-    ]
+    faults += _drift(running)
     faults += [f"untold: {row['target']} {row['method']}: {row['refusal']}" for row in running.rows(_REFUSED)]
     faults += [f"personal: {each}" for each in traces.of(running, canaries([each.purchase for each in seen.records]))]
     return faults
@@ -293,11 +293,14 @@ def _stock_of(record: Record, free: Mapping[tuple[str, str], int]) -> list[str]:
         is_fate = each["fate"].get("check") == "unfulfillable" or each.get("verdict") == "unfulfillable"
         if each["status"] == "Unfulfillable" and not is_fate and CONTESTED not in bought:
             faults.append(f"oversold: {each['id']} was more than there is")
-    if record.state == "HELD" and record.ours["reason"] == "insufficient_stock":
-        seller = record.at_shop["shop_id"]
-        if all(free.get((seller, sku), 0) >= units for sku, units in bought.items()):
-            faults.append("forgotten: it waits for stock, and there is enough")
-    return faults
+    return [*faults, "forgotten: it waits for stock, and there is enough"] if _is_forgotten(record, free) else faults
+
+
+def _is_forgotten(record: Record, free: Mapping[tuple[str, str], int]) -> bool:
+    """Whether it waits for stock that is there."""
+    bought, shop_id = _bought(record.purchase), record.at_shop["shop_id"]
+    is_waiting = record.state == "HELD" and record.ours["reason"] == "insufficient_stock"
+    return is_waiting and all(free.get((shop_id, sku), 0) >= units for sku, units in bought.items())
 
 
 def _free(running: Shops) -> dict[tuple[str, str], int]:
@@ -327,6 +330,20 @@ def _ledger(running: Shops) -> list[str]:
             if mine is not None and mine["fulfillable"] != row["fulfillable"]:
                 faults.append(f"unbalanced: {row['sku']} is {mine['fulfillable']}, and {row['fulfillable']} at Amazon")
     return faults
+
+
+def _drift(running: Shops) -> list[str]:
+    """What our own report finds. What TikTok Shop offers too little of for a while is told again by the report."""
+    deadline = time.monotonic() + _DRIFT_SECONDS
+    while True:
+        found = [
+            f"drift: {each.kind} {each.amazon_sku} {each.fulfillment_order_id}: {each.text} {dict(each.sides)}"
+            for merchant in running.merchants
+            for each in drift(running, merchant)
+        ]
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(5.0)
 
 
 def _bought(purchase: Purchase) -> Counter[str]:

@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 
 from kit.db import ALL_WORKSPACES
+from services.fulfillment.domain import Shop
+from services.fulfillment.orders.intake import OrdersBusy
 from services.fulfillment.stock import push_store
 from services.fulfillment.stock.push_store import Push
+from services.fulfillment.stock.pushing import Pushing
 from tests.fulfillment.orders.life import MCF, SLEEVES, SLEEVES_SKU, OrderStage
 from tests.fulfillment.stage import WORKSPACE
 from tests.fulfillment.stock.keeping import Keeping
@@ -179,6 +182,21 @@ def test_what_tiktok_shop_refuses_of_one_sku_is_its_problem_alone(keeping: Keepi
     for each in same:
         problem = keeping.row(each["platform_sku_id"])["problem"]
         assert ("quantity" in problem) == (each["platform_sku_id"] == SLEEVES)
+
+
+def test_orders_that_another_process_reads_are_waited_for_and_are_no_problem(keeping: Keeping) -> None:
+    life = keeping.life
+
+    def busy(_: Shop) -> None:
+        raise OrdersBusy("Another process reads this shop's orders at the moment. Try again.")
+
+    keeping.put(SLEEVES_SKU, 441)
+    keeping.spread()
+    Pushing(life.database, life.shops.calls, busy).run_once()
+    soon = (
+        "SELECT next_time < now() + interval '1 minute' AS soon, problem FROM stock_pushes WHERE platform_sku_id = :id"
+    )
+    assert life.rows(soon, id=SLEEVES) == [{"soon": True, "problem": ""}]
 
 
 def test_an_older_push_overwrites_nothing(keeping: Keeping) -> None:
