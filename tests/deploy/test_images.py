@@ -53,7 +53,7 @@ def test_an_image_holds_one_service_and_no_secret(image: contents.Image, tree: P
     assert (tree / "vendors").exists() == (image.service in ("publisher", "fulfillment"))
     expected = {"kit", "reelroute", "buf", "services", "vendors", "sandbox", "health.py", "serve", "healthy"}
     assert {path.name for path in tree.iterdir()} <= expected
-    kinds = {".py", "", ".mako", ".html", ".css", ".js", ".csv"}
+    kinds = {".py", "", ".mako", ".html", ".css", ".js", ".csv", ".json"}
     assert {path.suffix for path in tree.rglob("*") if path.is_file()} <= kinds
 
 
