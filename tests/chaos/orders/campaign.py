@@ -41,8 +41,8 @@ _LEASES = (
 
 
 def strike(running: Shops, planned: Plan, *, is_short: bool = False) -> Outcome:
-    """Carries a plan out, waits until all is quiet, and judges. `is_short`: leases of the killed are not waited for, and
-    so those of the living end, too, in the midst of their work.
+    """Carries a plan out, waits until all is quiet, and judges. `is_short`: leases of the killed are not waited for,
+    and so those of the living end, too, in the midst of their work.
     """
     running.set_stock(planned.scarce)
     running.control("DELETE", "/faults")
