@@ -47,6 +47,8 @@ class FulfillmentConfig(VaultSettings):
     orders_at_once: int = Field(default=20, ge=1, le=50)
     # How long a process that died holds up the orders that it worked on, seconds.
     order_lease_seconds: float = Field(default=90, ge=30)
+    # How long an order that Amazon was asked to create, and does not show, may still come; seconds.
+    order_doubt_seconds: float = Field(default=600, ge=0)
     # How often the stock that changed at Amazon is read, seconds.
     stock_seconds: float = Field(default=300, gt=0)
     # How often all of it is, to find what is gone; seconds.

@@ -36,7 +36,7 @@ class Orders:
             calls,
             amazon,
             self._intake,
-            Submitting(amazon),
+            Submitting(amazon, longest_doubt_seconds=config.order_doubt_seconds),
             at_once=config.orders_at_once,
             lease_seconds=config.order_lease_seconds,
         )

@@ -15,7 +15,7 @@ from tests.chaos.orders.shops import CONTESTED, Shops
 from tests.chaos.wires import Moment, Phase, Reaction, Rule, passes
 
 # Longest time in which everything has settled once nothing breaks any more: leases, retries, and the parcels' ways.
-QUIET_SECONDS = 900.0
+QUIET_SECONDS, SHORT_QUIET_SECONDS = 900.0, 150.0
 _LATEST_WEBHOOK_SECONDS = 2.0
 
 
@@ -40,8 +40,8 @@ _LEASES = (
 )
 
 
-def strike(running: Shops, planned: Plan, *, ends_leases: bool = False) -> Outcome:
-    """Carries a plan out, waits until all is quiet, and judges. `ends_leases`: those of the killed are not waited for,
+def strike(running: Shops, planned: Plan, *, is_short: bool = False) -> Outcome:
+    """Carries a plan out, waits until all is quiet, and judges. `is_short`: leases of the killed are not waited for,
     and so those of the living end, too, in the midst of their work.
     """
     running.set_stock(planned.scarce)
@@ -56,10 +56,10 @@ def strike(running: Shops, planned: Plan, *, ends_leases: bool = False) -> Outco
     running.wires.rule = passes
     running.control("DELETE", "/faults")
     running.wait_ready()
-    if ends_leases:
+    if is_short:
         for statement in _LEASES:
             running.rows(statement)
-    seen = checker.settle(running, orders, QUIET_SECONDS)
+    seen = checker.settle(running, orders, SHORT_QUIET_SECONDS if is_short else QUIET_SECONDS)
     return Outcome(seen.states(), checker.judge(running, seen))
 
 

@@ -13,6 +13,6 @@ from tests.chaos.orders.shops import shops
 def test_r26_r27_r28_each_order_is_sent_once_and_told_truly_whatever_breaks() -> None:
     with shops() as running:
         planned = plan(1, SHORT)
-        outcome = strike(running, planned, ends_leases=True)
+        outcome = strike(running, planned, is_short=True)
         assert not outcome.faults, "\n\n".join([str(planned), *outcome.faults])
         assert outcome.states["DELIVERED"] > len(planned.purchases) // 3, outcome.states
