@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from sandbox.amazon_sp import life, orders, parcels, sellers, stock
+from sandbox.amazon_sp import checks, life, orders, parcels, sellers, stock
 from sandbox.amazon_sp.fates import Delivery, Fate
 from sandbox.amazon_sp.settings import AmazonSpSettings, Seconds
 from sandbox.amazon_sp.state import NAME, AmazonState
@@ -171,34 +171,6 @@ def end_package(state: AmazonState, number: int, delivery: Delivery) -> None:
     life.save(state, order)
 
 
-def created(state: AmazonState, least: int = 1) -> list[dict[str, Any]]:
-    """Orders by what they are shown as: two that are not over for one displayable id mean that goods go out twice."""
-    rows = state.store.all(
-        "SELECT seller, displayable_id, count(*) AS orders,"
-        " sum(status NOT IN ('Cancelled', 'Unfulfillable', 'Invalid')) AS alive,"
-        " group_concat(id, char(10)) AS ids FROM amazon_order GROUP BY seller, displayable_id"
-        " HAVING count(*) >= ? ORDER BY orders DESC, displayable_id",
-        least,
-    )
-    return [{**dict(row), "ids": row["ids"].split("\n")} for row in rows]
-
-
-def numbers(state: AmazonState, seller: str) -> list[dict[str, Any]]:
-    """Every number of every package: what may be told of an order, and what may not."""
-    found = []
-    for row in state.store.all("SELECT * FROM amazon_order WHERE ? IN ('', seller) ORDER BY number", seller):
-        order = life.load(row)
-        found += [
-            {
-                "seller": order.seller, "id": order.id, "displayable_id": order.displayable_id,
-                "shipment": shipment["id"], "shipment_status": shipment["status"],
-                **{name: package[name] for name in ("number", "carrier", "tracking", "aftn")},
-            }
-            for shipment in order.doc["shipments"] for package in shipment["packages"] if package["shown"]
-        ]  # fmt: skip
-    return found
-
-
 @contextmanager
 def _said(what: str) -> Iterator[None]:
     try:
@@ -347,11 +319,11 @@ def routes(state: AmazonState) -> APIRouter:
         least: Annotated[int, Query(ge=1, description="2: only what was created twice or more.")] = 1,
     ) -> list[dict[str, Any]]:
         life.settle(state)
-        return created(state, least)
+        return checks.created(state, least)
 
     @router.get("/numbers", summary="Every number of every package that is seen")
     async def get_numbers(seller: str = "") -> list[dict[str, Any]]:
         life.settle(state)
-        return numbers(state, seller)
+        return checks.numbers(state, seller)
 
     return router

@@ -175,6 +175,5 @@ def summary(row: sqlite3.Row) -> dict[str, Any]:
         **{name: row[name] for name in ("seller", "sku", "asin", "fnsku", "barcode", "title", *COUNTS)},
         "fba": bool(row["fba"]),
         "supplied": row["supplied"], "sold": row["sold"], "shop_sold": row["shop_sold"],
-        "oversold": max(row["sold"] + row["shop_sold"] - row["supplied"], 0),
         "shown": json.loads(row["shown"]), "updated": row["updated"],
     }  # fmt: skip
