@@ -151,6 +151,12 @@ def _number(package: dict[str, Any]) -> str:
             return str(seed[:14])
 
 
+def _checked(number: str, last: int, other: int) -> str:
+    """Digits with the check digit behind them. `last` is the weight of every second one, from the last on."""
+    weighed = ((last if place % 2 == 0 else other) * int(sign) for place, sign in enumerate(reversed(number)))
+    return f"{number}{-sum(weighed) % 10}"
+
+
 def _way(at: float, collect: float, transit: float, delivery: Delivery) -> list[list[Any]]:
     """Everything that the carrier will tell: time, event, status, words. It is seen once its time has come."""
     start = at + collect

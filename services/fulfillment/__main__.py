@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 from reelroute.fulfillment.v1.fulfillment_pb2_grpc import add_FulfillmentServiceServicer_to_server
 from reelroute.fulfillment.v1.merchants_pb2_grpc import add_MerchantServiceServicer_to_server
+from reelroute.fulfillment.v1.orders_pb2_grpc import add_OrderServiceServicer_to_server
+from reelroute.fulfillment.v1.routing_pb2_grpc import add_RoutingServiceServicer_to_server
 from reelroute.vendorcalls.v1.vendorcalls_pb2_grpc import add_VendorCallServiceServicer_to_server
 
 from kit import outbox, service, vendor_calls_api
@@ -25,8 +27,13 @@ from services.fulfillment.catalogue import Catalogue
 from services.fulfillment.config import FulfillmentConfig
 from services.fulfillment.merchants.calling import AmazonCalls
 from services.fulfillment.merchants.merchants_api import MerchantApi
+from services.fulfillment.orders import order_store
 from services.fulfillment.orders.personal import Erasing, first_broken
+from services.fulfillment.orders.running import Orders
 from services.fulfillment.renewing import Renewing
+from services.fulfillment.routing.routing_api import RoutingApi
+from services.fulfillment.shipping import telling_store
+from services.fulfillment.shipping.tracking import Tracking
 from services.fulfillment.tables import data_keys
 from services.fulfillment.webhooks import Webhooks
 from vendors.amazon_sp.client import AmazonSpClient
@@ -62,9 +69,14 @@ def run(config: FulfillmentConfig) -> None:
         for number in range(config.catalogue_readers)
     ]
 
+    tracking = Tracking(config, database, calls, amazon)
+    orders = Orders(config, database, vault, calls, amazon, tracking.telling)
+
     def drain() -> None:
         catalogue.stop()
         hints.stop()
+        tracking.stop()
+        orders.stop()
 
     webhooks = Loop("webhooks", hints.run_once, interval_seconds=5)
     recording = Loop("vendor calls", recorder.run_once, interval_seconds=1, drain_seconds=5)
@@ -80,6 +92,9 @@ def run(config: FulfillmentConfig) -> None:
             f"{store.SCHEMA}_outbox": relay.wake,
             store.EVENTS_CHANNEL: webhooks.wake,
             store.CATALOGUES_CHANNEL: read_catalogues,
+            telling_store.TRACKING_CHANNEL: tracking.wake,
+            order_store.ORDERS_CHANNEL: orders.wake,
+            store.ORDER_EVENTS_CHANNEL: orders.wake_hints,
         },
     )
     service.serve(
@@ -97,6 +112,12 @@ def run(config: FulfillmentConfig) -> None:
                 "reelroute.fulfillment.v1.MerchantService",
             ),
             (
+                add_RoutingServiceServicer_to_server,
+                RoutingApi(database, vault, calls),
+                "reelroute.fulfillment.v1.RoutingService",
+            ),
+            (add_OrderServiceServicer_to_server, orders.api, "reelroute.fulfillment.v1.OrderService"),
+            (
                 add_VendorCallServiceServicer_to_server,
                 vendor_calls_api.VendorCallApi(database),
                 vendor_calls_api.FULL_NAME,
@@ -104,7 +125,7 @@ def run(config: FulfillmentConfig) -> None:
         ],
         # Ended in the reverse order: what calls vendors before the calls, and these before their records are stored and
         # the last reports sent.
-        parts=[relay, recording, listener, calls, amazon, webhooks, *readers],
+        parts=[relay, recording, listener, calls, amazon, webhooks, *readers, *tracking.loops, *orders.loops],
         duties=[
             service.Duty("renew tokens ahead", 600, renewing.run_once),
             service.Duty("tell of authorisations that end", 3600, renewing.tell_of_ends),
@@ -112,6 +133,7 @@ def run(config: FulfillmentConfig) -> None:
             service.Duty("forget unfinished connections", 600, lambda: _forget_connections(database)),
             service.Duty("forget vendor calls", 600, recorder.forget),
             service.Duty("forget webhooks", 3600, hints.forget),
+            service.Duty("measure how long orders wait", 15, orders.measure),
             service.Duty("erase recipients", 3600, erasing.run_once),
             service.Duty("forget idle rate buckets", 600, lambda: forget_idle_buckets(database)),
         ],

@@ -21,7 +21,28 @@ class FulfillmentConfig(VaultSettings):
     vendor_call_days: int = Field(default=14, ge=0, le=3650)
     # How many shops' catalogues one process reads at once.
     catalogue_readers: int = Field(default=2, ge=1, le=20)
+    # How often Amazon is asked which of its orders changed, and how often each is read whatever it says; seconds.
+    shipment_seconds: float = Field(default=60, gt=0)
+    shipment_sweep_seconds: float = Field(default=21_600, gt=0)
+    # How many merchants' orders one process follows at once.
+    shipment_followers: int = Field(default=2, ge=1, le=20)
+    # How often each parcel on its way is asked for at most, seconds.
+    parcel_seconds: float = Field(default=3600, gt=0)
+    # How many shops' tracking numbers one process tells at once.
+    tracking_tellers: int = Field(default=2, ge=1, le=20)
+    # How long before each of TikTok Shop's deadlines an alarm is given, hours, separated by commas.
+    alarm_hours: str = Field(default="12,4", pattern=r"^\d{1,3}(,\d{1,3})*$")
     # For how many days after its end (delivered, canceled) it is known whom an order went to.
     recipient_days: int = Field(default=30, ge=0, le=3650)
     # The same from when an order was taken in, for those of whose end nothing is ever heard.
     recipient_most_days: int = Field(default=180, ge=1, le=3650)
+    # How often the orders of a shop that changed are read, beside what webhooks tell; seconds.
+    orders_seconds: float = Field(default=60, gt=0)
+    # How many shops' orders one process reads at once.
+    order_readers: int = Field(default=2, ge=1, le=20)
+    # How many shops' orders one process works on at once.
+    order_workers: int = Field(default=4, ge=1, le=50)
+    # How many orders of a shop are worked on together: no more than Amazon takes in half of the lease, two a second.
+    orders_at_once: int = Field(default=20, ge=1, le=50)
+    # How long a process that died holds up the orders that it worked on, seconds.
+    order_lease_seconds: float = Field(default=90, ge=30)

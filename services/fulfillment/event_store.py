@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from kit.listen import notify
 from services.fulfillment.domain import ShopState
-from services.fulfillment.store import EVENTS_CHANNEL, in_seconds
+from services.fulfillment.store import EVENTS_CHANNEL, ORDER_EVENTS_CHANNEL, in_seconds
 from services.fulfillment.tables import authorizations, shops, webhook_events
 
 
@@ -34,6 +34,7 @@ class Event:
     notification_id: str
     type: int
     platform_product_id: str
+    platform_order_ids: tuple[str, ...]
     attempt: int
 
 
@@ -52,7 +53,14 @@ def owners(tx: Connection, platform_shop_id: str, seller_open_id: str) -> list[O
 
 
 def keep_event(
-    tx: Connection, owner: Owner, notification_id: str, kind: int, platform_product_id: str, *, is_work: bool
+    tx: Connection,
+    owner: Owner,
+    notification_id: str,
+    kind: int,
+    platform_product_id: str = "",
+    platform_order_ids: Sequence[str] = (),
+    *,
+    is_work: bool,
 ) -> bool:
     """Stores a webhook, and wakes whoever works on them; False when it was taken before."""
     kept = tx.execute(
@@ -64,20 +72,22 @@ def keep_event(
             shop_id=owner.shop_id,
             type=kind,
             platform_product_id=platform_product_id,
+            platform_order_ids=list(platform_order_ids),
             next_time=func.now() if is_work else None,
         )
         .on_conflict_do_nothing()
     )
     if kept.rowcount and is_work:
-        notify(tx, EVENTS_CHANNEL)
+        notify(tx, ORDER_EVENTS_CHANNEL if platform_order_ids else EVENTS_CHANNEL)
     return bool(kept.rowcount)
 
 
-def claim_events(tx: Connection, limit: int, lease_seconds: float) -> list[Event]:
-    """Takes webhooks that are due, for so long."""
+def claim_events(tx: Connection, limit: int, lease_seconds: float, *, about_orders: bool = False) -> list[Event]:
+    """Takes webhooks that are due, for so long: those about orders, or the others."""
+    is_about_orders = webhook_events.c.platform_order_ids != []
     due = (
         select(webhook_events.c.workspace_id, webhook_events.c.notification_id)
-        .where(webhook_events.c.next_time <= func.now())
+        .where(webhook_events.c.next_time <= func.now(), is_about_orders if about_orders else ~is_about_orders)
         .order_by(webhook_events.c.next_time)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -100,6 +110,7 @@ def claim_events(tx: Connection, limit: int, lease_seconds: float) -> list[Event
             row["notification_id"],
             row["type"],
             row["platform_product_id"],
+            tuple(row["platform_order_ids"]),
             row["attempts"],
         )
         for row in rows

@@ -84,6 +84,11 @@ shop_routings = Table(
     Column("settings", JSONB, nullable=False),
     # Why no tracking numbers are sent; empty: they are.
     Column("tracking_stop", Text, nullable=False, server_default=""),
+    # When numbers are to be told next (none: there are none), and until when one process tells them.
+    time_column("tracking_due_time"),
+    time_column("tracking_lease_time"),
+    # Orders that were created before are not taken in; none: as of the next reading.
+    time_column("orders_from_time"),
     # What changed before is known; when orders are to be read next, and until when one process reads them.
     time_column("orders_cursor"),
     time_column("orders_due_time", now=True),
@@ -92,6 +97,11 @@ shop_routings = Table(
     Index("shop_routings_of_workspace", "workspace_id", "shop_id"),
     Index("shop_routings_of_merchant", "merchant_id"),
     Index("shops_with_orders_to_read", "orders_due_time", postgresql_where=text("is_on")),
+    Index(
+        "shops_with_numbers_to_tell",
+        "tracking_due_time",
+        postgresql_where=text("tracking_due_time IS NOT NULL AND tracking_stop = ''"),
+    ),
 )
 
 sku_mappings = Table(
@@ -157,6 +167,8 @@ orders = Table(
     time_column("platform_create_time", now=True),
     # The version that the row holds: an older one changes nothing.
     time_column("platform_update_time"),
+    # A keyed hash of all that TikTok Shop told: what is the same is not stored again.
+    Column("told_hash", LargeBinary),
     Column("state", Text, nullable=False),
     Column("reason", Text, nullable=False, server_default=""),
     Column("reason_text", Text, nullable=False, server_default=""),
@@ -217,6 +229,7 @@ orders = Table(
     Index("orders_by_platform_id", "workspace_id", "platform_order_id"),
     Index("orders_of_buyer", "workspace_id", "buyer_hash"),
     Index("orders_due", "next_time", postgresql_where=text("next_time IS NOT NULL")),
+    Index("orders_due_of_shop", "shop_id", "next_time", postgresql_where=text("next_time IS NOT NULL")),
     Index("orders_with_alarms", "alarm_time", postgresql_where=text("alarm_time IS NOT NULL")),
     Index("orders_to_erase", "end_time", postgresql_where=text("erase_time IS NULL AND end_time IS NOT NULL")),
     Index("orders_without_end", "create_time", postgresql_where=text("erase_time IS NULL AND end_time IS NULL")),
@@ -261,9 +274,12 @@ shipments = Table(
     # When the first call was begun: from then on only a reading says whether Amazon has it.
     time_column("begin_time"),
     time_column("submit_time"),
+    # When Amazon would not cancel it any more: it is not asked again.
+    time_column("cancel_refuse_time"),
     time_column("amazon_update_time"),
-    # When it is to be read next; none: it is over, or Amazon's list says so.
+    # When it is to be read next at the latest, whatever Amazon's list says (none: never), and when it last was.
     time_column("read_due_time"),
+    time_column("read_time"),
     time_column("create_time", now=True),
     time_column("update_time", now=True),
     CheckConstraint(
@@ -283,6 +299,7 @@ shipments = Table(
         "state",
         postgresql_where=text("state IN ('SUBMITTING','SUBMITTED','CANCELING')"),
     ),
+    Index("shipments_to_read", "merchant_id", "read_due_time", postgresql_where=text("read_due_time IS NOT NULL")),
 )
 
 # Parcels of shipments, and what TikTok Shop knows of them.
@@ -292,6 +309,7 @@ packages = Table(
     Column("package_id", Uuid, primary_key=True),
     Column("workspace_id", Uuid, nullable=False),
     Column("order_id", Uuid, ForeignKey("orders.order_id"), nullable=False),
+    Column("shop_id", Uuid, nullable=False),
     Column("shipment_id", Uuid, ForeignKey("shipments.shipment_id"), nullable=False),
     Column("amazon_shipment_id", Text, nullable=False),
     # Amazon's number of the package.
@@ -304,16 +322,26 @@ packages = Table(
     Column("is_current", Boolean, nullable=False, server_default=text("true")),
     # [{"item_id", "amazon_sku", "quantity"}, …]
     Column("items", JSONB, nullable=False, server_default=text("'[]'")),
+    # When Amazon last showed it so.
+    time_column("proven_time", now=True),
     Column("tell_state", Text, nullable=False, server_default="WAITING"),
     Column("tell_problem", Text, nullable=False, server_default=""),
     # What is being told, or was told.
     Column("told_number", Text, nullable=False, server_default=""),
     Column("told_carrier", Text, nullable=False, server_default=""),
     Column("told_provider_id", Text, nullable=False, server_default=""),
+    Column("told_line_ids", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("platform_package_id", Text, nullable=False, server_default=""),
+    # What TikTok Shop rejected: it is never told again.
+    Column("rejected_number", Text, nullable=False, server_default=""),
+    Column("rejected_provider_id", Text, nullable=False, server_default=""),
     Column("is_edit_used", Boolean, nullable=False, server_default=text("false")),
+    # When it is told, or looked at again, and which try that is; none: nothing is to be done.
+    time_column("tell_due_time"),
+    Column("tell_attempt", Integer, nullable=False, server_default="0"),
     time_column("told_time"),
     time_column("number_time"),
+    time_column("ship_time"),
     time_column("in_transit_time"),
     time_column("delivered_time"),
     time_column("estimated_arrival_time"),
@@ -327,7 +355,22 @@ packages = Table(
     CheckConstraint("tell_state NOT IN ('TELLING','TOLD') OR told_number <> ''", name="what_is_told_has_a_number"),
     CheckConstraint("(tell_state IN ('BLOCKED','REJECTED')) = (tell_problem <> '')", name="only_untold_have_a_problem"),
     UniqueConstraint("workspace_id", "shipment_id", "package_number", name="one_package_per_number"),
+    CheckConstraint("tell_state NOT IN ('DUE','TELLING') OR tell_due_time IS NOT NULL", name="what_is_untold_is_due"),
     Index("packages_of_order", "workspace_id", "order_id", "package_id"),
+    Index(
+        "packages_to_tell",
+        "workspace_id",
+        "shop_id",
+        "tell_due_time",
+        postgresql_where=text("tell_due_time IS NOT NULL"),
+    ),
+    Index(
+        "a_number_is_told_for_one_package",
+        "workspace_id",
+        "told_number",
+        unique=True,
+        postgresql_where=text("told_number <> ''"),
+    ),
     Index("packages_to_track", "track_due_time", postgresql_where=text("track_due_time IS NOT NULL")),
 )
 

@@ -17,6 +17,7 @@ from services.fulfillment.tables import connections, outbox
 
 SCHEMA = "fulfillment"
 EVENTS_CHANNEL = "fulfillment_events"
+ORDER_EVENTS_CHANNEL = "fulfillment_order_events"
 CATALOGUES_CHANNEL = "fulfillment_catalogues"
 
 

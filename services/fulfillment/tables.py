@@ -154,6 +154,7 @@ webhook_events = Table(
     Column("type", Integer, nullable=False),
     # Of the thing that it is about, at TikTok Shop.
     Column("platform_product_id", Text, nullable=False, server_default=""),
+    Column("platform_order_ids", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     time_column("receive_time", now=True),
     # When it is to be worked on; none when that is done, or nothing is to be done.
     time_column("next_time"),

@@ -1,9 +1,9 @@
 """Webhooks of TikTok Shop: hints of what to read again now instead of at the next turn.
 
-Nothing in them is believed. A product that may have changed is read; a consent that was taken back is looked at with
-the token that we have; an end that is announced is told as we know it. A webhook is a row, taken once by its id, and
-worked on after it was answered. Its signature has no time in it: one that is older than TikTok Shop ever sends again is
-refused, and ids are remembered for longer than that.
+Nothing in them is believed. A product that may have changed is read, and so are orders (orders/hints.py); a consent
+that was taken back is looked at with the token that we have; an end that is announced is told as we know it. A webhook
+is a row, taken once by its id, and worked on after it was answered. Its signature has no time in it: one that is older
+than TikTok Shop ever sends again is refused, and ids are remembered for longer than that.
 """
 
 from __future__ import annotations
@@ -27,7 +27,18 @@ from services.fulfillment.connecting import opened_shops
 from services.fulfillment.domain import ShopState, ShopUnavailable
 from services.fulfillment.event_store import Event
 from vendors.tiktok_shop.config import TikTokShopConfig
-from vendors.tiktok_shop.webhooks import AuthorizationEnding, ProductChanged, SellerDeauthorized, read_event
+from vendors.tiktok_shop.webhooks import (
+    AddressChanged,
+    AuthorizationEnding,
+    CancellationChanged,
+    Detail,
+    OrderChanged,
+    PackagesChanged,
+    ProductChanged,
+    ReturnChanged,
+    SellerDeauthorized,
+    read_event,
+)
 
 log = structlog.get_logger()
 
@@ -58,17 +69,29 @@ def take(tx: Connection, config: TikTokShopConfig, body: bytes, signature: str, 
         log.info("a webhook for nobody", type=event.type)
     detail = event.detail
     product_id = detail.product_id if isinstance(detail, ProductChanged) else ""
+    order_ids = _order_ids(detail)
     for owner in owners:
-        is_work = isinstance(detail, SellerDeauthorized) or bool(product_id and owner.shop_id)
-        is_new = event_store.keep_event(tx, owner, event.notification_id, event.type, product_id, is_work=is_work)
+        is_work = isinstance(detail, SellerDeauthorized) or bool((product_id or order_ids) and owner.shop_id)
+        is_new = event_store.keep_event(
+            tx, owner, event.notification_id, event.type, product_id, order_ids, is_work=is_work
+        )
         if is_new and isinstance(detail, AuthorizationEnding):
             authorization = authorization_store.read_authorization(tx, owner.workspace_id, owner.authorization_id)
             if authorization_store.set_end_told(tx, authorization):
                 renewing.tell_of_end(tx, authorization)
 
 
+def _order_ids(detail: Detail) -> list[str]:
+    match detail:
+        case OrderChanged() | AddressChanged() | CancellationChanged() | ReturnChanged():
+            return [detail.order_id]
+        case PackagesChanged():
+            return sorted({each for ids in detail.order_ids.values() for each in ids})
+    return []
+
+
 class Webhooks:
-    """Works on webhooks that were taken. `run_once` is for a kit.loop.Loop."""
+    """Works on webhooks that were taken, save those about orders. `run_once` is for a kit.loop.Loop."""
 
     def __init__(self, database: Database, vault: Vault, calls: ShopCalls, catalogue: Catalogue) -> None:
         self._database, self._vault, self._calls, self._catalogue = database, vault, calls, catalogue

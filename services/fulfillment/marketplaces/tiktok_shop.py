@@ -6,6 +6,8 @@ from datetime import datetime
 
 from kit.vendor_json import mappings, text, texts
 from services.fulfillment.money import Money, money
+from services.fulfillment.orders.address_places import country_of
+from services.fulfillment.orders.domain import ShopOrder, Unit, UnitState
 from services.fulfillment.orders.recipient import District, Recipient
 from services.fulfillment.products import SeenProduct, Sku, few_images, kept_text, plain_text, short_title
 from services.fulfillment.sales import Numbers, Order, OrderLine, ProductNumbers, ShopNumbers, VideoNumbers
@@ -15,6 +17,10 @@ from vendors.tiktok_shop.order_models import OrderStatus
 _NO_TITLE = "(no title)"
 # Where the seller has to hand something over.
 _TO_SHIP = (OrderStatus.AWAITING_SHIPMENT, OrderStatus.PARTIALLY_SHIPPING)
+# Of a unit, by the words of its package and its own: it has left, or TikTok Shop was told so.
+_SENT_PACKAGE = ("PROCESSING", "FULFILLING", "COMPLETED")
+_SENT = (OrderStatus.AWAITING_COLLECTION, OrderStatus.IN_TRANSIT, OrderStatus.DELIVERED, OrderStatus.COMPLETED)
+_CANCELLED = OrderStatus.CANCELLED.value
 
 
 def product_of(found: products.Product, seller_type: str, *, is_whole: bool) -> SeenProduct:
@@ -95,6 +101,69 @@ def recipient_of(found: order_models.Order) -> Recipient:
     )
 
 
+def shop_order_of(found: order_models.Order) -> ShopOrder:
+    """An order as it is kept and decided, without whom it goes to."""
+    return ShopOrder(
+        platform_order_id=found.id,
+        # A word that is new to the client is kept as it came.
+        status=_word(found.status, kept_text(text(found.raw, "status"))),
+        create_time=found.create_time,
+        update_time=found.update_time,
+        paid_time=found.paid_time,
+        fulfillment_type=kept_text(text(found.raw, "fulfillment_type")),
+        shipping_type=kept_text(text(found.raw, "shipping_type")),
+        delivery_option_id=found.delivery_option_id,
+        delivery_option_name=kept_text(found.delivery_option_name),
+        warehouse_id=found.warehouse_id,
+        country=country_of(recipient_of(found)),
+        units=tuple(_unit(found, each) for each in found.line_items),
+        total=money_of(found.payment.total) if found.payment else None,
+        is_on_hold=found.is_on_hold_order or found.status is OrderStatus.ON_HOLD,
+        is_cancel_requested=found.is_buyer_request_cancel,
+        is_cod=found.is_cod,
+        is_sample=found.is_sample_order,
+        is_replacement=found.is_replacement_order,
+        is_combined=found.split_or_combine_tag == "COMBINED",
+        has_buyer_message=bool(found.buyer_message.strip()),
+        platform_package_ids=found.package_ids,
+        ship_until_time=_first(found.rts_sla_time, found.shipping_due_time),
+        in_transit_until_time=_first(found.tts_sla_time, found.collection_due_time),
+        deliver_until_time=found.delivery_due_time,
+    )
+
+
+def _unit(order: order_models.Order, line: order_models.LineItem) -> Unit:
+    return Unit(
+        platform_line_id=line.id,
+        platform_product_id=line.product_id,
+        platform_sku_id=line.sku_id,
+        seller_sku=kept_text(line.seller_sku),
+        title=short_title(line.product_name),
+        price=money_of(line.sale_price),
+        list_price=money_of(line.original_price),
+        state=_unit_state(order, line),
+        is_gift=line.is_gift,
+        is_dangerous_good=line.is_dangerous_good,
+        parts=tuple((part.sku_id, kept_text(part.seller_sku), part.count) for part in line.combined_skus),
+    )
+
+
+def _unit_state(order: order_models.Order, line: order_models.LineItem) -> UnitState:
+    status = _word(OrderStatus(line.display_status), line.display_status)
+    if _CANCELLED in (order.status.value, status, line.package_status):
+        return UnitState.CANCELED
+    is_sent = status in _SENT or (order.status in _TO_SHIP and line.package_status in _SENT_PACKAGE)
+    return UnitState.SHIPPED if is_sent or order.status in _SENT else UnitState.OPEN
+
+
+def _word(status: OrderStatus, told: str) -> str:
+    return told if status is OrderStatus.UNKNOWN else status.value
+
+
+def _first(*times: datetime | None) -> datetime | None:
+    return min((each for each in times if each), default=None)
+
+
 def _lines(units: tuple[order_models.LineItem, ...]) -> tuple[OrderLine, ...]:
     """One line for the units of a SKU that cost the same; TikTok Shop has one for each unit."""
     counted: dict[tuple[str, Money | None], int] = {}
@@ -120,8 +189,7 @@ def _ship_until(order: order_models.Order) -> datetime | None:
     """The first of TikTok Shop's deadlines for shipping and handing over."""
     if order.status not in _TO_SHIP:
         return None
-    deadlines = (order.rts_sla_time, order.tts_sla_time, order.shipping_due_time, order.collection_due_time)
-    return min((each for each in deadlines if each), default=None)
+    return _first(order.rts_sla_time, order.tts_sla_time, order.shipping_due_time, order.collection_due_time)
 
 
 def shop_numbers_of(found: figures.Interval) -> ShopNumbers:

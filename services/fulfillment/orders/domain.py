@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from kit.errors import NotFound
+from kit.errors import FailedPrecondition, NotFound
 from services.fulfillment.money import Money
 
 
@@ -44,6 +44,7 @@ class Unit:
     """One unit of an order: TikTok Shop has a line for each. `seller_sku` may be empty.
 
     `parts`: what a bundle of TikTok Shop's own consists of, as (platform_sku_id, seller_sku, how many).
+    `price` is what is paid for it, `list_price` the same before discounts.
     """
 
     platform_line_id: str
@@ -56,6 +57,7 @@ class Unit:
     is_gift: bool = False
     is_dangerous_good: bool = False
     parts: tuple[tuple[str, str, int], ...] = ()
+    list_price: Money | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +98,19 @@ class ShopOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class ByHand:
+    """What people chose for an order. `items`: Amazon's SKUs with their numbers; empty: as the map says."""
+
+    is_routed: bool = False
+    is_left: bool = False
+    items: tuple[tuple[str, int], ...] = ()
+    # Empty: as it would be.
+    speed: str = ""
+    # Where it goes was corrected: what TikTok Shop says of it counts again when it changes there.
+    is_corrected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """A row of orders, without what is sealed."""
 
@@ -103,13 +118,14 @@ class Order:
     workspace_id: UUID
     shop_id: UUID
     state: OrderState
-    # One word, and a sentence for people; empty unless it is held or left.
+    # One word, and a sentence for people; empty unless it waits for its time, is held or left.
     reason: str
     reason_text: str
     told: ShopOrder
     masked_recipient: str
     is_erased: bool
     passed_over: tuple[str, ...]
+    by_hand: ByHand
     is_cancel_wanted: bool
     cancel_reason: str
     alarms: tuple[str, ...]
@@ -119,6 +135,31 @@ class Order:
     create_time: datetime
     update_time: datetime
 
+    @property
+    def platform_create_time(self) -> datetime:
+        """When it was placed; when we first saw it where TikTok Shop does not say."""
+        return self.told.create_time or self.create_time
+
+
+@dataclass(frozen=True, slots=True)
+class OrderEvent:
+    """A row of order_events."""
+
+    event_id: UUID
+    time: datetime
+    type: str
+    text: str
+    actor: str
+    attributes: dict[str, str]
+
 
 class OrderNotFound(NotFound):
-    """The workspace has no order with this id."""
+    """The workspace has no order with that id."""
+
+
+class OrderIsRouted(FailedPrecondition):
+    """The order is at Amazon, or on its way there. Cancel it first."""
+
+
+class OrderIsOver(FailedPrecondition):
+    """The order was delivered or canceled: nothing can be done about it."""

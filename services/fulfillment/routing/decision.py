@@ -7,6 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from kit.errors import FailedPrecondition
+
+
+class OrderNotDecided(FailedPrecondition):
+    """Nothing was decided of the order yet. It is within the next minute; then ask again."""
+
 
 class DecisionKind(enum.Enum):
     """What becomes of an order."""

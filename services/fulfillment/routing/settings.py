@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
+
+from kit.errors import FailedPrecondition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,3 +37,42 @@ class ShopRouting:
     preview_orders: bool = False
     tracking_stop: str = ""
     update_time: datetime | None = None
+
+
+class MarketplaceMismatch(FailedPrecondition):
+    """The Amazon seller is in another country than the shop. Choose, or connect, one in the shop's country."""
+
+
+# What the column `settings` keeps; the rest has columns of its own.
+_KEPT = (
+    "order_prefix",
+    "default_speed",
+    "fulfillment_policy",
+    "route_sample_orders",
+    "route_replacement_orders",
+    "packing_slip_comment",
+    "safety_stock",
+    "prefer_amazon_tracking",
+    "push_stock",
+    "preview_orders",
+)
+
+
+def settings_to_json(routing: ShopRouting) -> dict[str, Any]:
+    """Settings for the column `settings`."""
+    return {name: getattr(routing, name) for name in _KEPT} | {
+        "platform_warehouse_ids": sorted(routing.platform_warehouse_ids),
+        "speeds": dict(routing.speeds),
+        "carriers": dict(routing.carriers),
+        "wait_seconds": routing.wait.total_seconds(),
+    }
+
+
+def settings_from_json(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings from the column, by the names of ShopRouting. What an older version did not keep has its default."""
+    found = {name: told[name] for name in (*_KEPT, "speeds", "carriers") if name in told}
+    if "platform_warehouse_ids" in told:
+        found["platform_warehouse_ids"] = frozenset(told["platform_warehouse_ids"])
+    if "wait_seconds" in told:
+        found["wait"] = timedelta(seconds=told["wait_seconds"])
+    return found

@@ -2,10 +2,12 @@
 
 A shipment is one fulfilment order at Amazon, or one that is to be:
 
-    PLANNED → SUBMITTING ─┬→ SUBMITTED ─┬→ SHIPPED     all of it has left
-                          │     ↓       ├→ CANCELED
-                          │  CANCELING ─┘
-                          └→ FAILED     refused, invalid or unfulfillable; another try is another shipment
+    PLANNED ⇄ SUBMITTING → SUBMITTED → SHIPPED     all of it has left, or all that ever will
+       ↓          ↓            ↕
+    CANCELED ←────┴──────  CANCELING               as we wished
+
+FAILED comes from any of them but PLANNED: refused, invalid, unfulfillable, or canceled at Amazon by somebody else.
+Another try is another shipment. `ShipmentState.may_become` has all moves.
 
 A package's number is told to TikTok Shop once:
 
@@ -20,6 +22,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
+
+from kit.errors import FailedPrecondition, NotFound, Unavailable
 
 
 class ShipmentState(enum.Enum):
@@ -37,6 +41,27 @@ class ShipmentState(enum.Enum):
     def is_over(self) -> bool:
         """Whether Amazon does nothing more about it."""
         return self in (ShipmentState.SHIPPED, ShipmentState.CANCELED, ShipmentState.FAILED)
+
+    def may_become(self, other: ShipmentState) -> bool:
+        """Whether a shipment may go from here to there."""
+        return other in _MOVES[self]
+
+
+_MOVES: dict[ShipmentState, frozenset[ShipmentState]] = {
+    ShipmentState.PLANNED: frozenset({ShipmentState.SUBMITTING, ShipmentState.CANCELED}),
+    # Back to PLANNED when surely nothing was sent; CANCELED when Amazon surely has nothing.
+    ShipmentState.SUBMITTING: frozenset(
+        {ShipmentState.PLANNED, ShipmentState.SUBMITTED, ShipmentState.CANCELED, ShipmentState.FAILED}
+    ),
+    ShipmentState.SUBMITTED: frozenset({ShipmentState.CANCELING, ShipmentState.SHIPPED, ShipmentState.FAILED}),
+    # Back to SUBMITTED when Amazon would not cancel it.
+    ShipmentState.CANCELING: frozenset(
+        {ShipmentState.SUBMITTED, ShipmentState.SHIPPED, ShipmentState.CANCELED, ShipmentState.FAILED}
+    ),
+    ShipmentState.SHIPPED: frozenset(),
+    ShipmentState.CANCELED: frozenset(),
+    ShipmentState.FAILED: frozenset(),
+}
 
 
 class TellState(enum.Enum):
@@ -79,6 +104,7 @@ class Shipment:
     problem: str
     begin_time: datetime | None
     submit_time: datetime | None
+    cancel_refuse_time: datetime | None
     create_time: datetime
     update_time: datetime
 
@@ -93,12 +119,29 @@ class PackageItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """A package as one answer of Amazon's shows it; `is_current` is False where Amazon took its shipment back."""
+
+    amazon_shipment_id: str
+    package_number: int
+    carrier: str
+    tracking_number: str
+    amazon_tracking_number: str
+    is_current: bool
+    is_shipped: bool
+    items: tuple[PackageItem, ...]
+    ship_time: datetime | None
+    estimated_arrival_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """A row of packages."""
+    """A row of packages. `proven_time`: when Amazon last showed it so. What is rejected is never told again."""
 
     package_id: UUID
     workspace_id: UUID
     order_id: UUID
+    shop_id: UUID
     shipment_id: UUID
     amazon_shipment_id: str
     package_number: int
@@ -110,13 +153,40 @@ class Package:
     items: tuple[PackageItem, ...]
     tell_state: TellState
     tell_problem: str
+    tell_attempt: int
+    tell_due_time: datetime | None
     told_number: str
     told_carrier: str
     told_provider_id: str
+    told_line_ids: tuple[str, ...]
     platform_package_id: str
+    rejected_number: str
+    rejected_provider_id: str
     is_edit_used: bool
     told_time: datetime | None
     number_time: datetime | None
+    proven_time: datetime
+    ship_time: datetime | None
     in_transit_time: datetime | None
     delivered_time: datetime | None
     estimated_arrival_time: datetime | None
+
+
+class PackageNotFound(NotFound):
+    """The workspace has no package with that id."""
+
+
+class TrackingEditUsed(FailedPrecondition):
+    """TikTok Shop lets a package's number be corrected once, within 72 hours: it is used, or they are over."""
+
+
+class TrackingNotProven(FailedPrecondition):
+    """The guard does not let a number of this package be told; the sentence says why."""
+
+
+class TrackingUnchanged(FailedPrecondition):
+    """TikTok Shop has the number that Amazon has, or was told none."""
+
+
+class TrackingBusy(Unavailable):
+    """Another process tells numbers of this shop at the moment."""

@@ -38,6 +38,10 @@ def _now(name: str) -> sa.Column[object]:
 
 
 def upgrade() -> None:
+    op.add_column(
+        "webhook_events",
+        sa.Column("platform_order_ids", ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'")),
+    )
     op.create_table(
         "merchants",
         sa.Column("merchant_id", sa.Uuid, primary_key=True),
@@ -90,6 +94,9 @@ def upgrade() -> None:
         sa.Column("merchant_id", sa.Uuid, sa.ForeignKey("merchants.merchant_id")),
         sa.Column("settings", JSONB, nullable=False),
         sa.Column("tracking_stop", sa.Text, nullable=False, server_default=""),
+        _time("tracking_due_time"),
+        _time("tracking_lease_time"),
+        _time("orders_from_time"),
         _time("orders_cursor"),
         _now("orders_due_time"),
         _time("orders_lease_time"),
@@ -97,6 +104,11 @@ def upgrade() -> None:
         sa.Index("shop_routings_of_workspace", "workspace_id", "shop_id"),
         sa.Index("shop_routings_of_merchant", "merchant_id"),
         sa.Index("shops_with_orders_to_read", "orders_due_time", postgresql_where=sa.text("is_on")),
+        sa.Index(
+            "shops_with_numbers_to_tell",
+            "tracking_due_time",
+            postgresql_where=sa.text("tracking_due_time IS NOT NULL AND tracking_stop = ''"),
+        ),
     )
     op.create_table(
         "sku_mappings",
@@ -153,6 +165,7 @@ def upgrade() -> None:
         sa.Column("platform_status", sa.Text, nullable=False),
         _now("platform_create_time"),
         _time("platform_update_time"),
+        sa.Column("told_hash", sa.LargeBinary),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("reason", sa.Text, nullable=False, server_default=""),
         sa.Column("reason_text", sa.Text, nullable=False, server_default=""),
@@ -205,6 +218,7 @@ def upgrade() -> None:
         sa.Index("orders_by_platform_id", "workspace_id", "platform_order_id"),
         sa.Index("orders_of_buyer", "workspace_id", "buyer_hash"),
         sa.Index("orders_due", "next_time", postgresql_where=sa.text("next_time IS NOT NULL")),
+        sa.Index("orders_due_of_shop", "shop_id", "next_time", postgresql_where=sa.text("next_time IS NOT NULL")),
         sa.Index("orders_with_alarms", "alarm_time", postgresql_where=sa.text("alarm_time IS NOT NULL")),
         sa.Index(
             "orders_to_erase", "end_time", postgresql_where=sa.text("erase_time IS NULL AND end_time IS NOT NULL")
@@ -243,8 +257,10 @@ def upgrade() -> None:
         sa.Column("problem", sa.Text, nullable=False, server_default=""),
         _time("begin_time"),
         _time("submit_time"),
+        _time("cancel_refuse_time"),
         _time("amazon_update_time"),
         _time("read_due_time"),
+        _time("read_time"),
         _now("create_time"),
         _now("update_time"),
         sa.CheckConstraint(
@@ -263,12 +279,19 @@ def upgrade() -> None:
             "state",
             postgresql_where=sa.text("state IN ('SUBMITTING','SUBMITTED','CANCELING')"),
         ),
+        sa.Index(
+            "shipments_to_read",
+            "merchant_id",
+            "read_due_time",
+            postgresql_where=sa.text("read_due_time IS NOT NULL"),
+        ),
     )
     op.create_table(
         "packages",
         sa.Column("package_id", sa.Uuid, primary_key=True),
         sa.Column("workspace_id", sa.Uuid, nullable=False),
         sa.Column("order_id", sa.Uuid, sa.ForeignKey("orders.order_id"), nullable=False),
+        sa.Column("shop_id", sa.Uuid, nullable=False),
         sa.Column("shipment_id", sa.Uuid, sa.ForeignKey("shipments.shipment_id"), nullable=False),
         sa.Column("amazon_shipment_id", sa.Text, nullable=False),
         sa.Column("package_number", sa.BigInteger, nullable=False),
@@ -278,15 +301,22 @@ def upgrade() -> None:
         sa.Column("status", sa.Text, nullable=False, server_default=""),
         sa.Column("is_current", sa.Boolean, nullable=False, server_default=sa.text("true")),
         sa.Column("items", JSONB, nullable=False, server_default=sa.text("'[]'")),
+        _now("proven_time"),
         sa.Column("tell_state", sa.Text, nullable=False, server_default="WAITING"),
         sa.Column("tell_problem", sa.Text, nullable=False, server_default=""),
         sa.Column("told_number", sa.Text, nullable=False, server_default=""),
         sa.Column("told_carrier", sa.Text, nullable=False, server_default=""),
         sa.Column("told_provider_id", sa.Text, nullable=False, server_default=""),
+        sa.Column("told_line_ids", ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'")),
         sa.Column("platform_package_id", sa.Text, nullable=False, server_default=""),
+        sa.Column("rejected_number", sa.Text, nullable=False, server_default=""),
+        sa.Column("rejected_provider_id", sa.Text, nullable=False, server_default=""),
         sa.Column("is_edit_used", sa.Boolean, nullable=False, server_default=sa.text("false")),
+        _time("tell_due_time"),
+        sa.Column("tell_attempt", sa.Integer, nullable=False, server_default="0"),
         _time("told_time"),
         _time("number_time"),
+        _time("ship_time"),
         _time("in_transit_time"),
         _time("delivered_time"),
         _time("estimated_arrival_time"),
@@ -303,7 +333,24 @@ def upgrade() -> None:
             "(tell_state IN ('BLOCKED','REJECTED')) = (tell_problem <> '')", name="only_untold_have_a_problem"
         ),
         sa.UniqueConstraint("workspace_id", "shipment_id", "package_number", name="one_package_per_number"),
+        sa.CheckConstraint(
+            "tell_state NOT IN ('DUE','TELLING') OR tell_due_time IS NOT NULL", name="what_is_untold_is_due"
+        ),
         sa.Index("packages_of_order", "workspace_id", "order_id", "package_id"),
+        sa.Index(
+            "packages_to_tell",
+            "workspace_id",
+            "shop_id",
+            "tell_due_time",
+            postgresql_where=sa.text("tell_due_time IS NOT NULL"),
+        ),
+        sa.Index(
+            "a_number_is_told_for_one_package",
+            "workspace_id",
+            "told_number",
+            unique=True,
+            postgresql_where=sa.text("told_number <> ''"),
+        ),
         sa.Index("packages_to_track", "track_due_time", postgresql_where=sa.text("track_due_time IS NOT NULL")),
     )
     op.create_table(
@@ -427,3 +474,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in reversed(_TABLES):
         op.drop_table(table)
+    op.drop_column("webhook_events", "platform_order_ids")
