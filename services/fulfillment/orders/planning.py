@@ -210,7 +210,7 @@ class Planning:
             wish,
             new_order(order, shipment, address, self._routing, merchant),
             is_new=is_new,
-            begin_time=None if is_new else shipment.begin_time,
+            begun_seconds=(self._now - (shipment.begin_time or self._now)).total_seconds(),
         )
         self._plan.jobs.setdefault(merchant.merchant_id, []).append(job)
         self._plan.orders[shipment.shipment_id] = order.order_id

@@ -34,7 +34,7 @@ from vendors.amazon_sp.outbound import Destination, FulfillmentOrder, NewOrder, 
 
 # Between two questions whether Amazon has an order, and how long after its creation was begun the last one is put.
 _DOUBT_SECONDS = 3.0
-_SETTLE = timedelta(seconds=10)
+_SETTLE_SECONDS = 10.0
 # What changed is listed from a little before, for clocks differ.
 _CLOCKS = timedelta(minutes=2)
 _LISTED = 50
@@ -53,13 +53,15 @@ class Wish(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A shipment that something is asked about. `is_new`: no try before this one has sent it."""
+    """A shipment that something is asked about. `is_new`: no try before this one has sent it; of others `begun_seconds`
+    says how long ago the first was begun.
+    """
 
     shipment_id: UUID
     wish: Wish
     order: NewOrder = field(repr=False)
     is_new: bool = False
-    begin_time: datetime | None = None
+    begun_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +87,16 @@ class Known:
 class Submitting:
     """Asks Amazon. Its methods are for any thread."""
 
-    def __init__(self, amazon: AmazonCalls, *, doubt_seconds: float = _DOUBT_SECONDS) -> None:
-        self._amazon, self._doubt_seconds = amazon, doubt_seconds
+    def __init__(
+        self, amazon: AmazonCalls, *, doubt_seconds: float = _DOUBT_SECONDS, settle_seconds: float = _SETTLE_SECONDS
+    ) -> None:
+        self._amazon, self._doubt_seconds, self._settle_seconds = amazon, doubt_seconds, settle_seconds
 
     def work(self, merchant: Merchant, jobs: Sequence[Job], seconds: float) -> dict[UUID, Known]:
         """Does what the jobs say, within so many seconds, in the last of which nothing is begun; raises nothing of
         Amazon's.
         """
-        batch = _Batch(jobs, time.monotonic() + seconds, self._doubt_seconds)
+        batch = _Batch(jobs, time.monotonic() + seconds, self._doubt_seconds, self._settle_seconds)
         otherwise = Known()
         try:
             self._amazon.ask(merchant, batch.ask, seconds)
@@ -108,8 +112,9 @@ class Submitting:
 class _Batch:
     """Jobs of one merchant. May be asked twice, when the token was refused: what is known is not asked again."""
 
-    def __init__(self, jobs: Sequence[Job], deadline: float, doubt_seconds: float) -> None:
-        self._jobs, self._deadline, self._doubt_seconds = jobs, deadline, doubt_seconds
+    def __init__(self, jobs: Sequence[Job], deadline: float, doubt_seconds: float, settle_seconds: float) -> None:
+        self._jobs, self._deadline = jobs, deadline
+        self._doubt_seconds, self._settle_seconds = doubt_seconds, settle_seconds
         self._known: dict[UUID, Known] = {}
         # Whose creation was begun here, and whose was answered well.
         self._sent: set[UUID] = set()
@@ -228,8 +233,7 @@ class _Batch:
         found = await self._look(amazon, job)
         if found is not None:
             return found
-        age = datetime.now(UTC) - job.begin_time if job.begin_time else _SETTLE
-        await asyncio.sleep(max(self._doubt_seconds, min(_SETTLE - age, _SETTLE).total_seconds()))
+        await asyncio.sleep(max(self._doubt_seconds, self._settle_seconds - job.begun_seconds))
         return await self._look(amazon, job)
 
     async def _read_back(self, amazon: Amazon, begin: datetime) -> None:
