@@ -140,9 +140,9 @@ def _number(package: dict[str, Any]) -> str:
     seed = package["seed"]
     match package["carrier"].upper().split(" ")[0]:
         case "UPS":
-            return f"1Z{seed[:16]}"
+            return f"1Z{_checked(seed[:15], 1, 2)}"
         case "USPS":
-            return f"94{seed}"
+            return _checked(f"94{seed[:19]}", 3, 1)
         case "FEDEX":
             return str(seed[:12])
         case "AMAZON" | "AMZN_US" | "AMZL":

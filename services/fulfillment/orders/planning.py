@@ -29,8 +29,8 @@ from services.fulfillment.routing.deciding import KnownAddress, decide, decision
 from services.fulfillment.routing.decision import Decision, DecisionKind, PlannedShipment
 from services.fulfillment.routing.reasons import reason_of
 from services.fulfillment.routing.rules import Rule
-from services.fulfillment.shipping import package_store, shipment_store
-from services.fulfillment.shipping.domain import Shipment, ShipmentState, TellState
+from services.fulfillment.shipping import clock, package_store, shipment_store
+from services.fulfillment.shipping.domain import Shipment, ShipmentState
 from services.fulfillment.shipping.submitting import Job, Wish
 from services.fulfillment.stock import ledger_store
 from services.fulfillment.stock.domain import InsufficientStock
@@ -143,7 +143,7 @@ class Planning:
             each for each in package_store.packages_of(self._tx, order.workspace_id, order.order_id) if each.is_current
         ]
         return Parcels(
-            are_told=bool(found) and all(each.tell_state is TellState.TOLD for each in found),
+            are_told=bool(found) and clock.is_told(order, found),
             are_delivered=bool(found) and all(each.delivered_time is not None for each in found),
             is_late_told=order_store.has_event(self._tx, order.workspace_id, order.order_id, "order.canceled_too_late"),
         )

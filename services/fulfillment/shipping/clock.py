@@ -61,7 +61,7 @@ def deadlines(order: Order, packages: Sequence[Package]) -> tuple[Deadline, ...]
     if order.state not in _WATCHED:
         return ()
     told, current = order.told, [each for each in packages if each.is_current]
-    is_shipped = order.state is OrderState.SHIPPED or _is_told(order, packages)
+    is_shipped = order.state is OrderState.SHIPPED or is_told(order, packages)
     is_moving = is_shipped and bool(current) and all(each.in_transit_time or each.delivered_time for each in current)
     is_delivered = is_shipped and bool(current) and all(each.delivered_time for each in current)
     steps = (
@@ -133,7 +133,7 @@ def _late_estimate(open_ones: Sequence[Deadline], packages: Sequence[Package]) -
     return expected if until is not None and expected is not None and expected > until else None
 
 
-def _is_told(order: Order, packages: Sequence[Package]) -> bool:
+def is_told(order: Order, packages: Sequence[Package]) -> bool:
     """Whether TikTok Shop knows a number of each line that is still to be sent."""
     told = {line for each in packages if each.tell_state is TellState.TOLD for line in each.told_line_ids}
     units = order.told.units

@@ -173,22 +173,25 @@ def lines_of(package: Package, shipment: Shipment, siblings: Sequence[Package]) 
     """The lines of the order that a package is told for. Where a line is several units (a bundle), it goes with the
     first package that has some of it; each line goes with one package of those that are current.
     """
-    told = [each for each in siblings if each.is_current and each.package_id != package.package_id]
-    taken = {line for each in told for line in each.told_line_ids}
+    others = [each for each in siblings if each.is_current and each.package_id != package.package_id]
+    taken = {line for each in others for line in each.told_line_ids}
     before = Counter[str]()
-    for each in told:
-        if each.shipment_id == shipment.shipment_id and each.told_line_ids:
+    for each in others:
+        if each.shipment_id == shipment.shipment_id and (
+            each.told_line_ids or each.package_number < package.package_number
+        ):
             before.update({item.item_id: item.quantity for item in each.items})
     chosen: dict[str, None] = {}
     inside = Counter({item.item_id: item.quantity for item in package.items})
     for item in shipment.items:
         if item.item_id not in inside:
             continue
-        lines = item.platform_line_ids
-        reached = math.ceil((before[item.item_id] + inside[item.item_id]) * len(lines) / item.quantity)
+        lines, units = item.platform_line_ids, inside[item.item_id]
         free = [line for line in lines if line not in taken]
-        many = min(len(free), max(0, reached - (len(lines) - len(free))))
-        chosen.update(dict.fromkeys(free[:many]))
+        most = math.ceil(units * len(lines) / item.quantity)
+        reached = math.ceil((before[item.item_id] + units) * len(lines) / item.quantity)
+        missing = max(0, reached - (len(lines) - len(free)))
+        chosen.update(dict.fromkeys(free[: min(most, missing)]))
     return tuple(chosen)
 
 

@@ -79,7 +79,7 @@ class Telling:
             while not self._stopping.is_set():
                 with self._database.transaction(shift.workspace_id) as tx:
                     package = telling_store.next_package(tx, shift)
-                    kept = telling_store.keep_shop(tx, shift, LEASE_SECONDS)
+                    kept = telling_store.keep_shop(tx, shift, LEASE_SECONDS) if package else None
                 if package is None or kept is None:
                     break
                 shift = kept
