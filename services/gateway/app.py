@@ -22,6 +22,7 @@ from services.gateway.models.changes import ChangeLine
 from services.gateway.models.fields import AnswerModel, RequestModel, models_of
 from services.gateway.models.imports import ImportLine, ImportOptions
 from services.gateway.models.problems import Problem
+from services.gateway.models.sku_mappings import SkuMapOptions
 from services.gateway.route import Gateway
 from services.gateway.routes import (
     accounts,
@@ -36,19 +37,28 @@ from services.gateway.routes import (
     imports,
     media,
     media_links,
+    merchants,
+    order_actions,
+    orders,
     outages,
     plans,
     posts,
     products,
+    recipients,
+    routing_rules,
     series,
     shop_numbers,
+    shop_routing,
     shops,
+    sku_mappings,
+    stock,
     vendor_calls,
     webhooks,
     workspaces,
 )
 
-_DESCRIPTION = """Plans, publishes and watches the content of brands that sell on TikTok Shop.
+_DESCRIPTION = """Plans, publishes and watches the content of brands that sell on TikTok Shop, and routes the orders to
+Amazon Multi-Channel Fulfillment.
 
 Send an API key as `Authorization: Bearer rr_…`; it acts for one workspace. Bodies and answers are JSON; instants are
 RFC 3339 in UTC, wall-clock times name their IANA time zone. Enum values are upper case. Lists are paged: send
@@ -76,6 +86,13 @@ _TAGS = [
     {"name": "Accounts", "description": "Connected profiles on the platforms."},
     {"name": "Agents", "description": "Helpers that know one field: what they can do, and having it done."},
     {"name": "Shops", "description": "Connected TikTok Shop sellers: their products, orders and numbers."},
+    {"name": "Merchants", "description": "Connected Amazon sellers, whose warehouses send the orders."},
+    {"name": "Orders", "description": "A shop's orders as we route them to Amazon, and what people do with them."},
+    {"name": "Routing", "description": "Where orders go: a shop's settings, the map of its SKUs, and rules."},
+    {
+        "name": "Stock",
+        "description": "What can be sold of Amazon's SKUs, what TikTok Shop is told, what does not agree.",
+    },
     {"name": "Activity", "description": "What happened, and what people were told of it."},
     {"name": "Vendor calls", "description": "What was asked of the platforms' APIs, and what they answered."},
     {"name": "Workspace", "description": "The brand that the key acts for, its people and keys."},
@@ -103,7 +120,6 @@ def build_app(config: GatewayConfig) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        separate_input_output_schemas=False,
         generate_unique_id_function=_operation_id,
         lifespan=lifespan,
     )
@@ -134,6 +150,14 @@ def build_app(config: GatewayConfig) -> FastAPI:
         shops.router,
         products.router,
         shop_numbers.router,
+        merchants.router,
+        orders.router,
+        order_actions.router,
+        recipients.router,
+        shop_routing.router,
+        sku_mappings.router,
+        routing_rules.router,
+        stock.router,
         activities.router,
         agents.router,
         vendor_calls.router,
@@ -157,7 +181,12 @@ def _document(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema:
         return app.openapi_schema
     document = get_openapi(
-        title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        tags=app.openapi_tags,
+        separate_input_output_schemas=False,
     )
     components = document["components"]
     for kind in (*models_of(RequestModel), *models_of(AnswerModel)):
@@ -166,7 +195,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
             # FastAPI leaves out what is null; what is null in an answer is part of its shape.
             components["schemas"][kind.__name__]["examples"] = extra["examples"]
     # FastAPI does not know them: bodies of refusals, parts of forms, lines of long answers.
-    for model in (Problem, ImportOptions, ImportLine, ChangeLine):
+    for model in (Problem, ImportOptions, ImportLine, ChangeLine, SkuMapOptions):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         components["schemas"].update(schema.pop("$defs", {}))
         components["schemas"][model.__name__] = schema

@@ -10,7 +10,13 @@ import grpc
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from reelroute.content.v1 import agents_pb2_grpc, content_pb2_grpc
-from reelroute.fulfillment.v1 import fulfillment_pb2_grpc
+from reelroute.fulfillment.v1 import (
+    fulfillment_pb2_grpc,
+    merchants_pb2_grpc,
+    orders_pb2_grpc,
+    routing_pb2_grpc,
+    stock_pb2_grpc,
+)
 from reelroute.identity.v1 import identity_pb2_grpc
 from reelroute.notification.v1 import notification_pb2_grpc
 from reelroute.publisher.v1 import publisher_pb2_grpc
@@ -57,6 +63,10 @@ class Clients:
         ]
         self.notification = notification_pb2_grpc.NotificationServiceStub(self._channels["notification"])
         self.fulfillment = fulfillment_pb2_grpc.FulfillmentServiceStub(self._channels["fulfillment"])
+        self.merchants = merchants_pb2_grpc.MerchantServiceStub(self._channels["fulfillment"])
+        self.routing = routing_pb2_grpc.RoutingServiceStub(self._channels["fulfillment"])
+        self.orders = orders_pb2_grpc.OrderServiceStub(self._channels["fulfillment"])
+        self.stock = stock_pb2_grpc.StockServiceStub(self._channels["fulfillment"])
         # For services.gateway.upload, which says why it has a channel of its own.
         self._upload_channel = channel(config.content_address, self._token)
         self.uploads = content_pb2_grpc.ContentServiceStub(self._upload_channel)

@@ -151,9 +151,12 @@ _REST_WORDS = {
     "window": "window_seconds",
     "horizon": "horizon_days",
     "shift.time": "shift.time_seconds",
+    "wait": "wait_seconds",
 }
 # What stands around a thing in a request of the protos, and is the body itself in REST.
-_AROUND = re.compile(r"^(?:post|plan|rule|series|span)\.|(?<=^edit\.)post\.")
+_AROUND = re.compile(r"^(?:post|plan|rule|series|span|routing)\.|(?<=^edit\.)post\.")
+# A message needs more levels than JSON to say what a condition consists of.
+_CONDITION = re.compile(r"(?<=\.)test\.|(?<=\.(?:all|any))\.conditions")
 _MEDIA = re.compile(r"(post\.|edit\.)?media(\[\d+\])?(\.|$)")
 
 
@@ -165,7 +168,7 @@ def status_of(error: errors.ReelrouteError) -> int:
 
 def in_rest_words(field: str) -> str:
     """A proto's field path as REST names it: "post.media[0].sha256" is "media_asset_ids[0]"."""
-    field = _AROUND.sub("", field)
+    field = _CONDITION.sub("", _AROUND.sub("", field))
     if media := _MEDIA.match(field):
         return f"{media[1] or ''}media_asset_ids{media[2] or ''}"
     if field.startswith("header."):

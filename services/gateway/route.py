@@ -31,9 +31,13 @@ _LONG = frozenset(
         "POST /v1/posts:import",
         "POST /v1/posts:batchChange",
         "POST /v1/shops/{shop_id}:syncCatalogue",
+        "POST /v1/shops/{shop_id}:syncOrders",
+        "POST /v1/sku-mappings:import",
+        "POST /v1/merchants/{merchant_id}:syncStock",
+        "POST /v1/merchants/{merchant_id}/drift-reports",
     }
 )
-_BATCH = "POST /v1/posts:batchCreate"
+_BATCHES = frozenset({"POST /v1/posts:batchCreate", "POST /v1/sku-mappings:batchSet"})
 
 _JSON_TYPE = re.compile(r"application/([a-z0-9.+-]+\+)?json", re.IGNORECASE)
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
@@ -94,7 +98,7 @@ class ApiRoute(APIRoute):
                 request.state.caller = caller
                 _refuse_unknown_parameters(request, parameters)
                 if takes_json:
-                    limit = config.max_batch_bytes if operation == _BATCH else config.max_json_bytes
+                    limit = config.max_batch_bytes if operation in _BATCHES else config.max_json_bytes
                     request = await JsonRequest.read(request, limit)
                 return await answer(request)
 

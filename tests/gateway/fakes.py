@@ -29,10 +29,10 @@ from reelroute.vendorcalls.v1 import vendorcalls_pb2, vendorcalls_pb2_grpc
 
 from kit import errors
 from kit.paging import Page
+from tests.gateway.order_memory import WORKSPACE, OrderMemory
 
 SERVICE_TOKEN = "test-service-token-of-32-characters-or-more"
 ALL_SCOPES = [number for number in identity_pb2.Scope.values() if number]
-WORKSPACE = str(uuid4())
 OTHER_WORKSPACE = str(uuid4())
 
 Answer = TypeVar("Answer", bound=Message)
@@ -109,6 +109,7 @@ class Memory:
     shops: dict[str, fulfillment_pb2.Shop] = field(default_factory=dict)
     products: dict[str, fulfillment_pb2.Product] = field(default_factory=dict)
     shop_orders: list[fulfillment_pb2.ShopOrder] = field(default_factory=list)
+    fulfillment: OrderMemory = field(default_factory=OrderMemory)
     # Seconds that fulfillment takes for a webhook.
     webhook_seconds: float = 0
     # By the service that made them, and their ids.

@@ -8,7 +8,13 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from reelroute.content.v1 import agents_pb2_grpc, content_pb2_grpc
-from reelroute.fulfillment.v1 import fulfillment_pb2_grpc
+from reelroute.fulfillment.v1 import (
+    fulfillment_pb2_grpc,
+    merchants_pb2_grpc,
+    orders_pb2_grpc,
+    routing_pb2_grpc,
+    stock_pb2_grpc,
+)
 from reelroute.identity.v1 import identity_pb2_grpc
 from reelroute.notification.v1 import notification_pb2_grpc
 from reelroute.publisher.v1 import publisher_pb2_grpc
@@ -16,7 +22,7 @@ from reelroute.scheduler.v1 import bulk_pb2_grpc, plans_pb2_grpc, scheduler_pb2_
 from reelroute.vendorcalls.v1 import vendorcalls_pb2_grpc
 
 from kit import rpc_server
-from tests.gateway import planning_fakes, shop_fakes
+from tests.gateway import order_fakes, planning_fakes, shop_fakes
 from tests.gateway.fakes import (
     SERVICE_TOKEN,
     Fake,
@@ -51,13 +57,18 @@ class Hub:
                 shop_fakes.FakeFulfillment(self),
             ),
         ]
+        calls = vendorcalls_pb2_grpc.add_VendorCallServiceServicer_to_server
         # In the same process.
         others: dict[str, list[tuple[Callable[[Any, grpc.Server], None], Fake]]] = {
             "content": [(agents_pb2_grpc.add_AgentServiceServicer_to_server, FakeAgents(self))],
-            **{
-                name: [(vendorcalls_pb2_grpc.add_VendorCallServiceServicer_to_server, FakeVendorCalls(self, name))]
-                for name in ("publisher", "fulfillment")
-            },
+            "publisher": [(calls, FakeVendorCalls(self, "publisher"))],
+            "fulfillment": [
+                (calls, FakeVendorCalls(self, "fulfillment")),
+                (merchants_pb2_grpc.add_MerchantServiceServicer_to_server, order_fakes.FakeMerchants(self)),
+                (routing_pb2_grpc.add_RoutingServiceServicer_to_server, order_fakes.FakeRouting(self)),
+                (orders_pb2_grpc.add_OrderServiceServicer_to_server, order_fakes.FakeOrders(self)),
+                (stock_pb2_grpc.add_StockServiceServicer_to_server, order_fakes.FakeStock(self)),
+            ],
             "scheduler": [
                 (plans_pb2_grpc.add_PlanServiceServicer_to_server, planning_fakes.FakePlans(self)),
                 (series_pb2_grpc.add_SeriesServiceServicer_to_server, planning_fakes.FakeSeries(self)),

@@ -11,7 +11,7 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from openapi_spec_validator import validate
 from pydantic import BaseModel
-from reelroute.fulfillment.v1 import fulfillment_pb2
+from reelroute.fulfillment.v1 import fulfillment_pb2, orders_pb2, routing_pb2
 from reelroute.identity.v1 import identity_pb2
 from reelroute.publisher.v1 import publisher_pb2
 from reelroute.scheduler.v1 import plans_pb2, scheduler_pb2, series_pb2
@@ -25,8 +25,11 @@ from services.gateway.models import (
     deliveries,
     drafts,
     holds,
+    orders,
     plans,
+    routing_rules,
     series,
+    shop_routing,
     shops,
     vendor_calls,
     workspaces,
@@ -82,6 +85,11 @@ def test_words_of_requests_are_those_of_the_protos() -> None:
     assert list(get_args(plans.ActionWord)) == words_of(plans_pb2.DuplicateAction, "DUPLICATE_ACTION_")
     assert list(get_args(series.GapWord)) == words_of(series_pb2.GapRule, "GAP_RULE_")
     assert list(get_args(shops.SellerRegionWord)) == words_of(fulfillment_pb2.SellerRegion, "SELLER_REGION_")
+    assert list(get_args(orders.StateWord)) == words_of(orders_pb2.OrderState, "ORDER_STATE_")
+    assert list(get_args(shop_routing.SpeedWord)) == words_of(routing_pb2.Speed, "SPEED_")
+    assert list(get_args(shop_routing.PolicyWord)) == words_of(routing_pb2.FulfillmentPolicy, "FULFILLMENT_POLICY_")
+    assert list(get_args(routing_rules.OperatorWord)) == words_of(routing_pb2.Operator, "OPERATOR_")
+    assert list(get_args(routing_rules.ActionWord)) == words_of(routing_pb2.ActionKind, "ACTION_KIND_")
     assert list(get_args(vendor_calls.OutcomeWord)) == words_of(
         vendorcalls_pb2.VendorCallOutcome, "VENDOR_CALL_OUTCOME_"
     )
@@ -128,11 +136,13 @@ def test_health_is_not_behind_a_key() -> None:
 
 @pytest.fixture(scope="module")
 def everything(hub: Hub) -> str:
-    """A key that may do everything, on services with one video, account, shop and product."""
+    """A key that may do everything, on services with one video, account, shop, product, merchant and order."""
     hub.memory = Memory()
     hub.memory.asset()
     hub.memory.account()
     hub.memory.product(hub.memory.shop())
+    hub.memory.fulfillment.merchant()
+    hub.memory.fulfillment.order()
     return hub.memory.key()
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, PlainValidator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, PlainSerializer, PlainValidator
 from pydantic_core import PydanticCustomError
 
 
@@ -115,7 +115,12 @@ def _instant(value: Any) -> datetime:
 
 # An instant in a request.
 _InstantText = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-Instant = Annotated[datetime, PlainValidator(_instant, json_schema_input_type=_InstantText)]
+Instant = Annotated[
+    datetime,
+    PlainValidator(_instant, json_schema_input_type=_InstantText),
+    # Pydantic's own serializer of what a plain validator made warns of the text that it makes itself.
+    PlainSerializer(lambda instant: instant, return_type=datetime),
+]
 
 
 class EnumType(Protocol):

@@ -11,7 +11,6 @@ from typing import IO, Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import ValidationError
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -20,7 +19,6 @@ from kit import context, errors
 from services.gateway import importing, ndjson
 from services.gateway.calendars import writing
 from services.gateway.early_refusal import EarlyRefusal
-from services.gateway.errors import invalid, violations_of
 from services.gateway.exporting import Export
 from services.gateway.importing import Import
 from services.gateway.models import examples
@@ -28,7 +26,8 @@ from services.gateway.models.fields import Instant, Text
 from services.gateway.models.imports import FormatWord, ImportLine, ImportOptions
 from services.gateway.models.problems import problems
 from services.gateway.multipart import FileHeader, FileReader
-from services.gateway.route import ApiRoute, gateway_of, parse_json
+from services.gateway.options import form_options
+from services.gateway.route import ApiRoute, gateway_of
 from services.gateway.routes.depends import Caller_, Clients_, RequestId
 
 router = APIRouter(route_class=ApiRoute, tags=["Posts"])
@@ -100,7 +99,7 @@ async def import_posts(request: Request, caller: Caller_, clients: Clients_, _re
         async for part in reader.read():
             if not isinstance(part, FileHeader):
                 await asyncio.to_thread(file.write, part)
-        options = _options(reader.options)
+        options = form_options(ImportOptions, reader.options)
         begun = await importing.begin(clients, caller.workspace_id, file, options, now=datetime.now(UTC))
     except errors.ReelrouteError as error:
         file.close()
@@ -108,19 +107,6 @@ async def import_posts(request: Request, caller: Caller_, clients: Clients_, _re
             raise
         return EarlyRefusal(error)
     return ndjson.streamed(_lines(begun, file), seconds=config.upload_seconds)
-
-
-def _options(text: bytes) -> ImportOptions:
-    if not text.strip():
-        return ImportOptions()
-    value = parse_json(text)
-    try:
-        return ImportOptions.model_validate(value)
-    except ValidationError as error:
-        found = violations_of(error.errors(include_url=False, include_context=False, include_input=False))
-        raise invalid(
-            [errors.FieldViolation(f"options.{each.field}", each.description, each.reason) for each in found]
-        ) from None
 
 
 @router.get("/v1/posts:export", response_class=Response, response_model=None, responses={**_EXPORTED, **problems()})
