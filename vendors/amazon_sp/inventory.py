@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from kit.vendor_errors import VendorRejected, VendorUnavailable
 from vendors.amazon_sp import operations
@@ -146,7 +145,7 @@ def _query(marketplace_id: str) -> dict[str, str]:
 
 
 def _stock(summary: _Summary) -> SkuStock:
-    details: Any = summary.inventory_details
+    details = summary.inventory_details
     reserved, unfulfillable, researching = (
         details.reserved_quantity,
         details.unfulfillable_quantity,
