@@ -63,6 +63,7 @@ LOCK := $(UV) pip compile -q --universal --generate-hashes --no-emit-index-url -
 docs: .venv/.ok ## write the pages that are made from the code
 	$(BIN)/python -m docs.make_configuration
 	$(BIN)/python -m docs.make_errors
+	$(BIN)/python -m docs.make_routing
 
 images: ## build the image of each service (SERVICES="content gateway" for some)
 	@deploy/build_images.sh $(SERVICES)

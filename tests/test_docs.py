@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from docs import make_configuration, make_errors
+from docs import make_configuration, make_errors, make_routing
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -46,6 +46,10 @@ def test_the_page_of_all_variables_is_current() -> None:
 
 def test_the_page_of_all_errors_is_current() -> None:
     assert make_errors.PAGE.read_text() == make_errors.render(), "run python -m docs.make_errors"
+
+
+def test_the_page_of_all_facts_rules_and_reasons_is_current() -> None:
+    assert make_routing.PAGE.read_text() == make_routing.render(), "run python -m docs.make_routing"
 
 
 def test_every_variable_that_is_read_is_documented() -> None:

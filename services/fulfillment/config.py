@@ -21,8 +21,9 @@ class FulfillmentConfig(VaultSettings):
     vendor_call_days: int = Field(default=14, ge=0, le=3650)
     # How many shops' catalogues one process reads at once.
     catalogue_readers: int = Field(default=2, ge=1, le=20)
-    # How often Amazon is asked which of its orders changed, and how often each is read whatever it says; seconds.
+    # How often Amazon is asked which of its orders changed, seconds.
     shipment_seconds: float = Field(default=60, gt=0)
+    # How often each of them is read at least, whatever Amazon says; seconds.
     shipment_sweep_seconds: float = Field(default=21_600, gt=0)
     # How many merchants' orders one process follows at once.
     shipment_followers: int = Field(default=2, ge=1, le=20)

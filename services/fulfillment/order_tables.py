@@ -93,10 +93,13 @@ shop_routings = Table(
     time_column("orders_cursor"),
     time_column("orders_due_time", now=True),
     time_column("orders_lease_time"),
+    # When what TikTok Shop is to be told of all of its SKUs is made next.
+    time_column("stock_due_time", now=True),
     time_column("update_time", now=True),
     Index("shop_routings_of_workspace", "workspace_id", "shop_id"),
     Index("shop_routings_of_merchant", "merchant_id"),
     Index("shops_with_orders_to_read", "orders_due_time", postgresql_where=text("is_on")),
+    Index("shops_with_stock_to_spread", "stock_due_time", postgresql_where=text("is_on")),
     Index(
         "shops_with_numbers_to_tell",
         "tracking_due_time",
@@ -395,11 +398,14 @@ stock = Table(
     Column("safety_stock", Integer),
     # Grows whenever what can be sold may have changed.
     Column("version", BigInteger, nullable=False, server_default="1"),
+    # The version by which TikTok Shop's figures were last made.
+    Column("spread_version", BigInteger, nullable=False, server_default="0"),
     time_column("amazon_update_time"),
     time_column("read_time", now=True),
     PrimaryKeyConstraint("merchant_id", "amazon_sku", name="one_row_per_sku"),
     CheckConstraint("fulfillable >= 0 AND reserved >= 0 AND in_flight >= 0", name="no_stock_is_below_zero"),
     Index("stock_of_workspace", "workspace_id", "merchant_id", "amazon_sku"),
+    Index("stock_to_spread", "merchant_id", postgresql_where=text("version <> spread_version")),
 )
 
 # Units of a SKU that a shipment holds or has taken.
@@ -450,6 +456,8 @@ stock_pushes = Table(
     Column("workspace_id", Uuid, nullable=False),
     Column("platform_product_id", Text, nullable=False),
     Column("seller_sku", Text, nullable=False),
+    # [[Amazon's SKU, how many], …]
+    Column("parts", JSONB, nullable=False),
     Column("wanted_quantity", BigInteger, nullable=False),
     # Grows with what is wanted; what was told is the version that TikTok Shop took.
     Column("wanted_version", BigInteger, nullable=False, server_default="1"),
@@ -457,11 +465,19 @@ stock_pushes = Table(
     Column("told_version", BigInteger, nullable=False, server_default="0"),
     time_column("told_time"),
     Column("problem", Text, nullable=False, server_default=""),
-    # When it is told next; none: TikTok Shop knows it.
+    # When it is told next (none: TikTok Shop knows it), which try that is, and until when one process does it.
     time_column("next_time"),
     Column("attempt", Integer, nullable=False, server_default="0"),
+    time_column("lease_time"),
     PrimaryKeyConstraint("shop_id", "platform_sku_id", name="one_push_per_sku"),
     Index("stock_pushes_of_workspace", "workspace_id", "shop_id", "platform_sku_id"),
+    Index(
+        "stock_pushes_of_product",
+        "workspace_id",
+        "shop_id",
+        "platform_product_id",
+        postgresql_where=text("next_time IS NOT NULL"),
+    ),
     Index("stock_pushes_due", "next_time", postgresql_where=text("next_time IS NOT NULL")),
 )
 

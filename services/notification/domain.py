@@ -151,6 +151,7 @@ class RetryPolicy:
 GATHER_SECONDS = 5
 _WAITING = "`reelroute posts waiting` lists them."
 _FEED = "`GET /v1/activities` lists them."
+_HELD_ORDERS = "`reelroute orders held` lists them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +221,21 @@ _KINDS = {
     "shop.authorization_ending": _Kind(Severity.PROBLEM, "Let the seller connect {shop} to {platform} again soon"),
     "account.authorization_ending": _Kind(
         Severity.PROBLEM, "Connect {account} to {platform} again before its authorisation ends"
+    ),
+    "order.held": _Kind(
+        Severity.PROBLEM, "An order of {shop} waits for you", "{count} orders wait for you", _HELD_ORDERS
+    ),
+    "order.canceled_too_late": _Kind(
+        Severity.PROBLEM,
+        "Canceled too late: an order of {shop} is on its way",
+        "Canceled too late: {count} orders are on their way",
+        _FEED,
+    ),
+    "order.changed_too_late": _Kind(
+        Severity.PROBLEM,
+        "Changed too late: an order of {shop} goes out as it was",
+        "Changed too late: {count} orders go out as they were",
+        _FEED,
     ),
     "hold.placed": _Kind(Severity.INFO, "Paused: posts do not go out"),
     "hold.lifted": _Kind(Severity.INFO, "A pause was lifted"),

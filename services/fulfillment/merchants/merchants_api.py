@@ -17,6 +17,7 @@ from services.fulfillment.merchants import merchant_store
 from services.fulfillment.merchants.calling import AmazonCalls
 from services.fulfillment.merchants.connecting import connect
 from services.fulfillment.merchants.domain import AmazonNotConfigured, MarketplaceUnknown, Merchant
+from services.fulfillment.orders import order_store
 from vendors.amazon_sp.marketplaces import MARKETPLACES
 
 # A refresh and two readings, each with its retries.
@@ -63,6 +64,7 @@ class MerchantApi(merchants_pb2_grpc.MerchantServiceServicer):
                 marketplace=request.marketplace,
                 tokens=tokens,
             )
+            order_store.wake_held(tx, workspace_id, reasons=("merchant_authorization_lost",))
             text = f"{merchant.name} is connected: Amazon {merchant.marketplace}."
             merchant_store.tell_of_merchant(tx, workspace_id, "merchant.connected", text, merchant.name)
         return pb.ConnectMerchantResponse(merchant=merchant_to(merchant))

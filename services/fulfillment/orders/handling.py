@@ -182,7 +182,7 @@ def _corrected(tx: Connection, vault: Vault, workspace_id: UUID, order_id: UUID,
 
 def _merged(known: Recipient, given: Recipient) -> Recipient:
     """What is known, with the fields that are given in their place. Lines are given all or none."""
-    places = places_of(known.districts, known.post_town, has_state=True)
+    places = places_of(known.districts, known.post_town, has_state=False)
     before = {"L1": places.state, "L2": places.district, "L3": places.city}
     chosen = {each.level: each.name for each in given.districts if each.name.strip()}
     names = {"L1": "State", "L2": "County", "L3": "City"}

@@ -125,10 +125,12 @@ def wake_held(
     shop_id: UUID | None = None,
     left_too: bool = False,
 ) -> int:
-    """Has held orders decided again, of these reasons (none: of any) and this shop; with `left_too` also those that
-    were left to the seller. Returns how many.
+    """Has held orders decided again, of these reasons (none: of any, and those that only wait) and this shop; with
+    `left_too` also those that were left to the seller. Returns how many.
     """
-    states = [OrderState.HELD.value, *([OrderState.LEFT.value] if left_too else [])]
+    states = [OrderState.HELD.value]
+    states += [OrderState.LEFT.value] if left_too else []
+    states += [] if reasons else [OrderState.PENDING.value]
     statement = update(orders).where(orders.c.workspace_id == workspace_id, orders.c.state.in_(states))
     if reasons:
         statement = statement.where(orders.c.reason.in_(reasons))

@@ -42,8 +42,9 @@ BUILT_IN = in_order([_rule(told) for told in json.loads((files(__package__) / "b
 
 
 def check_own_action(action: Action, where: str) -> None:
-    """Raises RuleInvalid when an action of a workspace's own rule uses a word that no person may pass over."""
-    reason = REASONS.get(action.reason)
-    if reason is not None and not reason.can_pass:
-        sentence = f"{action.reason!r} is said by a built-in rule that nobody may pass over. Choose another word."
+    """Raises RuleInvalid when an action of a workspace's own rule uses a word of ours: what is to be done about it, and
+    whether it ends by itself, is said by the word.
+    """
+    if action.reason in REASONS:
+        sentence = f"{action.reason!r} is a word of the built-in rules, and means what they mean. Choose another."
         raise RuleInvalid.of_field(f"{where}.reason", sentence)

@@ -8,14 +8,14 @@ from uuid import UUID
 
 from sqlalchemy import Connection, select
 
-from services.fulfillment.order_tables import stock
 from services.fulfillment.orders.domain import Order
 from services.fulfillment.routing.deciding import Case, KnownAddress
-from services.fulfillment.routing.facts import Available
 from services.fulfillment.routing.mapping import Mapped, SkuKey, map_units, skus_of
 from services.fulfillment.routing.mapping_store import read_map
 from services.fulfillment.routing.routing_store import read_routings
 from services.fulfillment.routing.settings import ShopRouting
+from services.fulfillment.stock.domain import Available
+from services.fulfillment.stock.ledger_store import available
 from services.fulfillment.tables import shops
 from vendors.amazon_sp.outbound import Preview
 
@@ -58,37 +58,6 @@ def read_cases(tx: Connection, workspace_id: UUID, undecided: Sequence[Undecided
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Available:
-    units: int
-    is_at_amazon: bool
-    known: bool = True
-
-
-def _available(
-    tx: Connection, workspace_id: UUID, merchant_id: UUID, skus: Sequence[str], safety_stock: int
-) -> dict[str, _Available]:
-    """What can be sold of Amazon's SKUs; without those that its stock does not list."""
-    rows = tx.execute(
-        select(stock).where(
-            stock.c.workspace_id == workspace_id, stock.c.merchant_id == merchant_id, stock.c.amazon_sku.in_(skus)
-        )
-    ).mappings()
-    return {
-        row["amazon_sku"]: _Available(
-            max(
-                0,
-                row["fulfillable"]
-                - row["reserved"]
-                - row["in_flight"]
-                - (safety_stock if row["safety_stock"] is None else row["safety_stock"]),
-            ),
-            row["is_at_amazon"],
-        )
-        for row in rows
-    }
-
-
 def _regions(tx: Connection, workspace_id: UUID, shop_ids: Collection[UUID]) -> dict[UUID, str]:
     query = select(shops.c.shop_id, shops.c.region)
     rows = tx.execute(query.where(shops.c.workspace_id == workspace_id, shops.c.shop_id.in_(shop_ids)))
@@ -117,7 +86,7 @@ def _stock(
     for each, units in zip(undecided, mapped, strict=True):
         skus[each.order.shop_id] |= units.quantities.keys() | {sku for sku, _ in each.order.by_hand.items}
     return {
-        shop_id: _available(tx, workspace_id, routing.merchant_id, sorted(skus[shop_id]), routing.safety_stock)
+        shop_id: available(tx, workspace_id, routing.merchant_id, sorted(skus[shop_id]), routing.safety_stock)
         if routing.merchant_id is not None
         else {}
         for shop_id, routing in routings.items()

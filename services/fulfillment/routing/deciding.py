@@ -22,7 +22,6 @@ from services.fulfillment.routing.facts import (
     ADDRESS_FACTS,
     FACTS,
     PREVIEW_FACTS,
-    Available,
     Facts,
     Value,
     address_facts,
@@ -38,6 +37,7 @@ from services.fulfillment.routing.mapping import Mapped
 from services.fulfillment.routing.reasons import reason_of
 from services.fulfillment.routing.rules import ActionKind, Rule, tests_in
 from services.fulfillment.routing.settings import ShopRouting
+from services.fulfillment.stock.domain import Available
 from vendors.amazon_sp.outbound import Preview
 
 # The traces of what a person chose name it so.

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Protocol
 
 from kit.money import decimal_text
 from services.fulfillment.money import Money
@@ -18,6 +17,7 @@ from services.fulfillment.orders import recipient
 from services.fulfillment.orders.domain import ShopOrder
 from services.fulfillment.routing.mapping import Mapped, sku_label
 from services.fulfillment.routing.settings import ShopRouting
+from services.fulfillment.stock.domain import Available
 from vendors.amazon_sp.outbound import Preview, Speed
 
 # A list is of texts.
@@ -144,22 +144,6 @@ ADDRESS_FACTS = frozenset(
 PREVIEW_FACTS = frozenset(
     {"fee", "fee_currency", "promised_time", "is_promised_late", "is_fulfillable", "preview_problems"}
 )
-
-
-class Available(Protocol):
-    """Units of one of Amazon's SKUs that can be sold; see stock/."""
-
-    @property
-    def units(self) -> int:
-        """So many."""
-
-    @property
-    def is_at_amazon(self) -> bool:
-        """Whether Amazon has it in its warehouses."""
-
-    @property
-    def known(self) -> bool:
-        """Whether Amazon's stock lists it."""
 
 
 def order_facts(told: ShopOrder, now: datetime) -> dict[str, Value]:

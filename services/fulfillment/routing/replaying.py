@@ -1,9 +1,12 @@
-"""Orders decided again by today's rules, map and stock, without changing anything."""
+"""Orders decided again by today's rules, map and stock, without changing anything.
+
+An order that was routed is decided as it was then: as if nothing of it had been sent, and its units were still there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -13,12 +16,12 @@ from sqlalchemy import Connection, select
 from kit.vault import Vault
 from services.fulfillment.order_tables import orders
 from services.fulfillment.orders import order_store
-from services.fulfillment.orders.domain import Order
+from services.fulfillment.orders.domain import Order, UnitState
 from services.fulfillment.orders.sealing import Sealer
 from services.fulfillment.routing import rule_store
 from services.fulfillment.routing.case_store import Undecided, read_cases
-from services.fulfillment.routing.deciding import KnownAddress, decide, decision_from_json
-from services.fulfillment.routing.decision import Decision, OrderNotDecided
+from services.fulfillment.routing.deciding import Case, KnownAddress, decide, decision_from_json
+from services.fulfillment.routing.decision import Decision, DecisionKind, OrderNotDecided
 from services.fulfillment.routing.facts import FACTS, PREVIEW_FACTS, value_of
 from services.fulfillment.routing.rules import Rule, in_order
 from services.fulfillment.store import database_time
@@ -58,15 +61,36 @@ def replay(
                 f"Nothing was decided of order {order.told.platform_order_id} yet. Ask again in a minute.",
                 metadata={"order_id": str(order.order_id)},
             )
-        undecided.append(Undecided(order, address, _previews(before)))
+        undecided.append(Undecided(_unsent(order, before), address, _previews(before)))
         befores.append(before)
     shop_ids = {order.shop_id for order in wanted}
     rules = {shop_id: _with(draft, shop_id, rule_store.rules_of(tx, workspace_id, shop_id)) for shop_id in shop_ids}
     now = database_time(tx)
     return [
-        Replay(order, before, decide(case, rules[order.shop_id], now))
+        Replay(order, before, decide(_restocked(case, before), rules[order.shop_id], now))
         for order, before, case in zip(wanted, befores, read_cases(tx, workspace_id, undecided), strict=True)
     ]
+
+
+def _unsent(order: Order, before: Decision | None) -> Order:
+    if before is None or before.kind is not DecisionKind.ROUTE:
+        return order
+    lines = {line for each in before.shipments for item in each.items for line in item.platform_line_ids}
+    units = tuple(
+        replace(unit, state=UnitState.OPEN) if unit.platform_line_id in lines else unit for unit in order.told.units
+    )
+    told = replace(order.told, status=before.facts["status"], units=units, is_on_hold=False, is_cancel_requested=False)
+    return replace(order, told=told)
+
+
+def _restocked(case: Case, before: Decision | None) -> Case:
+    if before is None:
+        return case
+    stock = dict(case.stock)
+    for item in (item for each in before.shipments for item in each.items):
+        if (found := stock.get(item.amazon_sku)) is not None:
+            stock[item.amazon_sku] = replace(found, units=found.units + item.quantity)
+    return replace(case, stock=stock)
 
 
 def _kept(

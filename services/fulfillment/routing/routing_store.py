@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, RowMapping, case, false, func, null, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.fulfillment.order_tables import shop_routings
@@ -39,13 +39,21 @@ def save_routing(tx: Connection, routing: ShopRouting) -> ShopRouting:
         tx.execute(
             upsert(shop_routings)
             .values(shop_id=routing.shop_id, workspace_id=routing.workspace_id, **values)
-            .on_conflict_do_update(index_elements=[shop_routings.c.shop_id], set_=values)
+            .on_conflict_do_update(index_elements=[shop_routings.c.shop_id], set_=values | _beginning(routing))
             .returning(shop_routings)
         )
         .mappings()
         .one()
     )
     return _routing(row)
+
+
+def _beginning(routing: ShopRouting) -> dict[str, object]:
+    """What is forgotten when a routing is switched on: orders from while it was off are not taken in."""
+    begins = shop_routings.c.is_on.is_(False) if routing.is_on else false()
+    kept = (shop_routings.c.orders_from_time, shop_routings.c.orders_cursor)
+    values: dict[str, object] = {column.name: case((begins, null()), else_=column) for column in kept}
+    return values | {"orders_due_time": case((begins, func.now()), else_=shop_routings.c.orders_due_time)}
 
 
 def _routing(row: RowMapping) -> ShopRouting:

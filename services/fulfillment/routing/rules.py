@@ -57,7 +57,7 @@ class Operator(enum.Enum):
 
 
 # Of a list the number of its texts is compared, but for the last two.
-_FITTING = {
+FITTING = {
     FactKind.NUMBER: (Operator.EQUALS, Operator.LESS_THAN, Operator.MORE_THAN, Operator.IN),
     FactKind.TEXT: (Operator.EQUALS, Operator.IN, Operator.STARTS_WITH),
     FactKind.TRUTH: (Operator.EQUALS,),
@@ -311,7 +311,7 @@ def _test(name: str, operator_name: str, values: list[str], where: str) -> Test:
     if fact is None:
         raise _invalid(f"{where}.fact", f"{name!r} is no fact. docs/routing.md lists them.")
     operator = Operator.__members__.get(operator_name)
-    fitting = _FITTING[fact.kind]
+    fitting = FITTING[fact.kind]
     if operator is None or operator not in fitting:
         names = ", ".join(each.name for each in fitting)
         raise _invalid(f"{where}.operator", f"{name} is a {fact.kind.value}: use {names}.")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 _WORD = re.compile(r"\w+")
 # Less alike than this is chance: two products of one brand share its name and some words.
-_LEAST_LIKENESS = 40
+_LEAST_LIKENESS = 25
 _MOST_SUGGESTIONS = 3
 # So many titles with the most in common are looked at closely.
 _COMPARED = 10

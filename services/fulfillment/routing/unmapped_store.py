@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select, tuple_
 
 from kit.errors import InvalidArgument
 from kit.paging import Page
@@ -24,24 +24,13 @@ UNMAPPED = "sku_unmapped"
 _MOST_ORDERS = 5_000
 _MOST_OFFERS = 50_000
 
-_IN_CATALOGUE = text("""
-    SELECT p.shop_id, s.region, p.title, p.product_id, sku->>'id', sku->>'seller_sku', sku->>'barcode'
-    FROM products p JOIN shops s USING (shop_id) CROSS JOIN LATERAL jsonb_array_elements(p.skus) sku
-    WHERE p.workspace_id = :workspace_id AND p.status <> :deleted
-      AND (CAST(:shop_id AS uuid) IS NULL OR p.shop_id = :shop_id)
-      AND (p.title, p.product_id) >= (:title, CAST(:product_id AS uuid))
-      AND (p.title, p.product_id, sku->>'id') > (:title, CAST(:product_id AS uuid), :sku_id)
-      AND sku->>'id' <> ALL(:held)
-      AND NOT EXISTS (SELECT FROM sku_mappings m WHERE m.workspace_id = :workspace_id AND m.marketplace = s.region
-                      AND m.platform_sku_id <> '' AND m.platform_sku_id = sku->>'id')
-      AND NOT EXISTS (SELECT FROM sku_mappings m WHERE m.workspace_id = :workspace_id AND m.marketplace = s.region
-                      AND m.platform_sku_id = '' AND m.seller_sku = sku->>'seller_sku')
-    ORDER BY p.title, p.product_id, sku->>'id' LIMIT :most
-""")
+# So many products are looked through at once for SKUs without a mapping.
+_BATCH = 1_000
 # The places of a list: those of held orders come first.
 _HELD, _IN_PRODUCTS = "held", "products"
+_Place = tuple[str, UUID, str]
 # Before every product.
-_FIRST = ("", UUID(int=0), "")
+_FIRST: _Place = ("", UUID(int=0), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,32 +136,61 @@ def _barcodes(tx: Connection, workspace_id: UUID, units: Iterable[tuple[UUID, Un
 
 
 def catalogue_skus(
-    tx: Connection,
-    workspace_id: UUID,
-    shop_id: UUID | None,
-    held: Collection[str],
-    after: tuple[str, UUID, str],
-    most: int,
+    tx: Connection, workspace_id: UUID, shop_id: UUID | None, held: Collection[str], after: _Place, most: int
 ) -> list[UnmappedSku]:
-    """Those of products, by title, behind a title, product and SKU; without those for which orders are `held`."""
-    title, product_id, sku_id = after
-    rows = tx.execute(
-        _IN_CATALOGUE,
-        {
-            "workspace_id": workspace_id,
-            "shop_id": shop_id,
-            "deleted": DELETED,
-            "title": title,
-            "product_id": product_id,
-            "sku_id": sku_id,
-            "held": list(held),
-            "most": most,
-        },
+    """Those of products, by title, behind a title, product and SKU; without those for which orders are `held`.
+
+    Under row-level security the database would compare each SKU with each mapping, for the SKUs of products are JSON,
+    whose operators are not leakproof. So products are read in parts, and the mappings of each part by their indexes.
+    """
+    found: list[UnmappedSku] = []
+    passed = set(held)
+    place: tuple[str, UUID] | None = after[:2]
+    while place is not None and len(found) < most:
+        part, following = _products(tx, workspace_id, shop_id, place)
+        part = [each for each in part if each.platform_sku_id not in passed]
+        if place == after[:2]:
+            # Of the first product some may have been shown.
+            part = [
+                each for each in part if (each.title, each.product_id) != after[:2] or each.platform_sku_id > after[2]
+            ]
+        maps = {
+            marketplace: read_map(
+                tx,
+                workspace_id,
+                marketplace,
+                {(each.platform_sku_id, each.seller_sku) for each in part if each.marketplace == marketplace},
+            )
+            for marketplace in {each.marketplace for each in part}
+        }
+        found += [
+            each for each in part if maps[each.marketplace].parts_of(each.platform_sku_id, each.seller_sku) is None
+        ]
+        place = following
+    return found[:most]
+
+
+def _products(
+    tx: Connection, workspace_id: UUID, shop_id: UUID | None, start: tuple[str, UUID]
+) -> tuple[list[UnmappedSku], tuple[str, UUID] | None]:
+    """The SKUs of products from one on, and the product at which the next part starts; None: these were the last."""
+    query = (
+        select(products.c.shop_id, shops.c.region, products.c.title, products.c.product_id, products.c.skus)
+        .join_from(products, shops, products.c.shop_id == shops.c.shop_id)
+        .where(products.c.workspace_id == workspace_id, products.c.status != DELETED)
+        .where(tuple_(products.c.title, products.c.product_id) >= tuple_(*start))
+        .order_by(products.c.title, products.c.product_id)
+        .limit(_BATCH + 1)
     )
+    if shop_id is not None:
+        query = query.where(products.c.shop_id == shop_id)
+    rows = tx.execute(query).all()
+    following = (rows[-1].title, rows[-1].product_id) if len(rows) > _BATCH else None
     return [
-        UnmappedSku(shop, marketplace, sku, seller_sku, name, barcode, 0, product)
-        for shop, marketplace, name, product, sku, seller_sku, barcode in rows
-    ]
+        UnmappedSku(row[0], row[1], sku["id"], sku["seller_sku"], row[2], sku["barcode"], 0, row[3])
+        for row in rows[:_BATCH]
+        for sku in sorted(row[4], key=lambda each: str(each["id"]))
+    ], following
 
 
 def read_offers(tx: Connection, workspace_id: UUID, marketplaces: Collection[str]) -> dict[str, Offers]:

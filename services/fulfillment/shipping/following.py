@@ -1,9 +1,10 @@
 """Following shipments: what Amazon makes of them, and the packages that come of it.
 
-Amazon lists what changed, without shipments and packages: those of our shipments that changed are read. Numbers come
-without a change of status, and lists may lose things, so shipments that wait for numbers are read again by themselves,
-the younger the sooner, and all others a few times a day. A round reads only so many of these: Amazon's rate is shared
-with those who send orders. One merchant by one process at a time; what was read is stored order by order.
+Amazon lists what changed, without shipments and packages. Where a shipment that goes on is by now is taken from the
+list; those that came to an end, or changed in a way that it does not show, are read. Numbers come without a change of
+status, and lists may lose things, so shipments that wait for numbers are read by themselves, the younger the sooner, and
+all others a few times a day; only so many in a round. So most orders cost two readings, and those that are only open
+cost none. One merchant by one process at a time; what was read is stored order by order.
 """
 
 from __future__ import annotations
@@ -45,15 +46,16 @@ log = structlog.get_logger()
 _LEASE_SECONDS = 150.0
 _SECONDS = 60.0  # of one page or batch
 _BATCH = 8  # orders that are read at once
-# Of those that are due by themselves, in one round: half of what Amazon's rate allows in a round's time.
-_SWEEP = 60
+# Of those that are due by themselves, in one round: no more than Amazon's rate allows in a round's time.
+_SWEEP = 100
 _AGAIN_SECONDS = 60.0
 # Clocks differ, and Amazon shows changes late.
 _OVERLAP = timedelta(minutes=15)
 _FIRST_SPAN = timedelta(days=2)
-_NUMBER_WAIT = (120.0, 1800.0)  # seconds between readings of one that waits for a number
+_NUMBER_WAIT = (180.0, 1800.0)  # seconds between readings of one that waits for a number
 _NUMBER_GIVEN_UP_SECONDS = 14 * 86_400.0
 _LOST_SECONDS = 300.0
+_GOING_ON = (OrderStatus.NEW, OrderStatus.RECEIVED, OrderStatus.PLANNING, OrderStatus.PROCESSING)
 
 
 class RoundStopped(Exception):
@@ -66,12 +68,12 @@ class Following:
     def __init__(self, database: Database, amazon: AmazonCalls, *, every_seconds: float, sweep_seconds: float) -> None:
         self._database, self._amazon = database, amazon
         self._every_seconds, self._sweep_seconds = every_seconds, sweep_seconds
-        self._stopping = threading.Event()
+        self.stopping = threading.Event()
         self._unknown: set[str] = set()
 
     def stop(self) -> None:
         """Lets every round end after its present batch."""
-        self._stopping.set()
+        self.stopping.set()
 
     def run_once(self) -> bool:
         """Follows the merchant that is due for longest; False when none is."""
@@ -79,12 +81,12 @@ class Following:
             mine = following_store.claim_round(tx, _LEASE_SECONDS)
         if mine is None:
             return False
-        due = _AGAIN_SECONDS
+        turn, due = _Turn(self, self._database, mine), _AGAIN_SECONDS
         try:
             with self._database.transaction(mine.workspace_id) as tx:
                 merchant = merchant_store.read_merchant(tx, mine.workspace_id, mine.merchant_id)
-            mine = self._read_changed(mine, merchant)
-            self._sweep(mine, merchant)
+            turn.read_changed(merchant)
+            turn.sweep(merchant)
             due = self._every_seconds
         except RoundStopped:
             due = 0
@@ -92,56 +94,23 @@ class Following:
             log.warning("shipments are not followed", merchant_id=str(mine.merchant_id), reason=refusal.reason)
             due = max(_AGAIN_SECONDS, refusal.retry_after_seconds or 0)
         finally:
-            with self._database.transaction(mine.workspace_id) as tx:
-                following_store.release_round(tx, mine, due)
+            turn.release(due)
         return True
 
     def read_now(self, shipment: Shipment) -> None:
         """Reads one shipment, whoever follows its merchant. Raises as `AmazonCalls.ask`."""
         with self._database.transaction(shipment.workspace_id) as tx:
             merchant = merchant_store.read_merchant(tx, shipment.workspace_id, shipment.merchant_id)
-        self._read(merchant, [shipment])
+        self.read(merchant, [shipment])
 
-    def _read_changed(self, mine: Round, merchant: Merchant) -> Round:
-        since, token = (mine.cursor or mine.begin_time - _FIRST_SPAN) - _OVERLAP, ""
-        while True:
-            page = self._page(merchant, since, token)
-            listed = {each.order_id: each for each in page.orders}
-            with self._database.transaction(mine.workspace_id) as tx:
-                known = following_store.followed(tx, mine.merchant_id, list(listed)) if listed else []
-            wanted = [
-                each.shipment for each in known if is_news(each, listed[each.shipment.fulfillment_order_id], since)
-            ]
-            mine = self._read_all(mine, merchant, wanted)
-            if not page.next_token or page.next_token == token:
-                break
-            token = page.next_token
-        with self._database.transaction(mine.workspace_id) as tx:
-            following_store.end_list(tx, mine)
-        return mine
-
-    def _sweep(self, mine: Round, merchant: Merchant) -> None:
-        with self._database.transaction(mine.workspace_id) as tx:
-            due = following_store.due_shipments(tx, mine.merchant_id, _SWEEP)
-        self._read_all(mine, merchant, due)
-
-    def _read_all(self, mine: Round, merchant: Merchant, wanted: Sequence[Shipment]) -> Round:
-        for start in range(0, len(wanted), _BATCH):
-            if self._stopping.is_set():
-                raise RoundStopped
-            self._read(merchant, wanted[start : start + _BATCH])
-            with self._database.transaction(mine.workspace_id) as tx:
-                kept = following_store.keep_round(tx, mine, _LEASE_SECONDS)
-            if kept is None:
-                raise RoundStopped
-            mine = kept
-        return mine
-
-    def _page(self, merchant: Merchant, since: datetime, token: str) -> OrderPage:
+    def page(self, merchant: Merchant, since: datetime, token: str) -> OrderPage:
+        """One page of what changed. Raises as `AmazonCalls.ask`."""
         return self._amazon.ask(merchant, lambda amazon: amazon.outbound.changed(since, token), _SECONDS)
 
-    def _read(self, merchant: Merchant, shipments: Sequence[Shipment]) -> None:
-        """Reads shipments at once. What was answered is stored, also when not all of it was."""
+    def read(self, merchant: Merchant, shipments: Sequence[Shipment]) -> None:
+        """Reads shipments at once. What was answered is stored, also when not all of it was. Raises as
+        `AmazonCalls.ask`.
+        """
         if not shipments:
             return
         found: dict[UUID, FulfillmentOrder] = {}
@@ -176,12 +145,30 @@ class Following:
                 with self._database.transaction(merchant.workspace_id) as tx:
                     following_store.read_again(tx, lost, _LOST_SECONDS)
 
+    def note(self, workspace_id: UUID, listed: Sequence[tuple[Shipment, FulfillmentOrder]]) -> None:
+        """Stores what a list tells of shipments that go on."""
+        if not listed:
+            return
+        with self._database.transaction(workspace_id) as tx:
+            # The orders' rows first, as everywhere.
+            order_store.read_orders(tx, workspace_id, {shipment.order_id for shipment, _ in listed}, for_update=True)
+            for shipment, told in listed:
+                before = shipment_store.read_shipment(tx, workspace_id, shipment.shipment_id)
+                after = shipment_store.set_amazon_status(tx, before, told)
+                order_store.add_events(tx, events_of(before, after, told, ()))
+                if may_have_numbers(before, told):
+                    following_store.read_by(tx, after, _NUMBER_WAIT[0])
+
     def _store(self, shipment: Shipment, reading: FulfillmentOrder, asked_time: datetime) -> None:
         """One transaction: where the shipment is, its packages, what happened, and who is to go on."""
         if reading.status is OrderStatus.UNKNOWN and reading.status_text not in self._unknown:
             self._unknown.add(reading.status_text)
             log.warning("Amazon has a new word for where an order is", word=reading.status_text[:60])
-        seen = guard.proofs(shipment, reading)
+        try:
+            seen = guard.proofs(shipment, reading)
+        except guard.ReadingOfAnother as other:
+            log.error("Amazon answers with another order", asked=shipment.fulfillment_order_id, answered=str(other))
+            return
         workspace_id, order_id = shipment.workspace_id, shipment.order_id
         with (
             context.about(workspace_id=workspace_id, order_id=order_id),
@@ -204,6 +191,68 @@ class Following:
                 telling_store.wake_shop(tx, workspace_id, order.shop_id)
 
 
+class _Turn:
+    """One round of one merchant."""
+
+    def __init__(self, following: Following, database: Database, mine: Round) -> None:
+        self._following, self._database, self._round = following, database, mine
+
+    def read_changed(self, merchant: Merchant) -> None:
+        """Reads what Amazon lists as changed. Raises RoundStopped, and as `AmazonCalls.ask`."""
+        mine = self._round
+        since, token = (mine.cursor or mine.begin_time - _FIRST_SPAN) - _OVERLAP, ""
+        while True:
+            page = self._following.page(merchant, since, token)
+            listed = {each.order_id: each for each in page.orders}
+            with self._database.transaction(mine.workspace_id) as tx:
+                known = following_store.followed(tx, mine.merchant_id, list(listed)) if listed else []
+            news = [each for each in known if is_news(each, listed[each.shipment.fulfillment_order_id], since)]
+            told = [each for each in news if not needs_reading(listed[each.shipment.fulfillment_order_id], since)]
+            self._following.note(
+                mine.workspace_id, [(each.shipment, listed[each.shipment.fulfillment_order_id]) for each in told]
+            )
+            self._read_all(merchant, [each.shipment for each in news if each not in told])
+            if not page.next_token or page.next_token == token:
+                break
+            token = page.next_token
+        with self._database.transaction(mine.workspace_id) as tx:
+            following_store.end_list(tx, self._round)
+
+    def sweep(self, merchant: Merchant) -> None:
+        """Reads what is due by itself. Raises as `read_changed`."""
+        with self._database.transaction(self._round.workspace_id) as tx:
+            due = following_store.due_shipments(tx, self._round.merchant_id, _SWEEP)
+        self._read_all(merchant, due)
+
+    def release(self, due_seconds: float) -> None:
+        """Ends the round."""
+        with self._database.transaction(self._round.workspace_id) as tx:
+            following_store.release_round(tx, self._round, due_seconds)
+
+    def _read_all(self, merchant: Merchant, wanted: Sequence[Shipment]) -> None:
+        for start in range(0, len(wanted), _BATCH):
+            if self._following.stopping.is_set():
+                raise RoundStopped
+            self._following.read(merchant, wanted[start : start + _BATCH])
+            with self._database.transaction(self._round.workspace_id) as tx:
+                kept = following_store.keep_round(tx, self._round, _LEASE_SECONDS)
+            if kept is None:
+                raise RoundStopped
+            self._round = kept
+
+
+def needs_reading(listed: FulfillmentOrder, since: datetime) -> bool:
+    """Whether there is more to know of a shipment that changed than its list shows."""
+    updated = listed.status_update_time
+    return listed.status not in _GOING_ON or updated is None or updated < since
+
+
+def may_have_numbers(before: Shipment, listed: FulfillmentOrder) -> bool:
+    """Whether Amazon began to pack a shipment: numbers may come from now on."""
+    packs = (OrderStatus.PLANNING.value, OrderStatus.PROCESSING.value)
+    return listed.status.value in packs and before.amazon_status.upper() not in packs
+
+
 def is_news(known: Known, listed: FulfillmentOrder, since: datetime) -> bool:
     """Whether a shipment that Amazon lists as changed is to be read: it may be listed again for what is known."""
     updated = listed.status_update_time
@@ -220,7 +269,7 @@ def next_reading(
     """In how many seconds a shipment is read again whatever the list says; None: never."""
     current = [each for each in seen if each.is_current]
     age = (now - (shipment.submit_time or shipment.create_time)).total_seconds()
-    wait = min(max(age / 10, _NUMBER_WAIT[0]), _NUMBER_WAIT[1], sweep_seconds)
+    wait = min(max(age / 3, _NUMBER_WAIT[0]), _NUMBER_WAIT[1], sweep_seconds)
     if reading.status in (OrderStatus.CANCELLED, OrderStatus.INVALID, OrderStatus.UNFULFILLABLE):
         return None
     if reading.status.is_final:

@@ -118,6 +118,19 @@ def set_read(tx: Connection, shipment: Shipment, asked_time: datetime, again_sec
     return stored.rowcount > 0
 
 
+def read_by(tx: Connection, shipment: Shipment, seconds: float) -> None:
+    """Has a shipment read in so many seconds at the latest: from now on it may have numbers."""
+    tx.execute(
+        update(shipments)
+        .where(
+            shipments.c.workspace_id == shipment.workspace_id,
+            shipments.c.shipment_id == shipment.shipment_id,
+            shipments.c.read_due_time.is_not(None),
+        )
+        .values(read_due_time=func.least(shipments.c.read_due_time, in_seconds(seconds)))
+    )
+
+
 def read_again(tx: Connection, shipments_: Collection[Shipment], seconds: float) -> None:
     """Has shipments read again after a while: Amazon did not tell of them."""
     ids = [each.shipment_id for each in shipments_]

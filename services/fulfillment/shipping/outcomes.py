@@ -102,12 +102,13 @@ def refused(
 ) -> None:
     """TikTok Shop's definite no to what was being told. A rejected number stops the shop's numbers."""
     number, provider = package.told_number, package.told_carrier
+    is_moved = _is_moved(tx, package)
     if refusal is Refusal.REJECTED:
         stop = f"{number} ({provider}) of order {order.told.platform_order_id}: {why.text}"
         if telling_store.stop(tx, order.workspace_id, order.shop_id, stop):
             text = f"{shop.name}: no tracking numbers are sent to TikTok Shop any more. It rejected {stop} {RESUME}"
             _tell_people(tx, order, "tracking.stopped", text, shop=shop.name, reason=why.reason)
-    if _is_moved(tx, package):
+    if is_moved:
         return
     WITHHELD.labels(why.reason).inc()
     kind = "package.rejected" if refusal is Refusal.REJECTED else "package.withheld"
@@ -122,7 +123,10 @@ def refused(
 
 
 def _is_moved(tx: Connection, package: Package) -> bool:
-    """Whether somebody else worked on it since it was read."""
+    """Whether somebody else worked on it since it was read. Rows are locked in one order everywhere: an order, its
+    packages, its shop's routing.
+    """
+    order_store.read_order(tx, package.workspace_id, package.order_id, for_update=True)
     now = package_store.read_package(tx, package.workspace_id, package.package_id, for_update=True)
     return (now.tell_state, now.told_number) != (package.tell_state, package.told_number)
 

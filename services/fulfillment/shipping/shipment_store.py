@@ -23,7 +23,7 @@ _OPEN = tuple(state.value for state in ShipmentState if not state.is_over)
 # Amazon knows of them, or may.
 _AT_AMAZON = (ShipmentState.SUBMITTING.value, ShipmentState.SUBMITTED.value, ShipmentState.CANCELING.value)
 # Amazon plans an order within minutes; until then there is nothing to see.
-_FIRST_READING_SECONDS = 120.0
+_FIRST_READING_SECONDS = 180.0
 # Why a shipment failed, in words that orders are held for.
 REFUSED, INVALID, UNFULFILLABLE = "amazon_refused", "amazon_invalid", "amazon_unfulfillable"
 CANCELED_THERE, DIFFERS = "amazon_canceled", "amazon_differs"
@@ -120,10 +120,13 @@ def set_amazon_status(tx: Connection, shipment: Shipment, found: FulfillmentOrde
             amazon_update_time=func.coalesce(found.status_update_time, shipments.c.amazon_update_time),
             update_time=func.now(),
         )
+        .returning(*COLUMNS)
     )
+    row = stored.mappings().first()
+    now = shipment_of(row) if row is not None else now
     if now.state is ShipmentState.SUBMITTING:
         now = set_state(tx, now, ShipmentState.SUBMITTED)
-    if not stored.rowcount:
+    if row is None:
         return now
     match found.status:
         case OrderStatus.COMPLETE:
@@ -139,7 +142,7 @@ def set_amazon_status(tx: Connection, shipment: Shipment, found: FulfillmentOrde
             return set_state(tx, now, ShipmentState.CANCELED)
         case OrderStatus.CANCELLED:
             return set_state(tx, now, ShipmentState.FAILED, CANCELED_THERE)
-    return read_shipment(tx, now.workspace_id, now.shipment_id)
+    return now
 
 
 def set_state(tx: Connection, shipment: Shipment, state: ShipmentState, problem: str = "") -> Shipment:
@@ -170,12 +173,16 @@ def set_state(tx: Connection, shipment: Shipment, state: ShipmentState, problem:
             shipments.c.state == shipment.state.value,
         )
         .values(values)
+        .returning(*COLUMNS)
     )
-    if moved.rowcount and state in (ShipmentState.CANCELED, ShipmentState.FAILED):
+    row = moved.mappings().first()
+    if row is None:
+        return read_shipment(tx, shipment.workspace_id, shipment.shipment_id)
+    if state in (ShipmentState.CANCELED, ShipmentState.FAILED):
         ledger_store.release(tx, shipment.shipment_id)
-    elif moved.rowcount and state is ShipmentState.SUBMITTED:
+    elif state is ShipmentState.SUBMITTED:
         ledger_store.submitted(tx, shipment.shipment_id)
-    return read_shipment(tx, shipment.workspace_id, shipment.shipment_id)
+    return shipment_of(row)
 
 
 def _keep_what_was_sent(tx: Connection, shipment: Shipment, found: FulfillmentOrder) -> None:
@@ -193,6 +200,7 @@ def _keep_what_was_sent(tx: Connection, shipment: Shipment, found: FulfillmentOr
     tx.execute(
         update(shipments).where(shipments.c.shipment_id == shipment.shipment_id).values(items=items_to_json(kept))
     )
+    ledger_store.release(tx, shipment.shipment_id, unsent)
 
 
 def items_to_json(items: Iterable[ShipmentItem]) -> list[dict[str, Any]]:

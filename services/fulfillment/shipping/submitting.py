@@ -35,6 +35,8 @@ from vendors.amazon_sp.outbound import Destination, FulfillmentOrder, NewOrder, 
 # Between two questions whether Amazon has an order, and how long after its creation was begun the last one is put.
 _DOUBT_SECONDS = 3.0
 _SETTLE_SECONDS = 10.0
+# How long a refusal may mean that Amazon has it, and does not show it yet.
+_LONGEST_DOUBT_SECONDS = 600.0
 # What changed is listed from a little before, for clocks differ.
 _CLOCKS = timedelta(minutes=2)
 _LISTED = 50
@@ -184,6 +186,9 @@ class _Batch:
             found = await self._look(amazon, job)
             if found is not None:
                 return _compared(found, job.order)
+            if not job.is_new and job.begun_seconds < _LONGEST_DOUBT_SECONDS:
+                # It may be a repeat of what Amazon does not show yet.
+                return Known()
             return Known(refusal=_words(refusal, job.order.destination))
         except (VendorRateLimited, VendorQuotaReached, VendorAccountProblem):
             self._sent.discard(job.shipment_id)

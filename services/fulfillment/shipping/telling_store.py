@@ -215,15 +215,6 @@ def stop(tx: Connection, workspace_id: UUID, shop_id: UUID, why: str) -> bool:
 
 def resume(tx: Connection, workspace_id: UUID, shop_id: UUID) -> bool:
     """Lets numbers be told again; what was withheld is judged anew. False when they were not stopped."""
-    resumed = tx.execute(
-        update(shop_routings)
-        .where(
-            shop_routings.c.workspace_id == workspace_id,
-            shop_routings.c.shop_id == shop_id,
-            shop_routings.c.tracking_stop != "",
-        )
-        .values(tracking_stop="", update_time=func.now())
-    )
     tx.execute(
         update(packages)
         .where(
@@ -233,6 +224,15 @@ def resume(tx: Connection, workspace_id: UUID, shop_id: UUID) -> bool:
             packages.c.tell_state.in_(_OPEN),
         )
         .values(tell_due_time=func.now())
+    )
+    resumed = tx.execute(
+        update(shop_routings)
+        .where(
+            shop_routings.c.workspace_id == workspace_id,
+            shop_routings.c.shop_id == shop_id,
+            shop_routings.c.tracking_stop != "",
+        )
+        .values(tracking_stop="", update_time=func.now())
     )
     wake_shop(tx, workspace_id, shop_id)
     return resumed.rowcount > 0

@@ -2,8 +2,8 @@
 
     available = fulfillable - reserved - in flight - safety stock, never below zero
 
-`fulfillable` is Amazon's figure of some moment. `reserved` is held for orders that Amazon does not have yet. `in flight`
-is what Amazon has orders for and may not have taken off its figure yet. A reservation moves from one to the other:
+`fulfillable` is Amazon's figure of some moment. `reserved` is held for orders that Amazon does not have yet. What is
+`in flight` Amazon has orders for, and may not have taken off its figure yet. A reservation moves on so:
 
     RESERVED → IN_FLIGHT → SETTLED     Amazon's figure has it
         └──────────┴─────→ RELEASED    nothing is sent of it

@@ -51,6 +51,8 @@ class OrderStage:
     intake: Intake
     hints: OrderHints
     work: OrderWork
+    following: Following
+    telling: Telling
     stub: OrderServiceStub
     shop: Shop
     merchant_id: UUID
@@ -226,5 +228,6 @@ def staged_orders(
         with served((add_OrderServiceServicer_to_server, api)) as channel:
             hints = OrderHints(database, intake)
             yield OrderStage(
-                shops, merchants, database, intake, hints, work, OrderServiceStub(channel), shop, merchant_id
+                *(shops, merchants, database, intake, hints, work, following, telling),
+                *(OrderServiceStub(channel), shop, merchant_id),
             )

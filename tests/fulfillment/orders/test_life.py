@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from uuid import UUID
 
@@ -137,6 +138,25 @@ def test_what_amazon_takes_and_then_cannot_send_is_held_and_another_try_is_anoth
         assert life.rows("SELECT count(*) AS n FROM reservations WHERE state = 'RELEASED'")[0]["n"] >= 1
 
 
+def test_what_amazon_sends_in_part_holds_the_rest_for_a_person(life: OrderStage) -> None:
+    life.route(fulfillment_policy="FILL_ALL_AVAILABLE")
+    life.amazon.control("POST", "/amazon_sp/fates", fate={"short_units": 1})
+    bought = life.buy(quantity=3)
+    life.take_in()
+    life.go()
+    while life.at_amazon()[0]["status"] != "CompletePartialled":
+        life.amazon.control("POST", f"/amazon_sp/orders/{SELLER}/TTS-{bought}-1/advance")
+    follow(life, bought)
+    life.go()
+    assert life.where(bought) == ("HELD", "amazon_partly_sent")
+    assert life.stock()["in_flight"] == 2
+    life.stub.ReleaseOrders(about(life, bought, pb.ReleaseOrdersRequest), timeout=10)
+    life.go()
+    first, rest = life.shipments(bought)
+    assert [sum(item.quantity for item in each.items) for each in (first, rest)] == [2, 1]
+    assert life.where(bought) == ("ROUTED", "")
+
+
 def test_a_lost_merchant_holds_orders_which_go_on_by_themselves_when_it_is_back(life: OrderStage) -> None:
     life.amazon.control("POST", f"/amazon_sp/sellers/{SELLER}/revoke")
     bought = life.buy()
@@ -145,7 +165,6 @@ def test_a_lost_merchant_holds_orders_which_go_on_by_themselves_when_it_is_back(
     assert life.where(bought) == ("HELD", "merchant_authorization_lost")
     token = life.amazon.control("POST", f"/amazon_sp/sellers/{SELLER}/grant")["refresh_token"]
     life.merchants.connect(refresh_token=token)
-    life.hasten()
     life.go()
     assert life.where(bought) == ("ROUTED", "")
     assert len(life.at_amazon()) == 1
@@ -175,6 +194,48 @@ def test_orders_are_previewed_where_the_shop_wishes_it(life: OrderStage) -> None
     (row,) = life.rows("SELECT decision->'facts' AS facts FROM orders")
     assert row["facts"]["fee"]
     assert life.shipments(bought)[0].speed == 2
+
+
+def test_the_truth_comes_back_and_the_order_has_an_end(life: OrderStage) -> None:
+    bought = life.buy()
+    life.take_in()
+    life.go()
+    name = f"TTS-{bought}-1"
+    while life.at_amazon()[0]["status"] != "Complete":
+        life.amazon.control("POST", f"/amazon_sp/orders/{SELLER}/{name}/advance")
+    life.rows("UPDATE merchants SET orders_due_time = now()")
+    while life.following.run_once():
+        pass
+    life.go()
+    (shipment,) = life.shipments(bought)
+    assert shipment.state == pb.SHIPMENT_STATE_SHIPPED
+    # TikTok Shop does not know its number yet.
+    assert life.where(bought) == ("ROUTED", "")
+    while life.telling.run_once():
+        pass
+    life.go()
+    assert life.where(bought) == ("SHIPPED", "")
+    life.take_in()
+    life.go()
+    for _ in range(2):
+        life.tiktok_shop.control("POST", f"/tiktok_shop/orders/{bought}/advance")
+    life.take_in()
+    life.go()
+    assert life.where(bought) == ("DELIVERED", "")
+    assert life.rows("SELECT end_time IS NOT NULL AND next_time IS NULL AS ended FROM orders") == [{"ended": True}]
+
+
+def test_orders_from_while_the_routing_was_off_are_not_taken_in_afterwards(life: OrderStage) -> None:
+    life.take_in()
+    life.route(is_on=False)
+    life.rows("UPDATE shop_routings SET update_time = now()")
+    missed = life.buy()
+    time.sleep(1.1)  # TikTok Shop's times are whole seconds
+    life.route()
+    taken = life.buy()
+    assert life.take_in().new_orders == 1
+    assert missed not in str(life.rows("SELECT platform_order_id FROM orders"))
+    assert life.order(taken)
 
 
 def test_a_routing_that_is_off_sends_nothing(life: OrderStage) -> None:

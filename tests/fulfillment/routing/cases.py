@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -15,17 +15,15 @@ from services.fulfillment.orders.address import normalise
 from services.fulfillment.routing.deciding import Case, KnownAddress
 from services.fulfillment.routing.mapping import SkuMap, map_units
 from services.fulfillment.routing.settings import ShopRouting
+from services.fulfillment.stock.domain import Available
 from tests.fulfillment.orders.samples_of import SAMPLES, sample_orders
 
 AS_OF = datetime(2026, 11, 20, 18, tzinfo=UTC)
 SHOP, WORKSPACE, MERCHANT = UUID(int=11), UUID(int=1), UUID(int=12)
 
 
-@dataclass(frozen=True)
-class Stock:
-    units: int
-    is_at_amazon: bool = True
-    known: bool = True
+def can_be_sold(units: int, *, is_at_amazon: bool = True) -> Available:
+    return Available(units, is_at_amazon, known=True)
 
 
 def rows(name: str) -> list[dict[str, str]]:
@@ -43,10 +41,12 @@ def sample_map() -> SkuMap:
 
 
 @cache
-def sample_stock() -> dict[str, Stock]:
+def sample_stock() -> dict[str, Available]:
     safety = sample_context()["settings"]["safety_stock"]
     return {
-        row["amazon_seller_sku"]: Stock(max(0, int(row["fulfillable_quantity"]) - safety), row["fba"] == "true")
+        row["amazon_seller_sku"]: can_be_sold(
+            max(0, int(row["fulfillable_quantity"]) - safety), is_at_amazon=row["fba"] == "true"
+        )
         for row in rows("amazon_inventory.csv")
     }
 

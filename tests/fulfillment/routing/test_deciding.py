@@ -27,7 +27,7 @@ from services.fulfillment.routing.facts import FACTS
 from services.fulfillment.routing.reasons import REASONS, reason_of
 from services.fulfillment.routing.rules import ActionKind, Rule, action_from, condition_from, in_order
 from tests.fulfillment.orders.samples_of import expected_routing, sample_orders
-from tests.fulfillment.routing.cases import AS_OF, Stock, sample_case, sample_routing
+from tests.fulfillment.routing.cases import AS_OF, can_be_sold, sample_case, sample_routing
 from vendors.amazon_sp.outbound import Fee, Preview, Speed
 
 ALWAYS: dict[str, Any] = {"all": []}
@@ -157,14 +157,14 @@ def test_too_many_units_are_held_or_go_as_several_orders_where_a_rule_or_a_perso
 def test_what_a_person_chose_counts_in_place_of_the_map() -> None:
     case = sample_case(HELD["sku_unmapped"])
     by_hand = ByHand(is_routed=True, items=(("AM-ELSE", 2),), speed="EXPEDITED")
-    stock = {"AM-ELSE": Stock(5)}
+    stock = {"AM-ELSE": can_be_sold(5)}
     decision = decided(replace(case, by_hand=by_hand, stock=stock), a_rule("SHIP_AS", speed="STANDARD"))
     assert (decision.kind, decision.speed) == (DecisionKind.ROUTE, "EXPEDITED")
     (shipment,) = decision.shipments
     assert [(item.amazon_sku, item.quantity) for item in shipment.items] == [("AM-ELSE", 2)]
     lines = {unit.platform_line_id for unit in case.told.open_units}
     assert set(shipment.items[0].platform_line_ids) == lines
-    short = decided(replace(case, by_hand=by_hand, stock={"AM-ELSE": Stock(1)}))
+    short = decided(replace(case, by_hand=by_hand, stock={"AM-ELSE": can_be_sold(1)}))
     assert (short.kind, short.reason) == (DecisionKind.HOLD, "insufficient_stock")
     left = decided(replace(case, by_hand=ByHand(is_left=True)))
     assert (left.kind, left.reason) == (DecisionKind.LEAVE, "left_by_hand")

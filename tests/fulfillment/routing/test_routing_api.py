@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,7 +14,10 @@ from reelroute.fulfillment.v1 import routing_pb2 as pb
 from sqlalchemy import delete, insert, text, update
 
 from kit.db import Database, new_id
-from services.fulfillment.order_tables import orders, sku_mappings
+from services.fulfillment.order_tables import orders, sku_mappings, stock
+from services.fulfillment.orders.domain import UnitState
+from services.fulfillment.orders.order_store import read_order
+from services.fulfillment.orders.shop_order import told_to_json
 from services.fulfillment.products import Sku, search_text, sku_as_json
 from services.fulfillment.routing.mapping_store import mapped, read_map
 from services.fulfillment.routing.routing_store import read_routing
@@ -260,8 +264,7 @@ def test_rules_are_listed_in_their_order_with_the_built_in_ones_and_those_of_the
     assert len(rules) == len({each.rule_id for each in rules}) == sum(each.is_built_in for each in rules) + 2
     # As they are listed they could be sent back: the language is one.
     built_in = next(each for each in rules if each.rule_id == "too_many_units")
-    copy = a_rule(condition=built_in.condition, action=built_in.action)
-    assert create(routing, copy).condition == built_in.condition
+    assert create(routing, a_rule(condition=built_in.condition)).condition == built_in.condition
     other = routing.ask(pb.ListRoutingRulesRequest(**W, shop_id=str(uuid4()), page_size=200)).rules
     assert first.rule_id not in {each.rule_id for each in other}
     other_workspace = routing.ask(pb.ListRoutingRulesRequest(workspace_id=str(OTHER))).rules
@@ -278,6 +281,7 @@ def test_rules_are_listed_in_their_order_with_the_built_in_ones_and_those_of_the
         ),
         (a_rule(action=pb.Action(kind=pb.ACTION_KIND_HOLD)), "rule.action.reason"),
         (a_rule(action=pb.Action(kind=pb.ACTION_KIND_LEAVE, reason="sku_unmapped")), "rule.action.reason"),
+        (a_rule(action=pb.Action(kind=pb.ACTION_KIND_HOLD, reason="waiting")), "rule.action.reason"),
     ],
 )
 def test_a_rule_that_means_nothing_is_refused_by_its_field(
@@ -364,6 +368,27 @@ def test_two_hundred_orders_are_replayed_by_todays_rules_map_and_stock(routing: 
         assert replay.before.reason == decision.reason
         if decision.reason in ("fulfilled_by_tiktok", "cancelled", "warehouse_not_mcf"):
             assert not replay.is_different
+
+
+def test_an_order_that_was_sent_is_replayed_as_it_was_then(routing: RoutingStage) -> None:
+    routing.update()
+    routing.set_samples_map()
+    order_id = routing.keep(sample_orders()[PLAIN])
+    decision = routing.decide(order_id)
+    sent = {item.amazon_sku: item.quantity for each in decision.shipments for item in each.items}
+    with routing.database.transaction(WORKSPACE) as tx:
+        told = read_order(tx, WORKSPACE, order_id).told
+        units = tuple(replace(unit, state=UnitState.SHIPPED) for unit in told.units)
+        gone = told_to_json(replace(told, status="IN_TRANSIT", units=units, is_cancel_requested=True))
+        tx.execute(update(orders).where(orders.c.order_id == order_id).values(state="SHIPPED", facts=gone))
+        # Amazon has no other units of it: only what keeps back is left.
+        for sku in sent:
+            tx.execute(update(stock).where(stock.c.amazon_sku == sku).values(fulfillable=5))
+    (replay,) = routing.ask(pb.ReplayOrdersRequest(**W, order_ids=[str(order_id)])).replays
+    assert (replay.now.kind, replay.is_different) == (pb.DECISION_KIND_ROUTE, False)
+    create(routing, a_rule())
+    (replay,) = routing.ask(pb.ReplayOrdersRequest(**W, order_ids=[str(order_id)])).replays
+    assert (replay.now.reason, replay.is_different) == ("too_dear", True)
 
 
 def test_warehouses_are_read_from_tiktok_shop_with_their_delivery_options(database: Database, stage: Stage) -> None:

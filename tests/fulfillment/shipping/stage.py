@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -20,6 +20,7 @@ from services.fulfillment.order_tables import shipments
 from services.fulfillment.orders import order_store
 from services.fulfillment.orders.domain import Order
 from services.fulfillment.orders.intake import Intake
+from services.fulfillment.orders.order_api import OrderApi
 from services.fulfillment.routing import routing_store
 from services.fulfillment.routing.settings import ShopRouting
 from services.fulfillment.shipping import package_store, shipment_store
@@ -28,7 +29,6 @@ from services.fulfillment.shipping.domain import Package, Shipment, ShipmentItem
 from services.fulfillment.shipping.following import Following
 from services.fulfillment.shipping.parcels import Parcels
 from services.fulfillment.shipping.telling import Telling
-from services.fulfillment.shipping.tracking_api import TrackingApi
 from tests.fulfillment.merchants.stage import AmazonSandbox, MerchantStage, staged_merchants
 from tests.fulfillment.stage import WORKSPACE, Stage, TikTokShop, staged
 from tests.services import served
@@ -91,23 +91,21 @@ class TrackingStage:
     def rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
         return self.shop_stage.rows(statement, **values)
 
-    def place(self, *skus: str, submit: bool = True, **fate: Any) -> Order:
+    def place(self, *skus: str, **fate: Any) -> Order:
         """A buyer orders one of each; then it is at Amazon, where this is to become of it."""
         lines = [{"sku_id": sku} for sku in skus or (CLEAR,)]
         made = self.tiktok.control("POST", "/tiktok_shop/orders", lines=lines)
-        intake = Intake(self.database, self.shop_stage.vault, self.shop_stage.calls, every_seconds=60)
-        intake.read(self.read_shop(), [made["id"]])
+        an_intake(self.shop_stage).read(self.read_shop(), [made["id"]])
         (row,) = self.rows("SELECT order_id FROM orders WHERE platform_order_id = :id", id=made["id"])
-        if submit:
-            self.submit(row["order_id"], **fate)
+        self.submit(row["order_id"], fate)
         return self.order(row["order_id"])
 
-    def submit(self, order_id: UUID, number: int = 1, **fate: Any) -> Shipment:
+    def submit(self, order_id: UUID, fate: Mapping[str, Any], number: int = 1) -> Shipment:
         """As the part that sends orders does it."""
         order = self.order(order_id)
         fulfillment_order_id = f"TTS-{order.told.platform_order_id}-{number}"
         if fate:
-            self.amazon.control("POST", "/amazon_sp/fates", order_id=fulfillment_order_id, fate=fate)
+            self.amazon.control("POST", "/amazon_sp/fates", order_id=fulfillment_order_id, fate=dict(fate))
         units: dict[str, list[str]] = {}
         for unit in order.told.units:
             units.setdefault(AT_AMAZON[unit.platform_sku_id], []).append(unit.platform_line_id)
@@ -208,6 +206,10 @@ class TrackingStage:
         return [each.summary for each in self.shop_stage.told() if each.type == kind]
 
 
+def an_intake(stage: Stage) -> Intake:
+    return Intake(stage.database, stage.vault, stage.calls, every_seconds=60)
+
+
 def a_replica(stage: Stage, merchants: MerchantStage) -> Replica:
     following = Following(stage.database, merchants.calls, every_seconds=60, sweep_seconds=21_600)
     return Replica(
@@ -226,7 +228,8 @@ def staged_tracking(database: Database, tiktok: TikTokShop) -> Iterator[Tracking
         amazon.settings(rate_multiplier=0)
         replica = a_replica(shops, merchants)
         shop, merchant = shops.connect()[0], merchants.connect()
-        with served((add_OrderServiceServicer_to_server, TrackingApi(database, replica.telling))) as channel:
+        api = OrderApi(database, shops.vault, an_intake(shops), replica.telling)
+        with served((add_OrderServiceServicer_to_server, api)) as channel:
             stage = TrackingStage(
                 shops, merchants, shop, UUID(merchant.merchant_id), replica, OrderServiceStub(channel)
             )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from services.fulfillment.orders.domain import OrderState, UnitState
 from services.fulfillment.shipping import guard
-from services.fulfillment.shipping.domain import PackageItem, ShipmentItem, TellState
+from services.fulfillment.shipping.domain import Package, PackageItem, ShipmentItem, TellState
 from services.fulfillment.shipping.guard import ReadingOfAnother, Tell, Withheld, judge, lines_of, proofs
 from tests.fulfillment.shipping.worlds import NOW, TBA, UPS, USPS, a_case, a_package, a_shipment, a_unit, an_order
 from vendors.amazon_sp import outbound
@@ -92,7 +92,7 @@ def test_what_is_not_proven_or_not_known_is_not_told_and_named(changes: dict[str
 
 
 def test_a_shop_s_own_table_names_the_provider_of_a_carrier_that_is_not_known() -> None:
-    pigeon = {"carrier": "Pigeon Post", "tracking_number": "123456789012"}
+    pigeon: dict[str, Any] = {"carrier": "Pigeon Post", "tracking_number": "123456789012"}
     found = verdict(**pigeon, own_carriers={"PIGEON-POST": "fedex"})
     assert isinstance(found, Tell)
     assert found.provider_id == "14"
@@ -103,8 +103,8 @@ def test_a_shop_s_own_table_names_the_provider_of_a_carrier_that_is_not_known() 
 
 
 def test_a_correction_takes_the_other_number() -> None:
-    both = {"carrier": "UPS", "tracking_number": UPS, "amazon_tracking_number": "AFTN123456789012"}
-    told = {"tell_state": TellState.TOLD, "told_line_ids": ("L1",)}
+    both: dict[str, Any] = {"carrier": "UPS", "tracking_number": UPS, "amazon_tracking_number": "AFTN123456789012"}
+    told: dict[str, Any] = {"tell_state": TellState.TOLD, "told_line_ids": ("L1",)}
     for before, after in (("AFTN123456789012", UPS), (UPS, "AFTN123456789012")):
         found = verdict(**both, **told, not_number=before)
         assert isinstance(found, Tell)
@@ -117,7 +117,8 @@ def test_a_correction_takes_the_other_number() -> None:
 @st.composite
 def worlds(draw: st.DrawFn) -> list[guard.Case]:
     """Several orders with shipments and packages; each case may have a row of another order."""
-    cases, used = [], 0
+    cases: list[guard.Case] = []
+    used = 0
     for number in range(draw(st.integers(2, 4))):
         lines = [f"{number}-{place}" for place in range(draw(st.integers(1, 4)))]
         workspace = draw(st.sampled_from([uuid4(), *[case.order.workspace_id for case in cases]]))
@@ -194,7 +195,8 @@ def test_however_an_order_is_packed_each_line_is_told_once_and_none_is_left(
         ],
     )
     left = {item.item_id: item.quantity for item in shipment.items}
-    packages, told = [], []
+    packages: list[Package] = []
+    told: list[str] = []
     for number in range(len(cuts) + 1):
         inside = {
             name: min(count, cuts[number] if number < len(cuts) else count) for name, count in left.items() if count

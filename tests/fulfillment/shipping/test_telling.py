@@ -10,7 +10,10 @@ import pytest
 from reelroute.fulfillment.v1 import orders_pb2 as pb
 
 from services.fulfillment.orders.domain import Order
+from services.fulfillment.shipping import telling_store
 from services.fulfillment.shipping.domain import ShipmentState, TellState
+from services.fulfillment.shipping.shop_side import ShopSide
+from services.fulfillment.shipping.telling import Telling
 from tests.fulfillment.shipping.stage import BLACK, CLEAR, RED, TrackingStage, a_replica
 from tests.fulfillment.stage import WORKSPACE
 from tests.fulfillment.test_connecting import refused
@@ -162,6 +165,68 @@ def test_two_replicas_and_lost_replys_tell_each_number_once(tracking: TrackingSt
         assert package.tell_state is TellState.TOLD
         assert tracking.known_there(order) == {lines(order)[0]: package.amazon_tracking_number}
         assert tracking.events(order).count("package.told") == 1
+
+
+class Killed(BaseException):
+    """The process is gone: nothing after this line happens."""
+
+
+@pytest.mark.parametrize("where", ["begin", "begun", "say", "said", "told"])
+def test_a_process_that_is_killed_anywhere_is_followed_by_one_that_tells_once(
+    tracking: TrackingStage, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """R27: between any two steps."""
+    order = tracking.place()
+    tracking.advance(200)
+    tracking.replica.follow()
+    owner, name, is_after = {
+        "begin": (telling_store, "set_telling", False),
+        "begun": (Telling, "say", False),
+        "say": (ShopSide, "say", False),
+        "said": (ShopSide, "say", True),
+        "told": (telling_store, "set_told", True),
+    }[where]
+    real = getattr(owner, name)
+
+    def killed(*arguments: Any, **more: Any) -> None:
+        if is_after:
+            real(*arguments, **more)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, killed)
+        patched.setattr(telling_store, "release_shop", lambda *_arguments: None)
+        with pytest.raises(Killed):
+            tracking.replica.tell()
+    tracking.replica.tell()
+    assert tracking.tiktok.calls("mark_shipped") == (where in ("said", "told"))
+    tracking.rows("UPDATE shop_routings SET tracking_lease_time = now()")
+    other = a_replica(tracking.shop_stage, tracking.merchant_stage)
+    other.tell()
+    (package,) = tracking.packages(order)
+    assert package.tell_state is TellState.TOLD
+    assert tracking.known_there(order) == {lines(order)[0]: package.amazon_tracking_number}
+    assert tracking.tiktok.calls("mark_shipped") == 1
+    assert tracking.events(order).count("package.told") == 1
+
+
+def test_a_worker_that_comes_too_late_changes_nothing(tracking: TrackingStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = tracking.place()
+    tracking.advance(200)
+    tracking.replica.follow()
+    other, real = a_replica(tracking.shop_stage, tracking.merchant_stage), ShopSide.say
+
+    def slow(*arguments: Any) -> str:
+        found = real(*arguments)
+        monkeypatch.undo()
+        tracking.rows("UPDATE shop_routings SET tracking_lease_time = now()")
+        other.tell()
+        return found
+
+    monkeypatch.setattr(ShopSide, "say", slow)
+    tracking.replica.tell()
+    assert tracking.tiktok.calls("mark_shipped") == 1
+    assert tracking.events(order).count("package.told") == 1
 
 
 def test_a_shop_that_cannot_be_called_is_told_when_it_can(tracking: TrackingStage) -> None:

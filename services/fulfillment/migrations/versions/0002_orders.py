@@ -100,10 +100,12 @@ def upgrade() -> None:
         _time("orders_cursor"),
         _now("orders_due_time"),
         _time("orders_lease_time"),
+        _now("stock_due_time"),
         _now("update_time"),
         sa.Index("shop_routings_of_workspace", "workspace_id", "shop_id"),
         sa.Index("shop_routings_of_merchant", "merchant_id"),
         sa.Index("shops_with_orders_to_read", "orders_due_time", postgresql_where=sa.text("is_on")),
+        sa.Index("shops_with_stock_to_spread", "stock_due_time", postgresql_where=sa.text("is_on")),
         sa.Index(
             "shops_with_numbers_to_tell",
             "tracking_due_time",
@@ -369,11 +371,13 @@ def upgrade() -> None:
         sa.Column("in_flight", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("safety_stock", sa.Integer),
         sa.Column("version", sa.BigInteger, nullable=False, server_default="1"),
+        sa.Column("spread_version", sa.BigInteger, nullable=False, server_default="0"),
         _time("amazon_update_time"),
         _now("read_time"),
         sa.PrimaryKeyConstraint("merchant_id", "amazon_sku", name="one_row_per_sku"),
         sa.CheckConstraint("fulfillable >= 0 AND reserved >= 0 AND in_flight >= 0", name="no_stock_is_below_zero"),
         sa.Index("stock_of_workspace", "workspace_id", "merchant_id", "amazon_sku"),
+        sa.Index("stock_to_spread", "merchant_id", postgresql_where=sa.text("version <> spread_version")),
     )
     op.create_table(
         "reservations",
@@ -417,6 +421,7 @@ def upgrade() -> None:
         sa.Column("workspace_id", sa.Uuid, nullable=False),
         sa.Column("platform_product_id", sa.Text, nullable=False),
         sa.Column("seller_sku", sa.Text, nullable=False),
+        sa.Column("parts", JSONB, nullable=False),
         sa.Column("wanted_quantity", sa.BigInteger, nullable=False),
         sa.Column("wanted_version", sa.BigInteger, nullable=False, server_default="1"),
         sa.Column("told_quantity", sa.BigInteger),
@@ -425,8 +430,16 @@ def upgrade() -> None:
         sa.Column("problem", sa.Text, nullable=False, server_default=""),
         _time("next_time"),
         sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
+        _time("lease_time"),
         sa.PrimaryKeyConstraint("shop_id", "platform_sku_id", name="one_push_per_sku"),
         sa.Index("stock_pushes_of_workspace", "workspace_id", "shop_id", "platform_sku_id"),
+        sa.Index(
+            "stock_pushes_of_product",
+            "workspace_id",
+            "shop_id",
+            "platform_product_id",
+            postgresql_where=sa.text("next_time IS NOT NULL"),
+        ),
         sa.Index("stock_pushes_due", "next_time", postgresql_where=sa.text("next_time IS NOT NULL")),
     )
     op.create_table(
