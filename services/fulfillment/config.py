@@ -23,7 +23,7 @@ class FulfillmentConfig(VaultSettings):
     catalogue_readers: int = Field(default=2, ge=1, le=20)
     # How often Amazon is asked which of its orders changed, seconds.
     shipment_seconds: float = Field(default=60, gt=0)
-    # How often each of them is read at least, whatever Amazon says; seconds.
+    # How often each order that is not over is read whatever Amazon's list says, seconds.
     shipment_sweep_seconds: float = Field(default=21_600, gt=0)
     # How many merchants' orders one process follows at once.
     shipment_followers: int = Field(default=2, ge=1, le=20)

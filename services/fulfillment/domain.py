@@ -25,6 +25,8 @@ SCOPES = {
     "seller.authorization.info": "the list of shops",
     "seller.product.basic": "products",
     "seller.order.info": "orders",
+    "seller.fulfillment.basic": "telling tracking numbers",
+    "seller.logistics": "carriers and warehouses",
     "data.shop_analytics.public.read": "numbers",
 }
 # An access token lasts for 7 days. One that ends sooner than this is renewed before it is used…

@@ -2,9 +2,9 @@
 
 Amazon lists what changed, without shipments and packages. Where a shipment that goes on is by now is taken from the
 list; those that came to an end, or changed in a way that it does not show, are read. Numbers come without a change of
-status, and lists may lose things, so shipments that wait for numbers are read by themselves, the younger the sooner, and
-all others a few times a day; only so many in a round. So most orders cost two readings, and those that are only open
-cost none. One merchant by one process at a time; what was read is stored order by order.
+status, and lists may lose things, so shipments that wait for numbers are read by themselves, the younger the sooner,
+and all others a few times a day; only so many in a round. So most orders cost two readings, and those that are only
+open cost none. One merchant by one process at a time; what was read is stored order by order.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from reelroute.fulfillment.v1 import fulfillment_pb2 as pb
+from reelroute.fulfillment.v1 import merchants_pb2
 from reelroute.fulfillment.v1.orders_pb2_grpc import OrderServiceStub, add_OrderServiceServicer_to_server
 from sqlalchemy import insert
 
@@ -72,9 +73,13 @@ class TrackingStage:
     shop_stage: Stage
     merchant_stage: MerchantStage
     shop: pb.Shop
-    merchant_id: UUID
+    merchant: merchants_pb2.Merchant
     replica: Replica
     stub: OrderServiceStub
+
+    @property
+    def merchant_id(self) -> UUID:
+        return UUID(self.merchant.merchant_id)
 
     @property
     def database(self) -> Database:
@@ -139,8 +144,8 @@ class TrackingStage:
             destination=_TO,
             items=tuple(Item(item.item_id, item.amazon_sku, item.quantity) for item in items),
         )
-        calls, merchant = self.merchant_stage.calls, self.merchant_stage.list()[0]
-        calls.ask(self.merchant_stage.known(merchant), lambda amazon: amazon.outbound.create(new))
+        calls = self.merchant_stage.calls
+        calls.ask(self.merchant_stage.known(self.merchant), lambda amazon: amazon.outbound.create(new))
         with self.database.transaction(WORKSPACE) as tx:
             shipment_store.set_state(tx, begun, ShipmentState.SUBMITTED)
             return shipment_store.read_shipment(tx, WORKSPACE, shipment_id)
@@ -230,9 +235,7 @@ def staged_tracking(database: Database, tiktok: TikTokShop) -> Iterator[Tracking
         shop, merchant = shops.connect()[0], merchants.connect()
         api = OrderApi(database, shops.vault, an_intake(shops), replica.telling)
         with served((add_OrderServiceServicer_to_server, api)) as channel:
-            stage = TrackingStage(
-                shops, merchants, shop, UUID(merchant.merchant_id), replica, OrderServiceStub(channel)
-            )
+            stage = TrackingStage(shops, merchants, shop, merchant, replica, OrderServiceStub(channel))
             stage.route()
             stage.rows("UPDATE shop_routings SET orders_from_time = now() - interval '1 day'")
             yield stage
