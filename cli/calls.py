@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli import display, options
+from cli import display, finding, options
 from cli.client import Json
 from cli.display import count, failures, moment
 
@@ -23,9 +23,9 @@ def list_calls(
     post: Annotated[str, typer.Option(help="Only those made for this post.")] = "",
     delivery: Annotated[str, typer.Option(help="Only those made for this delivery.")] = "",
     account: Annotated[str, typer.Option(help="Only those made for this account: its @handle or id.")] = "",
-    order: Annotated[str, typer.Option(help="Only those made for this order.")] = "",
+    order: Annotated[str, typer.Option(help="Only those made for this order: our id, TikTok Shop's or Amazon's.")] = "",
     shop: Annotated[str, typer.Option(help="Only those made for this shop.")] = "",
-    vendor: Annotated[str, typer.Option(help="Only of this API: tiktok.")] = "",
+    vendor: Annotated[str, typer.Option(help="Only of this API: tiktok, tiktok_shop, amazon.")] = "",
     outcome: Annotated[list[str] | None, typer.Option(help="Only with this outcome; may be repeated.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only those that did not work.")] = False,
     since: Annotated[str, typer.Option(help="Only of so long: 90s, 30m, 6h, 2d.")] = "",
@@ -41,7 +41,7 @@ def list_calls(
             post_id=post,
             delivery_id=delivery,
             account_id=options.account_id(api, account) if account else "",
-            order_id=order,
+            order_id=finding.order_id(api, order) if order else "",
             shop_id=shop,
             vendor=vendor,
             outcome=_FAILED if failed else [each.upper() for each in outcome or []],

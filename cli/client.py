@@ -66,6 +66,9 @@ class Refused(ClientError):
 
 _ADVICE = dict.fromkeys(
     ("SHOP_NOT_CONNECTED", "SHOP_AUTHORIZATION_LOST", "SHOP_SCOPE_MISSING"), "Connect it again: reelroute shops connect"
+) | dict.fromkeys(
+    ("MERCHANT_NOT_CONNECTED", "MERCHANT_AUTHORIZATION_LOST"),
+    "Let the seller authorise the app in Seller Central, then: reelroute merchants connect",
 )
 
 
@@ -159,6 +162,22 @@ class Api:
         parts: dict[str, Any] = {"options": (None, json.dumps(choices), "application/json"), "file": (path.name, file)}
         with file:
             yield from self._lines("/v1/posts:import", "Import the same file again: nothing is doubled.", files=parts)
+
+    def send_file(self, path: str, file: Path, choices: Json) -> Json:
+        """Sends a small file with what holds for all of it. Raises Refused, Unreachable."""
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise ClientError(f"{file} cannot be read: {error.strerror}.", "Name a file.") from None
+        # In this order: the gateway reads the options before the file.
+        parts: dict[str, Any] = {
+            "options": (None, json.dumps(choices), "application/json"),
+            "file": (file.name, content),
+        }
+        headers = {"Idempotency-Key": str(uuid.uuid4())}
+        return self._answer(
+            lambda: self._http.post(path, files=parts, headers=headers, timeout=_UPLOAD_TIMEOUT), may_repeat=True
+        )
 
     def _lines(self, path: str, advice: str, **body: Any) -> Iterator[Json]:
         """The lines of one answer. `advice` is for one that breaks off."""

@@ -12,15 +12,20 @@ from cli import (
     holds,
     keys,
     media,
+    merchants,
     options,
+    orders,
     outages,
     plans,
     posts,
     products,
     replay,
+    routing,
     rules,
     series,
     shops,
+    sku_map,
+    stock,
 )
 from cli.client import ClientError
 from cli.display import failures
@@ -30,8 +35,9 @@ app = typer.Typer(
     no_args_is_help=True,
     # A traceback with local variables could show a key.
     pretty_exceptions_enable=False,
-    help="Plans, publishes and watches posts. Speaks to the gateway at REELROUTE_URL (default: this machine's) with the"
-    " key in REELROUTE_API_KEY, or in the file that REELROUTE_API_KEY_FILE names, or that `make run` left.",
+    help="Plans, publishes and watches posts, and routes a shop's orders to Amazon. Speaks to the gateway at"
+    " REELROUTE_URL (default: this machine's) with the key in REELROUTE_API_KEY, or in the file that"
+    " REELROUTE_API_KEY_FILE names, or that `make run` left.",
 )
 app.add_typer(posts.app, name="posts")
 app.add_typer(plans.app, name="plan")
@@ -41,6 +47,11 @@ app.add_typer(accounts.app, name="accounts")
 app.add_typer(agents.app, name="agents")
 app.add_typer(shops.app, name="shops")
 app.add_typer(products.app, name="products")
+app.add_typer(merchants.app, name="merchants")
+app.add_typer(routing.app, name="routing")
+app.add_typer(sku_map.app, name="sku-map")
+app.add_typer(orders.app, name="orders")
+app.add_typer(stock.app, name="stock")
 app.add_typer(rules.app, name="channels")
 app.add_typer(keys.app, name="keys")
 app.add_typer(calls.app, name="calls")

@@ -29,10 +29,12 @@ from reelroute.vendorcalls.v1 import vendorcalls_pb2, vendorcalls_pb2_grpc
 
 from kit import errors
 from kit.paging import Page
-from tests.gateway.order_memory import WORKSPACE, OrderMemory
+from tests.gateway import order_memory
+from tests.gateway.order_memory import OrderMemory
 
 SERVICE_TOKEN = "test-service-token-of-32-characters-or-more"
 ALL_SCOPES = [number for number in identity_pb2.Scope.values() if number]
+WORKSPACE = order_memory.WORKSPACE
 OTHER_WORKSPACE = str(uuid4())
 
 Answer = TypeVar("Answer", bound=Message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -23,7 +24,7 @@ PURPOSE = {"purpose": "The parcel came back."}
 
 def test_orders_are_found_by_what_people_know_of_them(api: httpx.Client, memory: Memory) -> None:
     order_id = memory.fulfillment.order()
-    query = {
+    query: dict[str, Any] = {
         "state": ["HELD", "PENDING"],
         "reason": "sku_unmapped",
         "platform_order_id": "576461413038785752",
@@ -114,7 +115,7 @@ def test_an_order_is_corrected_and_routed_by_hand(api: httpx.Client, memory: Mem
     path = f"/v1/orders/{memory.fulfillment.order()}"
     api.post(f"{path}:correct", json=order_examples.CORRECTION).raise_for_status()
     asked = memory.request(pb.CorrectOrderRequest)
-    assert (asked.recipient.lines, asked.speed) == (["1 Sample Street"], routing_pb2.SPEED_UNSPECIFIED)
+    assert (list(asked.recipient.lines), asked.speed) == (["1 Sample Street"], routing_pb2.SPEED_UNSPECIFIED)
     api.post(f"{path}:correct", json={"speed": "PRIORITY"}).raise_for_status()
     assert not memory.request(pb.CorrectOrderRequest).HasField("recipient")
     assert api.post(f"{path}:correct", json={}).status_code == 422

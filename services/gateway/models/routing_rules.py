@@ -64,7 +64,8 @@ class Not(RequestModel):
 def _kind_of(value: Any) -> str | None:
     if isinstance(value, dict):
         return next((word for word in ("fact", "all", "any", "not") if word in value), None)
-    return {FactTest: "fact", AllOf: "all", AnyOf: "any", Not: "not"}.get(type(value))
+    kinds = ((FactTest, "fact"), (AllOf, "all"), (AnyOf, "any"), (Not, "not"))
+    return next((word for kind, word in kinds if isinstance(value, kind)), None)
 
 
 Condition = Annotated[
