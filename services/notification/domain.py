@@ -237,6 +237,21 @@ _KINDS = {
         "Changed too late: {count} orders go out as they were",
         _FEED,
     ),
+    "order.at_risk": _Kind(
+        Severity.PROBLEM, "Soon too late: an order of {shop}", "Soon too late: {count} orders", _FEED
+    ),
+    "order.late": _Kind(Severity.PROBLEM, "Late: an order of {shop}", "Late: {count} orders", _FEED),
+    "package.lost": _Kind(
+        Severity.PROBLEM, "A parcel of {shop} does not arrive", "{count} parcels do not arrive", _FEED
+    ),
+    "tracking.withheld": _Kind(
+        Severity.PROBLEM,
+        "A tracking number of {shop} is not sent to {platform}",
+        "{count} tracking numbers are not sent",
+        _FEED,
+    ),
+    "tracking.stopped": _Kind(Severity.PROBLEM, "{platform} rejected a tracking number: {shop} sends none any more"),
+    "tracking.resumed": _Kind(Severity.INFO, "Tracking numbers of {shop} are sent to {platform} again"),
     "hold.placed": _Kind(Severity.INFO, "Paused: posts do not go out"),
     "hold.lifted": _Kind(Severity.INFO, "A pause was lifted"),
     "incident.opened": _Kind(Severity.PROBLEM, "{platform} is failing: nothing is sent to it"),

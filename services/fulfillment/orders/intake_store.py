@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -141,13 +141,14 @@ def _taken(tx: Connection, which: ColumnElement[bool], lease_seconds: float) -> 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What came of orders that were read: how many were new, and how many had changed."""
+    """What came of orders that were read: how many were new, how many had changed, and which there were at all."""
 
     new: int = 0
     changed: int = 0
+    found: frozenset[str] = field(default=frozenset(), compare=False)
 
     def __add__(self, other: Saved) -> Saved:
-        return Saved(self.new + other.new, self.changed + other.changed)
+        return Saved(self.new + other.new, self.changed + other.changed, self.found | other.found)
 
 
 def save_orders(
@@ -172,7 +173,7 @@ def save_orders(
     changed_count = sum(changed.values())
     if inserted or changed_count:
         notify(tx, order_store.ORDERS_CHANNEL)
-    return Saved(len(inserted), changed_count)
+    return Saved(len(inserted), changed_count, frozenset(newest))
 
 
 def _version(found: order_models.Order) -> float:

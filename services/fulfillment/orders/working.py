@@ -27,7 +27,7 @@ from sqlalchemy.exc import OperationalError
 
 from kit import context
 from kit.db import ALL_WORKSPACES, Database
-from kit.errors import ReelrouteError
+from kit.errors import FailedPrecondition, ReelrouteError
 from kit.vault import Vault
 from kit.vendor_errors import VendorAccountProblem, VendorError
 from services.fulfillment import shop_store
@@ -60,7 +60,9 @@ OLDEST_DUE = Gauge("reelroute_orders_oldest_due_seconds", "How long the order th
 _MARGIN_SECONDS = 15.0
 _TRIES = 3  # of a transaction that met another's locks
 _LATER_SECONDS = 30.0
-_AFTER_ERROR_SECONDS = 5.0
+_AFTER_ERROR_SECONDS = 300.0
+# Until a shop is connected again, or an order is there again.
+_ABSENT_SECONDS = 600.0
 
 
 class OrderWork:
@@ -92,17 +94,28 @@ class OrderWork:
         claim = self._claim()
         if claim is None:
             return False
+        end = begin + self._lease_seconds - _MARGIN_SECONDS
         try:
             with context.about(workspace_id=claim.workspace_id, shop_id=claim.shop_id):
-                self._work(claim, begin + self._lease_seconds - _MARGIN_SECONDS)
-        except Exception:
-            # Another try is made soon, not at the end of the lease.
-            self._put_off(claim, list(claim.attempts), _AFTER_ERROR_SECONDS)
-            raise
+                try:
+                    self._work(claim, end)
+                except Exception as error:
+                    log.warning("orders are worked on one by one after an error", exc_info=error)
+                    self._work_singly(claim, end)
         finally:
             with self._lock:
                 self._busy.discard(claim.shop_id)
         return True
+
+    def _work_singly(self, claim: Claim, end: float) -> None:
+        """So that an order that cannot be worked on holds up no other."""
+        for order_id in claim.attempts:
+            part = _only(claim, [order_id])
+            try:
+                self._work(part, end)
+            except Exception as error:
+                log.error("an order cannot be worked on", order_id=str(order_id), exc_info=error)
+                self._put_off(part, [order_id], _AFTER_ERROR_SECONDS)
 
     def measure(self) -> None:
         """Sets the gauge of how long orders wait."""
@@ -127,7 +140,7 @@ class OrderWork:
         plan = self._plan(claim, shop)
         plans = [plan]
         if plan.to_read and (fresh := self._read(claim, shop, plan.to_read)) is not None:
-            ids = {order.order_id for order in plan.to_read}
+            ids = set(fresh.attempts)
             plan = self._plan(fresh, shop, fresh=ids)
             plans.append(plan)
             if plan.to_preview:
@@ -166,12 +179,21 @@ class OrderWork:
         """
         ids = [order.order_id for order in orders]
         try:
-            self._intake.read(shop, [order.told.platform_order_id for order in orders])
+            saved = self._intake.read(shop, [order.told.platform_order_id for order in orders])
         except ReelrouteError as refusal:
             log.info("orders are not read before they are sent", shop_id=str(shop.shop_id), reason=refusal.reason)
-            self._put_off(claim, ids, refusal.retry_after_seconds or _LATER_SECONDS)
+            is_definite = isinstance(refusal, FailedPrecondition)
+            self._put_off(
+                claim, ids, refusal.retry_after_seconds or (_ABSENT_SECONDS if is_definite else _LATER_SECONDS)
+            )
             return None
-        return _only(claim, ids)
+        absent = [order.order_id for order in orders if order.told.platform_order_id not in saved.found]
+        if absent:
+            log.warning(
+                "TikTok Shop does not tell orders that are to be sent", shop_id=str(shop.shop_id), n=len(absent)
+            )
+            self._put_off(claim, absent, _ABSENT_SECONDS)
+        return _only(claim, set(ids) - set(absent))
 
     def _preview(self, claim: Claim, plan: Plan) -> dict[UUID, tuple[Preview, ...]]:
         """What Amazon foresees; nothing of an order for which it does not answer, which is then decided without."""

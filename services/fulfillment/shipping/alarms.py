@@ -10,11 +10,10 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from kit.activity import activity
 from kit.db import ALL_WORKSPACES, Database
-from services.fulfillment import store
-from services.fulfillment.orders import order_store
+from services.fulfillment import shop_store, store
 from services.fulfillment.orders.domain import Order
+from services.fulfillment.orders.story import Story
 from services.fulfillment.shipping import alarm_store, clock, package_store
 
 _BATCH = 200
@@ -40,14 +39,11 @@ class Alarms:
         now = store.database_time(tx)
         packages = package_store.packages_of(tx, order.workspace_id, order.order_id)
         given = list(order.alarms)
+        story = Story(tx, now, shop_store.read_shop(tx, order.workspace_id, order.shop_id).name)
         for alarm in clock.alarms_due(order, packages, now, self._ahead):
             given += [name for name in alarm.names if name not in given]
             kind = "order.late" if alarm.is_late else "order.at_risk"
-            about = {"next_step": alarm.next_step, "alarm": alarm.names[-1]}
-            order_store.add_event(tx, order.workspace_id, order.order_id, kind, alarm.text, attributes=about)
-            label = order.told.platform_order_id
-            people = {"platform": "tiktok_shop", "order_id": str(order.order_id), "order": label}
-            text = f"Order {label}: {alarm.text} {alarm.next_step}"
-            store.tell(tx, [activity(order.workspace_id, kind, text, now, attributes=about | people)])
+            story.tell(order, kind, f"{alarm.text} {alarm.next_step}", alarm.names[-1])
+        story.write()
         following = clock.next_alarm_time(order, packages, now, self._ahead)
         alarm_store.set_alarms(tx, order, given, following)

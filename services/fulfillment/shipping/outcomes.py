@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from prometheus_client import Counter, Histogram
 from sqlalchemy import Connection
 
-from kit.activity import activity
-from services.fulfillment import store
+from services.fulfillment import shop_store, store
 from services.fulfillment.domain import Shop
 from services.fulfillment.orders import order_store
 from services.fulfillment.orders.domain import Order
+from services.fulfillment.orders.story import Story
 from services.fulfillment.shipping import package_store, telling_store
 from services.fulfillment.shipping.domain import Package, TellState
 from services.fulfillment.shipping.guard import Case, Tell, Withheld
@@ -92,9 +92,8 @@ def withhold(tx: Connection, order: Order, package: Package, why: Withheld) -> N
     telling_store.set_untold(tx, package, state, problem, again)
     if problem and problem != package.tell_problem:
         WITHHELD.labels(why.reason).inc()
-        _event(tx, package, "package.withheld", f"Its number is not told: {why.text}", reason=why.reason)
-        text = f"A tracking number of order {order.told.platform_order_id} is not sent to TikTok Shop: {why.text}"
-        _tell_people(tx, order, "tracking.withheld", text, reason=why.reason)
+        text = f"A tracking number is not sent to TikTok Shop: {why.text}"
+        _tell_people(tx, order, "tracking.withheld", text, why.reason)
 
 
 def refused(
@@ -106,8 +105,8 @@ def refused(
     if refusal is Refusal.REJECTED:
         stop = f"{number} ({provider}) of order {order.told.platform_order_id}: {why.text}"
         if telling_store.stop(tx, order.workspace_id, order.shop_id, stop):
-            text = f"{shop.name}: no tracking numbers are sent to TikTok Shop any more. It rejected {stop} {RESUME}"
-            _tell_people(tx, order, "tracking.stopped", text, shop=shop.name, reason=why.reason)
+            text = f"No tracking numbers of {shop.name} are sent to TikTok Shop any more. It rejected {stop} {RESUME}"
+            _tell_people(tx, order, "tracking.stopped", text, why.reason)
     if is_moved:
         return
     WITHHELD.labels(why.reason).inc()
@@ -136,7 +135,8 @@ def _event(tx: Connection, package: Package, kind: str, text: str, **attributes:
     order_store.add_event(tx, package.workspace_id, package.order_id, kind, text, attributes=about | attributes)
 
 
-def _tell_people(tx: Connection, order: Order, kind: str, text: str, **attributes: str) -> None:
-    about = {"platform": "tiktok_shop", "order_id": str(order.order_id), "order": order.told.platform_order_id}
-    now = store.database_time(tx)
-    store.tell(tx, [activity(order.workspace_id, kind, text, now, attributes=about | attributes)])
+def _tell_people(tx: Connection, order: Order, kind: str, text: str, reason: str) -> None:
+    shop = shop_store.read_shop(tx, order.workspace_id, order.shop_id)
+    story = Story(tx, store.database_time(tx), shop.name)
+    story.tell(order, kind, text, reason)
+    story.write()

@@ -14,14 +14,14 @@ from uuid import UUID
 
 import structlog
 
-from kit.activity import activity
 from kit.db import ALL_WORKSPACES, Database
 from kit.errors import ReelrouteError
 from kit.vendor_errors import VendorNotFound
-from services.fulfillment import store
+from services.fulfillment import shop_store, store
 from services.fulfillment.merchants import merchant_store
 from services.fulfillment.merchants.calling import AmazonCalls
 from services.fulfillment.orders import order_store
+from services.fulfillment.orders.story import Story
 from services.fulfillment.shipping import alarm_store, package_store
 from services.fulfillment.shipping.package_store import ENDS, ToTrack
 from vendors.amazon_sp.client import Amazon
@@ -104,31 +104,26 @@ class Parcels:
             order_id = package_store.read_package(tx, workspace_id, package_id).order_id
             order = order_store.read_order(tx, workspace_id, order_id, for_update=True)
             before = package_store.read_package(tx, workspace_id, package_id)
-            again = next_question(tracking, store.database_time(tx), self._every_seconds)
+            now = store.database_time(tx)
+            again = next_question(tracking, now, self._every_seconds)
             after = package_store.set_tracking(tx, before, tracking, again)
             if after.estimated_arrival_time != before.estimated_arrival_time:
                 alarm_store.look_again(tx, workspace_id, order_id)
             if after.status == before.status:
                 return
             text = _TEXTS.get(tracking.status, f"Its carrier says: {after.status}.")
-            about = {"package_id": str(package_id), "status": after.status[:60]}
-            kind = f"package.{_VERBS.get(tracking.status, 'moved')}"
-            order_store.add_event(tx, workspace_id, order_id, kind, text, attributes=about)
+            story = Story(tx, now, shop_store.read_shop(tx, workspace_id, order.shop_id).name)
+            if tracking.status in (PackageStatus.RETURNED, PackageStatus.UNDELIVERABLE):
+                story.tell(order, "package.lost", f"A parcel does not arrive. {text} {_NEXT_STEP}", after.status)
+            else:
+                kind = "package.delivered" if tracking.status is PackageStatus.DELIVERED else "package.moved"
+                story.event(order, kind, text, {"package_id": str(package_id), "status": after.status[:60]})
+            story.write()
             if after.status in ENDS:
                 order_store.wake(tx, workspace_id, [order_id])
-            if tracking.status in (PackageStatus.RETURNED, PackageStatus.UNDELIVERABLE):
-                label = order.told.platform_order_id
-                summary = f"A parcel of order {label} does not arrive. {text} Refund the buyer, or send it again."
-                people = {"platform": "tiktok_shop", "order_id": str(order_id), "order": label} | about
-                now = store.database_time(tx)
-                store.tell(tx, [activity(workspace_id, "package.lost", summary, now, attributes=people)])
 
 
-_VERBS = {
-    PackageStatus.DELIVERED: "delivered",
-    PackageStatus.RETURNED: "returned",
-    PackageStatus.UNDELIVERABLE: "lost",
-}
+_NEXT_STEP = "Refund the buyer, or send it again."
 _TEXTS = {
     PackageStatus.IN_TRANSIT: "It is on its way.",
     PackageStatus.OUT_FOR_DELIVERY: "It is out for delivery.",

@@ -120,18 +120,13 @@ class Telling:
             offered = {}
         return dataclasses.replace(case, offered=offered), shop
 
-    def is_fresh(self, package: Package) -> bool:
-        """Has Amazon asked again when it showed the package too long ago; False when it could not be."""
+    def refresh(self, package: Package) -> None:
+        """Has Amazon asked again when it showed the package too long ago. Raises as `AmazonCalls.ask`."""
         with self._database.transaction(package.workspace_id) as tx:
             if store.database_time(tx) - package.proven_time <= _FRESH:
-                return True
+                return
             shipment = shipment_store.read_shipment(tx, package.workspace_id, package.shipment_id)
-        try:
-            self._read_now(shipment)
-        except ReelrouteError as refusal:
-            log.info("Amazon cannot be asked about a number", reason=refusal.reason)
-            return False
-        return True
+        self._read_now(shipment)
 
     def begin(self, shift: Shift, case: Case, tell: Tell) -> Package | None:
         """Stores that it is being told, if all is still as it was judged; None when it is not."""
@@ -181,10 +176,14 @@ class Telling:
 
     def _step(self, shift: Shift, package: Package) -> None:
         begun = being_told(package)
-        if begun is None and not self.is_fresh(package):
-            with self._database.transaction(package.workspace_id) as tx:
-                telling_store.tell_later(tx, package, _UNCLEAR_SECONDS[1])
-            return
+        if begun is None:
+            try:
+                self.refresh(package)
+            except ReelrouteError as refusal:
+                log.info("Amazon cannot be asked about a number", reason=refusal.reason)
+                with self._database.transaction(package.workspace_id) as tx:
+                    telling_store.tell_later(tx, package, _UNCLEAR_SECONDS[1])
+                return
         case, shop = self.case_of(package)
         if begun is not None:
             # Its answer is lacking.

@@ -238,6 +238,26 @@ def test_orders_from_while_the_routing_was_off_are_not_taken_in_afterwards(life:
     assert life.order(taken)
 
 
+def test_an_order_that_cannot_be_worked_on_holds_up_no_other(life: OrderStage) -> None:
+    broken, whole = life.buy(), life.buy()
+    life.take_in()
+    life.rows("UPDATE orders SET sealed_address = 'x' WHERE platform_order_id = :id", id=broken)
+    life.go()
+    assert life.where(whole) == ("ROUTED", "")
+    assert life.where(broken) == ("PENDING", "")
+    assert life.order(broken).HasField("next_time")
+
+
+def test_an_order_that_tiktok_shop_no_longer_tells_is_not_sent(life: OrderStage) -> None:
+    bought = life.buy()
+    life.take_in()
+    life.rows("UPDATE orders SET platform_order_id = '576000000000000001'")
+    life.rows("UPDATE orders SET facts = jsonb_set(facts, '{platform_order_id}', '\"576000000000000001\"')")
+    life.go()
+    assert life.at_amazon() == []
+    assert bought
+
+
 def test_a_routing_that_is_off_sends_nothing(life: OrderStage) -> None:
     bought = life.buy()
     life.take_in()

@@ -12,6 +12,7 @@ from uuid import UUID
 from reelroute.fulfillment.v1 import fulfillment_pb2 as pb
 from reelroute.fulfillment.v1 import merchants_pb2
 from reelroute.fulfillment.v1.orders_pb2_grpc import OrderServiceStub, add_OrderServiceServicer_to_server
+from reelroute.notification.v1 import notification_pb2
 from sqlalchemy import insert
 
 from kit.db import Database, new_id
@@ -207,8 +208,13 @@ class TrackingStage:
         calls.ask(self.read_shop(), question)
 
     def told(self, kind: str) -> list[str]:
-        """The activities of a kind."""
-        return [each.summary for each in self.shop_stage.told() if each.type == kind]
+        """The activities of a kind about orders."""
+        told = []
+        for row in self.rows("SELECT method, request FROM outbox ORDER BY position"):
+            if row["method"].endswith("/RecordActivities"):
+                batch = notification_pb2.RecordActivitiesRequest.FromString(bytes(row["request"]))
+                told += [each.summary for each in batch.activities if each.type == kind]
+        return told
 
 
 def an_intake(stage: Stage) -> Intake:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.fulfillment.orders.domain import Order, OrderState
@@ -93,6 +93,7 @@ def test_an_alarm_says_what_is_in_the_way_and_what_to_do() -> None:
     assert "CARRIER_UNKNOWN" in alarm.text
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=30), st.floats(-20, 60))
 def test_whenever_the_clock_is_looked_at_no_alarm_is_given_twice_and_none_is_lost(
     looks: list[float], due: float

@@ -140,7 +140,7 @@ def worlds(draw: st.DrawFn) -> list[guard.Case]:
     return cases
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(worlds(), st.data())
 def test_a_number_of_another_package_order_or_merchant_is_never_told(
     world: list[guard.Case], data: st.DataObject
@@ -175,6 +175,7 @@ def test_a_number_of_another_package_order_or_merchant_is_never_told(
     assert len(found.platform_line_ids) <= packed <= sum(item.quantity for item in shipment.items)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 4), st.integers(1, 3)), min_size=1, max_size=4),
     st.lists(st.integers(0, 3), min_size=1, max_size=12),

@@ -98,7 +98,7 @@ def test_what_the_guard_withholds_is_never_sent_and_told_to_people_once(
     assert package.tell_state is TellState.BLOCKED
     assert package.tell_problem.startswith(f"{reason}: ")
     assert tracking.tiktok.calls("mark_shipped") == 0
-    assert tracking.events(order).count("package.withheld") == 1
+    assert tracking.events(order).count("tracking.withheld") == 1
     assert len(tracking.told("tracking.withheld")) == 1
 
 
@@ -128,6 +128,8 @@ def test_the_first_rejected_number_stops_all_until_somebody_lets_them_go_on(trac
     states = [tracking.packages(order)[0].tell_state for order in orders]
     assert sorted(state.value for state in states) == ["DUE", "DUE", "DUE", "REJECTED"]
     assert tracking.tiktok.calls("mark_shipped") == 1
+    # Who may carry them was asked once.
+    assert tracking.tiktok.calls("shipping_providers") == 1
     (stop,) = tracking.told("tracking.stopped")
     assert "21004016" in stop
     # Nothing changes that but a person.
@@ -146,7 +148,7 @@ def test_the_first_rejected_number_stops_all_until_somebody_lets_them_go_on(trac
     assert tracking.tiktok.calls("mark_shipped") == 4
 
 
-def test_two_replicas_and_lost_replys_tell_each_number_once(tracking: TrackingStage) -> None:
+def test_two_replicas_and_lost_replies_tell_each_number_once(tracking: TrackingStage) -> None:
     """R27: a third of the answers to the telling are lost."""
     other = a_replica(tracking.shop_stage, tracking.merchant_stage)
     orders = [tracking.place() for _ in range(12)]
@@ -239,6 +241,21 @@ def test_a_shop_that_cannot_be_called_is_told_when_it_can(tracking: TrackingStag
     tracking.shop_stage.connect()
     settle(tracking, 200)
     assert tracking.packages(order)[0].tell_state is TellState.TOLD
+
+
+@pytest.mark.parametrize("mode", ["rate_limit", "reset"])
+def test_a_shop_that_is_busy_is_told_a_little_later(tracking: TrackingStage, mode: str) -> None:
+    order = tracking.place()
+    tracking.advance(200)
+    tracking.replica.follow()
+    tracking.tiktok.fault("order_detail", mode, count=20)
+    tracking.replica.telling.run_once()
+    (package,) = tracking.packages(order)
+    assert package.tell_state is TellState.DUE
+    tracking.tiktok.control("DELETE", "/faults")
+    settle(tracking, 60)
+    (package,) = tracking.packages(order)
+    assert package.tell_state is TellState.TOLD
 
 
 def test_an_order_that_is_canceled_or_shipped_by_somebody_else_is_not_told(tracking: TrackingStage) -> None:
