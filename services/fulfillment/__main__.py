@@ -11,6 +11,7 @@ from reelroute.fulfillment.v1.fulfillment_pb2_grpc import add_FulfillmentService
 from reelroute.fulfillment.v1.merchants_pb2_grpc import add_MerchantServiceServicer_to_server
 from reelroute.fulfillment.v1.orders_pb2_grpc import add_OrderServiceServicer_to_server
 from reelroute.fulfillment.v1.routing_pb2_grpc import add_RoutingServiceServicer_to_server
+from reelroute.fulfillment.v1.stock_pb2_grpc import add_StockServiceServicer_to_server
 from reelroute.vendorcalls.v1.vendorcalls_pb2_grpc import add_VendorCallServiceServicer_to_server
 
 from kit import outbox, service, vendor_calls_api
@@ -34,6 +35,8 @@ from services.fulfillment.renewing import Renewing
 from services.fulfillment.routing.routing_api import RoutingApi
 from services.fulfillment.shipping import telling_store
 from services.fulfillment.shipping.tracking import Tracking
+from services.fulfillment.stock.ledger_store import STOCK_CHANNEL
+from services.fulfillment.stock.running import StockKeeping
 from services.fulfillment.tables import data_keys
 from services.fulfillment.webhooks import Webhooks
 from vendors.amazon_sp.client import AmazonSpClient
@@ -71,12 +74,14 @@ def run(config: FulfillmentConfig) -> None:
 
     tracking = Tracking(config, database, calls, amazon)
     orders = Orders(config, database, vault, calls, amazon, tracking.telling)
+    stock = StockKeeping(config, database, calls, amazon, orders.refresh)
 
     def drain() -> None:
         catalogue.stop()
         hints.stop()
         tracking.stop()
         orders.stop()
+        stock.stop()
 
     webhooks = Loop("webhooks", hints.run_once, interval_seconds=5)
     recording = Loop("vendor calls", recorder.run_once, interval_seconds=1, drain_seconds=5)
@@ -95,6 +100,7 @@ def run(config: FulfillmentConfig) -> None:
             telling_store.TRACKING_CHANNEL: tracking.wake,
             order_store.ORDERS_CHANNEL: orders.wake,
             store.ORDER_EVENTS_CHANNEL: orders.wake_hints,
+            STOCK_CHANNEL: stock.wake,
         },
     )
     service.serve(
@@ -117,6 +123,7 @@ def run(config: FulfillmentConfig) -> None:
                 "reelroute.fulfillment.v1.RoutingService",
             ),
             (add_OrderServiceServicer_to_server, orders.api, "reelroute.fulfillment.v1.OrderService"),
+            (add_StockServiceServicer_to_server, stock.api, "reelroute.fulfillment.v1.StockService"),
             (
                 add_VendorCallServiceServicer_to_server,
                 vendor_calls_api.VendorCallApi(database),
@@ -125,7 +132,18 @@ def run(config: FulfillmentConfig) -> None:
         ],
         # Ended in the reverse order: what calls vendors before the calls, and these before their records are stored and
         # the last reports sent.
-        parts=[relay, recording, listener, calls, amazon, webhooks, *readers, *tracking.loops, *orders.loops],
+        parts=[
+            relay,
+            recording,
+            listener,
+            calls,
+            amazon,
+            webhooks,
+            *readers,
+            *tracking.loops,
+            *orders.loops,
+            *stock.loops,
+        ],
         duties=[
             service.Duty("renew tokens ahead", 600, renewing.run_once),
             service.Duty("tell of authorisations that end", 3600, renewing.tell_of_ends),
@@ -134,6 +152,7 @@ def run(config: FulfillmentConfig) -> None:
             service.Duty("forget vendor calls", 600, recorder.forget),
             service.Duty("forget webhooks", 3600, hints.forget),
             service.Duty("measure how long orders wait", 15, orders.measure),
+            service.Duty("measure how long stock waits to be told", 15, stock.measure),
             service.Duty("erase recipients", 3600, erasing.run_once),
             service.Duty("forget idle rate buckets", 600, lambda: forget_idle_buckets(database)),
         ],

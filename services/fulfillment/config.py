@@ -47,3 +47,17 @@ class FulfillmentConfig(VaultSettings):
     orders_at_once: int = Field(default=20, ge=1, le=50)
     # How long a process that died holds up the orders that it worked on, seconds.
     order_lease_seconds: float = Field(default=90, ge=30)
+    # How often the stock that changed at Amazon is read, and how often all of it is; seconds.
+    stock_seconds: float = Field(default=300, gt=0)
+    stock_whole_seconds: float = Field(default=86_400, gt=0)
+    # How long Amazon may take to show an order in its stock, seconds; longer offers too few for longer.
+    stock_delay_seconds: float = Field(default=900, ge=0)
+    # How many merchants' stock one process reads at once, and of how many shops it tells TikTok Shop at once.
+    stock_readers: int = Field(default=1, ge=1, le=20)
+    stock_pushers: int = Field(default=2, ge=1, le=20)
+    # How long changes of a SKU are gathered before TikTok Shop is told, seconds.
+    stock_push_delay_seconds: float = Field(default=3, ge=0)
+    # How often what TikTok Shop is to be told is made of a shop's products, map and settings; seconds.
+    stock_shop_seconds: float = Field(default=600, gt=0)
+    # How often orders, ledger, Amazon and TikTok Shop are compared, seconds.
+    drift_seconds: float = Field(default=86_400, gt=0)

@@ -173,6 +173,8 @@ class FulfillmentOrder:
     destination: Destination | None = field(repr=False)
     items: tuple[OrderedItem, ...]
     shipments: tuple[Shipment, ...]
+    # What it is called on the packing slip: whoever made it says by it which order of his it is.
+    displayable_order_id: str = ""
 
 
 class PackageStatus(StrEnum):

@@ -44,6 +44,7 @@ class _Address(Model):
 
 class _Order(Model):
     seller_fulfillment_order_id: Id
+    displayable_order_id: Words = ""
     fulfillment_order_status: Id
     status_updated_date: Moment = None
     received_date: Moment = None
@@ -218,6 +219,7 @@ def _order(order: _Order, items: Sequence[_OrderItem] = (), shipments: Sequence[
             for each in items
         ),
         shipments=tuple(_shipment(each) for each in shipments),
+        displayable_order_id=order.displayable_order_id,
     )
 
 

@@ -42,6 +42,8 @@ class Orders:
         )
         self.api = OrderApi(database, vault, self._intake, telling)
         self.measure = work.measure
+        # Reads what changed of a shop's orders.
+        self.refresh = self._intake.sync
         self._hint_loop = Loop("webhooks of orders", self._hints.run_once, interval_seconds=5)
         self._workers = [
             Loop(f"orders {number + 1}", work.run_once, interval_seconds=2) for number in range(config.order_workers)

@@ -39,7 +39,7 @@ def test_r26_two_thousand_orders_on_a_hundred_units_with_deaths_sell_a_hundred(l
     wishes = [({"A": 1}, {"B": 1, "A": 1}, {"B": 1})[dice.randrange(3)] for _ in range(2000)]
     todo = list(zip(ledger.orders(2000), wishes, strict=True))
     over = threading.Event()
-    deaths = []
+    deaths: list[object] = []
 
     def kill() -> None:
         """Whatever a process does not end, the database ends for it: half a transaction is none."""
