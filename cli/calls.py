@@ -25,7 +25,7 @@ def list_calls(
     account: Annotated[str, typer.Option(help="Only those made for this account: its @handle or id.")] = "",
     order: Annotated[str, typer.Option(help="Only those made for this order: our id, TikTok Shop's or Amazon's.")] = "",
     shop: Annotated[str, typer.Option(help="Only those made for this shop.")] = "",
-    vendor: Annotated[str, typer.Option(help="Only of this API: tiktok, tiktok_shop, amazon.")] = "",
+    vendor: Annotated[str, typer.Option(help="Only of this API: tiktok, tiktok_shop, amazon_sp.")] = "",
     outcome: Annotated[list[str] | None, typer.Option(help="Only with this outcome; may be repeated.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only those that did not work.")] = False,
     since: Annotated[str, typer.Option(help="Only of so long: 90s, 30m, 6h, 2d.")] = "",

@@ -7,7 +7,7 @@ from cli.client import Json
 from cli.display import count, moment
 
 _STATES = {
-    "PENDING": "waits to be decided",
+    "PENDING": "waits",
     "HELD": "is held",
     "LEFT": "is left to the seller",
     "ROUTED": "is on its way to Amazon, or there",

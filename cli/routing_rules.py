@@ -128,7 +128,7 @@ def switch_on(rule: Named, as_json: options.AsJson = False) -> None:
 
 @app.command("off")
 def switch_off(rule: Named, as_json: options.AsJson = False) -> None:
-    """Switches a rule off. A built-in one is passed over by a rule of your own before it."""
+    """Switches a rule off. A built-in one is passed over by a --route rule of your own before it, where that may be."""
     _switch(rule, is_on=False, as_json=as_json)
 
 

@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
+from cli.main import app
 from docs import make_configuration, make_errors, make_routing
+from services.fulfillment.routing.reasons import REASONS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -88,6 +92,23 @@ def test_files_commands_and_metrics_that_are_named_exist(page: Path) -> None:
     code = "".join(path.read_text() for path in sources() if path.relative_to(ROOT).parts[0] in PROGRAMS)
     for metric in re.findall(r"`(reelroute_[a-z_]+)", text):
         assert f'"{metric}"' in code, f"there is no metric {metric}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_that_are_named_exist(page: Path) -> None:
+    code = re.findall(r"```.*?```|`[^`\n]*`", page.read_text(), re.DOTALL)
+    for words in re.findall(r"(?<!the )(?<![\w/.-])reelroute ((?:[a-z][a-z-]* ?)+)", "\n".join(code)):
+        command: object = get_command(app)
+        for word in words.split():
+            if isinstance(command, TyperGroup):
+                assert word in command.commands, f"there is no command reelroute {words}"
+                command = command.commands[word]
+
+
+def test_the_runbook_says_what_to_do_about_every_reason_for_which_an_order_is_held_or_left() -> None:
+    page = (ROOT / "docs" / "runbook.md").read_text()
+    for reason in REASONS:
+        assert page.count(f"\n| `{reason}` |") == 1, f"docs/runbook.md has no row, or several, for {reason}"
 
 
 def test_no_place_of_one_machine_is_named() -> None:

@@ -18,6 +18,7 @@ def stranger(running: Product) -> Iterator[httpx.Client]:
     workspace = running.api.post("/v1/workspaces", json={"display_name": "Another brand"})
     assert workspace.status_code == 201, workspace.text
     scopes = ["POSTS_READ", "POSTS_WRITE", "MEDIA_READ", "MEDIA_WRITE", "ACCOUNTS_READ", "ACCOUNTS_WRITE"]
+    scopes += ["ORDERS_READ", "ORDERS_WRITE", "RECIPIENTS_READ"]
     key = running.api.post(
         f"/v1/workspaces/{workspace.json()['workspace_id']}/keys",
         json={"display_name": "all", "scopes": [*scopes, "ACTIVITY_READ", "WORKSPACE_ADMIN"]},
@@ -66,6 +67,42 @@ def test_s2_another_workspaces_media_and_accounts_cannot_be_used(running: Produc
     assert refused.status_code == 422
     assert {"account_ids[0]", "media_asset_ids[0]"} <= {item["field"] for item in refused.json()["field_violations"]}
     assert stranger.get("/v1/posts").json()["posts"] == []
+
+
+def test_s2_another_workspaces_merchants_rules_and_mappings_cannot_be_seen_used_or_changed(
+    running: Product, stranger: httpx.Client
+) -> None:
+    merchant = running.api.post(
+        "/v1/merchants",
+        json={
+            "name": "Emberfold",
+            "seller_id": "A2EXAMPLE",
+            "marketplace": "US",
+            "refresh_token": "Atzr|sandbox-emberfold",
+        },
+    ).raise_for_status()
+    merchant_path = f"/v1/merchants/{merchant.json()['merchant_id']}"
+    draft = {
+        "name": "Dear",
+        "priority": 100,
+        "condition": {"fact": "total", "operator": "MORE_THAN", "values": ["250"]},
+        "action": {"kind": "HOLD", "reason": "too_dear"},
+    }
+    rule = running.api.post("/v1/routing-rules", json=draft).raise_for_status().json()
+    mapping = {"marketplace": "US", "seller_sku": "MAT", "parts": [{"amazon_sku": "MAT-FBA", "quantity": 1}]}
+    kept = running.api.post("/v1/sku-mappings:batchSet", json={"mappings": [mapping]}).raise_for_status().json()
+    assert stranger.get(merchant_path).status_code == 404
+    assert stranger.post(f"{merchant_path}:disconnect").status_code == 404
+    assert stranger.put(f"/v1/routing-rules/{rule['rule_id']}", json=draft | {"revision": 1}).status_code == 404
+    stranger.delete(f"/v1/routing-rules/{rule['rule_id']}")
+    ids = [each["mapping_id"] for each in kept["mappings"]]
+    assert stranger.post("/v1/sku-mappings:batchDelete", json={"mapping_ids": ids}).json() == {"deleted": 0}
+    assert stranger.get("/v1/merchants").json()["merchants"] == []
+    assert stranger.get("/v1/sku-mappings").json()["mappings"] == []
+    assert not [each for each in stranger.get("/v1/routing-rules").json()["rules"] if not each["is_built_in"]]
+    assert running.get(merchant_path)["state"] == "CONNECTED"
+    assert rule in running.get("/v1/routing-rules", page_size="200")["rules"]
+    assert running.get("/v1/sku-mappings")["mappings"] == kept["mappings"]
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,9 @@ def test_every_kind_of_refusal_has_its_status() -> None:
         ("data", "file"),
         ("header.file_name", "file"),
         ("options.tiktok.privacy_level", "options.tiktok.privacy_level"),
+        ("routing.wait", "wait_seconds"),
+        ("rule.condition.all.conditions[2].not.any.conditions[0].test.fact", "condition.all[2].not.any[0].fact"),
+        ("rule.condition.test.values[0]", "condition.values[0]"),
     ],
 )
 def test_fields_of_the_protos_are_named_as_rest_names_them(proto: str, rest: str) -> None:

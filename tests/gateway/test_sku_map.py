@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 
 import httpx
 import pytest
@@ -47,6 +48,15 @@ def test_a_bundle_is_several_rows_wherever_they_stand() -> None:
         Mapping("US", "EF-TPL-35-100", "1729637100323846272", (("EF-TPL-35-25-FBA", 4),)),
         Mapping("US", "", "1729694201472179892", (("EF-MAG-35-1", 1),)),
     ]
+
+
+def test_the_map_of_the_demo_is_read_whole_and_written_as_it_is() -> None:
+    with (Path(__file__).parents[2] / "demo" / "sku_map.csv").open("rb") as file:
+        mappings, rows = read(file, "US")
+    assert (len(mappings), rows) == (57, 61)
+    bundle = next(each for each in mappings if each.seller_sku == "EF-BDL-GALLERY")
+    assert bundle.parts[:2] == (("7C-0R1T-X2PL", 1), ("EF-MAG-35-5", 2))
+    assert read(io.BytesIO(b"".join(write(mappings))), "")[0] == mappings
 
 
 def test_a_row_may_name_its_own_marketplace() -> None:

@@ -1,16 +1,22 @@
+import contextlib
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
+import psycopg2
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 
+from kit import migrations
 from kit.db import ALL_WORKSPACES, Database, new_id
 from kit.paging import Page
 from services.identity import domain, store
 from services.identity.domain import ApiKey, KeyText, Scope, User
+from tests.services import login_url
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 EVERYTHING = Page(200, None)
@@ -30,10 +36,12 @@ def add_user(database: Database, workspace_id: UUID, email: str) -> User:
     return user
 
 
-def add_key(database: Database, workspace_id: UUID, user_id: UUID | None = None) -> tuple[ApiKey, KeyText]:
+def add_key(
+    database: Database, workspace_id: UUID, user_id: UUID | None = None, scopes: Sequence[Scope] = tuple(Scope)
+) -> tuple[ApiKey, KeyText]:
     key_text = KeyText.make()
     key = domain.new_api_key(
-        new_id(), workspace_id, key_text, display_name="Import", scopes=list(Scope), now=NOW, user_id=user_id
+        new_id(), workspace_id, key_text, display_name="Import", scopes=scopes, now=NOW, user_id=user_id
     )
     with database.transaction(workspace_id) as tx:
         store.insert_api_key(tx, key, key_text.digest)
@@ -47,6 +55,23 @@ def test_the_tables_are_what_the_migrations_make(database: Database) -> None:
             opts={"include_name": lambda name, kind, _: kind != "table" or name != "alembic_version"},
         )
         assert compare_metadata(context, store.metadata) == []
+
+
+def test_a_key_that_could_do_everything_still_can_when_there_is_more_to_do(
+    database: Database, database_server: str
+) -> None:
+    new = {Scope.ORDERS_READ, Scope.ORDERS_WRITE, Scope.RECIPIENTS_READ}
+    former = [scope for scope in Scope if scope not in new]
+    ours = workspace(database)
+    first, _ = add_key(database, ours, scopes=former)
+    lesser, _ = add_key(database, ours, scopes=former[:-1])
+    admin_url = urlsplit(database_server)._replace(path=f"/{database.url.database}").geturl()
+    with contextlib.closing(psycopg2.connect(admin_url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE identity.alembic_version SET version_num = '0001_first'")
+    migrations.prepare("identity", admin_url, login_url(admin_url, "identity"))
+    with database.transaction(ours) as tx:
+        found = {key.api_key_id: set(key.scopes) for key in store.list_api_keys(tx, ours, EVERYTHING)}
+    assert found == {first.api_key_id: set(Scope), lesser.api_key_id: set(former[:-1])}
 
 
 def test_a_transaction_sees_its_own_workspace_and_without_a_name_nothing(database: Database) -> None:

@@ -33,11 +33,11 @@ _REASON = "[a-z][a-z0-9_]{0,39}"
 class FactTest(RequestModel):
     """Whether a fact of an order is as named."""
 
-    fact: Text = Field(min_length=1, max_length=60, description="`units`, `skus`, `state`: see the guide for all.")
+    fact: Text = Field(min_length=1, max_length=60, description="`units`, `skus`, `state`: docs/routing.md has all.")
     operator: OperatorWord
     values: Annotated[list[Annotated[Text, Field(max_length=200)]], Field(min_length=1, max_length=1000)] = Field(
         description="One, but for `IN` and `CONTAINS_ANY`. Numbers as decimal text, instants as RFC 3339, `true`,"
-        " `false`."
+        " `false`. Of a list `EQUALS`, `LESS_THAN` and `MORE_THAN` compare how many there are."
     )
 
 
@@ -86,12 +86,12 @@ class RuleAction(RequestModel):
 
     kind: ActionWord = Field(
         description="`HOLD`: it waits for a person. `LEAVE`: the seller sends it. `ROUTE`: it is routed, whatever the"
-        " rules behind say. `SHIP_AS`: it goes on, at this speed and with these features. `SPLIT`: it goes on, and"
-        " what is too much for one order at Amazon goes as several."
+        " rules behind say, but for those that nobody may pass over. `SHIP_AS`: it goes on, at this speed and with"
+        " these features. `SPLIT`: it goes on, and what is too much for one order at Amazon goes as several."
     )
     reason: Annotated[Text, matching(f"({_REASON})?", "Use a word of small letters, digits and _, up to 40.")] = Field(
         default="",
-        description="With `HOLD` and `LEAVE`: what for, one word: `too_dear`.",
+        description="With `HOLD` and `LEAVE`: what for, one word: `too_dear`. With `SHIP_AS`: a remark.",
         json_schema_extra={"pattern": f"^({_REASON})?$"},
     )
     text: Text = Field(default="", max_length=300, description="The same for people.")
@@ -185,7 +185,8 @@ class RoutingRule(RoutingRuleDraft):
 
     rule_id: str
     is_built_in: bool = Field(
-        description="It comes with the product and cannot be changed; a rule of your own before it switches it off."
+        description="It comes with the product and cannot be changed; a `ROUTE` rule before it passes it over, where"
+        " that may be."
     )
     revision: int = Field(description="Grows with each change.")
     update_time: Instant | None

@@ -27,7 +27,7 @@ class VendorCall(AnswerModel):
     account_id: str | None
     order_id: str | None
     shop_id: str | None
-    vendor: str = Field(description="Whose API: `tiktok`, `tiktok_shop`, `amazon`.")
+    vendor: str = Field(description="Whose API: `tiktok`, `tiktok_shop`, `amazon_sp`.")
     operation: str = Field(description="Our name of the call: `video_init`.")
     method: str
     path: str = Field(description="Without its query. Of an address that the vendor gave: its host.")

@@ -43,7 +43,7 @@ async def list_routing_rules(
 async def create_routing_rule(
     draft: RoutingRuleDraft, caller: Caller_, clients: Clients_, request_id: RequestId
 ) -> RoutingRule:
-    """Adds a rule. It holds for orders that are decided from now on; try it first with `POST …:testRouting`."""
+    """Adds a rule; orders that are held are decided again. Try it first with `POST …:testRouting`."""
     # Fulfillment keeps it beside the rule, as a UUID; a key may be any text.
     once = str(uuid5(UUID(caller.workspace_id), request_id))
     request = pb.CreateRoutingRuleRequest(workspace_id=caller.workspace_id, request_id=once, rule=draft.to_proto())
@@ -54,7 +54,10 @@ async def create_routing_rule(
 async def change_routing_rule(
     rule_id: Id, change: RoutingRuleChange, caller: Caller_, clients: Clients_
 ) -> RoutingRule:
-    """Sets a rule as a whole. 409 (`RULE_CHANGED`) when it was changed since `revision`: read it again."""
+    """Sets a rule as a whole; orders that are held, and those that it left, are decided again.
+
+    409 (`RULE_CHANGED`) when it was changed since `revision`: read it again.
+    """
     rule = change.to_proto()
     rule.rule_id, rule.revision = str(rule_id), change.revision
     request = pb.UpdateRoutingRuleRequest(workspace_id=caller.workspace_id, rule=rule)
@@ -63,7 +66,10 @@ async def change_routing_rule(
 
 @router.delete("/v1/routing-rules/{rule_id:id}", status_code=204, responses=problems(404))
 async def delete_routing_rule(rule_id: Id, caller: Caller_, clients: Clients_) -> Response:
-    """Takes a rule away. Decisions that it made keep its name. May be repeated."""
+    """Takes a rule away; orders that are held, and those that it left, are decided again. May be repeated.
+
+    Decisions that it made keep its name.
+    """
     request = pb.DeleteRoutingRuleRequest(workspace_id=caller.workspace_id, rule_id=str(rule_id))
     await clients.call(clients.routing.DeleteRoutingRule, request)
     return Response(status_code=204)
