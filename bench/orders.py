@@ -40,6 +40,7 @@ _CALLS = ("createFulfillmentOrder", "getFulfillmentOrder", "listAllFulfillmentOr
 _POLL_SECONDS = 0.2
 _LONGEST_SECONDS = 3600.0
 _AT_AMAZON = "SELECT count(*) FROM fulfillment.shipments WHERE state IN ('SUBMITTED', 'SHIPPED')"
+_PLENTY = "SELECT count(*) FROM fulfillment.stock WHERE fulfillable >= 900000"
 _WHERE = "SELECT state || ' ' || reason, count(*) FROM fulfillment.orders GROUP BY 1 ORDER BY 2 DESC"
 
 
@@ -108,7 +109,7 @@ def _installation(times: float) -> Iterator[_Running]:
 def _set_up(running: _Running, times: float) -> None:
     """A shop and a merchant with plenty of a few SKUs, and the routing from one to the other."""
     api, sandbox = running.api, running.sandbox
-    _answer(sandbox.patch("/control/amazon_sp/settings", json={"rate_multiplier": times}))
+    _answer(sandbox.patch("/control/amazon_sp/settings", json={"rate_multiplier": times, "stock_seconds": 0}))
     for sku_id, _, amazon_sku in _SKUS:
         _answer(sandbox.put(f"/control/amazon_sp/stock/{_SELLER}/{amazon_sku}", json={"fulfillable": 1_000_000}))
         change = {"warehouse_id": _WAREHOUSE, "available": 1_000_000}
@@ -140,9 +141,21 @@ def _set_up(running: _Running, times: float) -> None:
         for sku_id, seller_sku, amazon_sku in _SKUS
     ]
     _answer(api.post("/v1/sku-mappings:batchSet", json={"mappings": mappings}))
-    _answer(api.post(f"/v1/merchants/{merchant['merchant_id']}:syncStock"))
+    _until_stock(running)
     settings = {"is_on": True, "merchant_id": merchant["merchant_id"], "platform_warehouse_ids": [_WAREHOUSE]}
     _answer(api.put(f"/v1/shops/{shop_id}/routing", json=settings))
+
+
+def _until_stock(running: _Running) -> None:
+    """The first reading of a merchant's stock comes by itself."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        running.cursor.execute(_PLENTY)
+        (known,) = running.cursor.fetchone() or (0,)
+        if known >= len(_SKUS):
+            return
+        time.sleep(_POLL_SECONDS)
+    raise BenchmarkFailed("The merchant's stock was not read within a minute.")
 
 
 def _order(running: _Running, number: int) -> None:
