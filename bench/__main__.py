@@ -7,11 +7,11 @@ import sys
 import time
 from typing import Any
 
-from bench import claim, drain, harness, lateness, limits, planning
+from bench import claim, drain, harness, lateness, limits, orders, planning
 from bench.beside import PEERS, PYTHON
 from bench.harness import BenchmarkFailed
 
-_BENCHMARKS = ("limits", "drain", "lateness", "claim", "planning")
+_BENCHMARKS = ("limits", "drain", "lateness", "claim", "planning", "orders")
 
 
 def main(arguments: list[str]) -> int:
@@ -37,6 +37,8 @@ def main(arguments: list[str]) -> int:
                     results[name] = claim.run(asked.sizes, asked.claims)
                 case "planning":
                     results[name] = planning.run(asked.rows, asked.listed, asked.beside, asked.lists)
+                case "orders":
+                    results[name] = orders.run(asked.orders, asked.times, asked.documented)
     except BenchmarkFailed as failed:
         print(f"bench: {failed}", file=sys.stderr)
         return 1
@@ -62,6 +64,11 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--listed", type=int, default=10_000, help="posts of the month, for planning")
     parser.add_argument("--beside", type=int, default=1_000_000, help="posts beside them, for planning")
     parser.add_argument("--lists", type=int, default=20, help="how often each list is asked for, for planning")
+    parser.add_argument("--orders", type=int, default=20_000, help="orders at a multiple of Amazon's rate; 0: none")
+    parser.add_argument("--times", type=float, default=50, help="that multiple")
+    parser.add_argument(
+        "--documented", type=int, default=300, help="orders at the documented rate, for orders; 0: none"
+    )
     return parser.parse_args(arguments)
 
 
@@ -96,6 +103,9 @@ def _summary(results: dict[str, Any]) -> list[dict[str, Any]]:
         lines.append(_line("  early", row["early"]))
     if "claim" in results:
         lines.append(_line("claim p50, most waiting to fewest", results["claim"]["ratio"]))
+    for row in results.get("orders", []):
+        lines.append(_line(f"orders, share of the rate used: {row['allowed']}", row["share"]))
+        lines.append(_line("  CPU of fulfillment for each, ms", row["ms_fulfillment"]))
     for row in results.get("planning", {}).get("imports", []):
         lines.append(_line(f"import, rows a second: {row['through']}", row["per_second"]))
     for row in results.get("planning", {}).get("lists", []):
