@@ -1,4 +1,4 @@
-"""`python -m bench [WHAT …]`: limits, drain, lateness, claim, planning, orders; all if none is named. Then a summary."""
+"""`python -m bench [WHAT …]`: limits, drain, lateness, claim, planning, orders; all if none is named; a summary."""
 
 from __future__ import annotations
 
