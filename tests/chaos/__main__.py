@@ -81,7 +81,7 @@ def run_orders(wish: str) -> dict[str, Any]:
     """Days of orders, each in an installation of its own: those that once found a fault, then those wished for."""
     faults: dict[str, list[str]] = {}
     states: Counter[str] = Counter()
-    planned = [day.plan(seed, day.WHOLE) for seed in (*day.kept(), *seeds.numbers(wish or _ORDER_SEED))]
+    planned = [day.plan(seed, day.WHOLE) for seed in dict.fromkeys((*day.kept(), *seeds.numbers(wish or _ORDER_SEED)))]
     for each in planned:
         print(each, flush=True)
         with shops() as running:
