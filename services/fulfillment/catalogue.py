@@ -18,7 +18,6 @@ from typing import TypeVar
 
 import structlog
 
-from kit import context
 from kit.db import ALL_WORKSPACES, Database
 from kit.errors import ReelrouteError
 from kit.vendor_errors import VendorNotFound, VendorRejected
@@ -34,6 +33,7 @@ from services.fulfillment.domain import (
 )
 from services.fulfillment.marketplaces import tiktok_shop
 from services.fulfillment.products import MOST_IN_SEARCH, OVERLAP, SeenProduct, Span, SpanTooSmall, halves
+from services.fulfillment.turns import TurnOver, patiently, wait_for_turn
 from vendors.tiktok_shop.calls import Access
 from vendors.tiktok_shop.products import Product, ProductFilter
 from vendors.tiktok_shop.values import Page
@@ -52,13 +52,8 @@ _DETAILS_BATCH = 40
 # So many in one turn of a shop, so that its changes are not read late and other shops get their turn.
 _DETAILS_A_TURN = 1_000
 _AGAIN_SECONDS = 60.0
-_BUSY_SECONDS = 0.5
 _TOO_MANY_CODE = "12052180"
 _PRODUCT_CODES = "12"  # they begin so
-
-
-class ReadingStopped(Exception):
-    """The process is ending, or another one has taken the catalogue. What was stored stays; the rest is read again."""
 
 
 class Catalogue:
@@ -86,7 +81,7 @@ class Catalogue:
             turn.list_products(everything=whole is None or reading.begin_time - whole >= self._whole)
             is_more = turn.read_details(_DETAILS_A_TURN)
             due = 0 if is_more else self._every_seconds
-        except ReadingStopped:
+        except TurnOver:
             due = 0
         except ReelrouteError as refusal:
             log.warning("a catalogue is not read", shop_id=str(reading.shop_id), reason=refusal.reason)
@@ -105,7 +100,7 @@ class Catalogue:
         turn = _Turn(self._database, self._calls, self._stopping, self._taken(shop))
         try:
             count = turn.list_products(everything=everything or turn.reading.whole_time is None)
-        except ReadingStopped:
+        except TurnOver:
             raise CatalogueBusy("The reading was cut short. Try again.") from None
         except SpanTooSmall:
             raise ShopRequestRefused("The shop has too many products of one second to be listed.") from None
@@ -136,14 +131,12 @@ class Catalogue:
             return store.database_time(tx)
 
     def _taken(self, shop: Shop) -> Reading:
-        while True:
+        def take() -> Reading | None:
             with self._database.transaction(shop.workspace_id) as tx:
-                reading = catalogue_store.take_reading(tx, shop, _LEASE_SECONDS)
-            if reading is not None:
-                return reading
-            left = context.remaining_seconds(_LEASE_SECONDS)
-            if left <= 2 * _BUSY_SECONDS or self._stopping.wait(_BUSY_SECONDS):
-                raise CatalogueBusy("Another process reads this catalogue at the moment. Try again.")
+                return catalogue_store.take_reading(tx, shop, _LEASE_SECONDS)
+
+        busy = CatalogueBusy("Another process reads this catalogue at the moment. Try again.")
+        return wait_for_turn(take, _LEASE_SECONDS, self._stopping, busy)
 
 
 class _Turn:
@@ -272,23 +265,20 @@ class _Turn:
         }
 
     def _patiently(self, ask: Callable[[], Answer]) -> Answer:
-        """Asks again after a while when TikTok Shop wants fewer calls or does not answer. Raises ReadingStopped."""
-        for tries in range(1, _TRIES + 1):
-            if self._stopping.is_set():
-                raise ReadingStopped
-            try:
-                return ask()
-            except (ShopCallsLimited, ShopUnavailable) as refusal:
-                wait = refusal.retry_after_seconds or 2.0**tries
-                if tries == _TRIES or wait > _LONGEST_WAIT_SECONDS:
-                    raise
-                if self._stopping.wait(context.remaining_seconds(wait)):
-                    raise ReadingStopped from None
-                with self._database.transaction(self._shop.workspace_id) as tx:
-                    self._keep(catalogue_store.keep_reading(tx, self.reading, _LEASE_SECONDS))
-        raise AssertionError("not reached")
+        return patiently(
+            ask,
+            (ShopCallsLimited, ShopUnavailable),
+            tries=_TRIES,
+            longest_wait_seconds=_LONGEST_WAIT_SECONDS,
+            stopping=self._stopping,
+            keep=self._keep_on,
+        )
+
+    def _keep_on(self) -> None:
+        with self._database.transaction(self._shop.workspace_id) as tx:
+            self._keep(catalogue_store.keep_reading(tx, self.reading, _LEASE_SECONDS))
 
     def _keep(self, reading: Reading | None) -> None:
         if reading is None:
-            raise ReadingStopped
+            raise TurnOver
         self.reading = reading

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, or_, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, select, text, tuple_, update
 
 from kit.db import new_id
 from kit.paging import Page
@@ -24,8 +24,8 @@ from services.fulfillment.products import (
     search_text,
     sku_as_json,
 )
-from services.fulfillment.store import in_seconds
 from services.fulfillment.tables import authorizations, products, shops
+from services.fulfillment.turn_store import Turn, Turns
 
 # As one JSON array: a page of products costs a fifth of what as many parameters do.
 _SAVE = text("""
@@ -50,51 +50,44 @@ _SAVE = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """The right to read a shop's catalogue, until `lease_end`. `begin_time`: when it was taken; `cursor`: what changed
-    before is known; `whole_time`: when everything was last read.
+class Reading(Turn):
+    """The right to read a shop's catalogue. `cursor`: what changed before is known; `whole_time`: when everything was
+    last read.
     """
 
-    workspace_id: UUID
     shop_id: UUID
-    lease_end: datetime
-    begin_time: datetime
     cursor: datetime | None
     whole_time: datetime | None
 
 
+_READINGS = Turns(
+    Reading,
+    key=shops.c.shop_id,
+    lease=shops.c.catalogue_lease_time,
+    due=shops.c.catalogue_due_time,
+    known=(shops.c.catalogue_cursor, shops.c.catalogue_whole_time),
+)
+
+
 def claim_reading(tx: Connection, lease_seconds: float) -> Reading | None:
     """Takes the catalogue that is due for longest and that nobody reads; None when there is none. Of all workspaces."""
-    due = (
-        select(shops.c.shop_id)
-        .join_from(shops, authorizations)
-        .where(
-            shops.c.cipher.is_not(None),
-            shops.c.catalogue_due_time <= func.now(),
-            authorizations.c.state == ShopState.CONNECTED.value,
-            or_(shops.c.catalogue_lease_time.is_(None), shops.c.catalogue_lease_time <= func.now()),
-        )
-        .order_by(shops.c.catalogue_due_time)
-        .limit(1)
-        .with_for_update(of=shops, skip_locked=True)
+    return _READINGS.claim(
+        tx,
+        lease_seconds,
+        shops.c.cipher.is_not(None),
+        authorizations.c.state == ShopState.CONNECTED.value,
+        among=shops.join(authorizations),
     )
-    return _taken(tx, shops.c.shop_id == due.scalar_subquery(), lease_seconds)
 
 
 def take_reading(tx: Connection, shop: Shop, lease_seconds: float) -> Reading | None:
     """Takes one shop's catalogue, due or not; None while somebody reads it."""
-    is_free = or_(shops.c.catalogue_lease_time.is_(None), shops.c.catalogue_lease_time <= func.now())
-    return _taken(
-        tx, (shops.c.workspace_id == shop.workspace_id) & (shops.c.shop_id == shop.shop_id) & is_free, lease_seconds
-    )
+    return _READINGS.take(tx, shop.workspace_id, shop.shop_id, lease_seconds)
 
 
 def keep_reading(tx: Connection, reading: Reading, lease_seconds: float) -> Reading | None:
     """Holds it for longer; None when it is another's by now. `begin_time` stays."""
-    kept = _taken(tx, _is_mine(reading), lease_seconds)
-    if kept is None:
-        return None
-    return Reading(kept.workspace_id, kept.shop_id, kept.lease_end, reading.begin_time, kept.cursor, kept.whole_time)
+    return _READINGS.keep(tx, reading, lease_seconds)
 
 
 def end_listing(tx: Connection, reading: Reading, *, is_whole: bool) -> None:
@@ -102,15 +95,12 @@ def end_listing(tx: Connection, reading: Reading, *, is_whole: bool) -> None:
     values: dict[str, object] = {"catalogue_time": func.now(), "catalogue_cursor": reading.begin_time}
     if is_whole:
         values["catalogue_whole_time"] = reading.begin_time
-    tx.execute(update(shops).where(_is_mine(reading)).values(values))
+    _READINGS.store(tx, reading, values)
 
 
 def release_reading(tx: Connection, reading: Reading, due_seconds: float | None = None) -> None:
     """Lets others read it: in so many seconds, or (None) when it was due anyway. Nothing when it is another's."""
-    values: dict[str, object] = {"catalogue_lease_time": None}
-    if due_seconds is not None:
-        values["catalogue_due_time"] = in_seconds(due_seconds)
-    tx.execute(update(shops).where(_is_mine(reading)).values(values))
+    _READINGS.release(tx, reading, due_seconds)
 
 
 def save_products(tx: Connection, shop: Shop, seen: Sequence[SeenProduct], asked_time: datetime) -> None:
@@ -189,31 +179,6 @@ def list_products(
         query = query.where(tuple_(products.c.title, products.c.product_id) > tuple_(*page.after))
     rows = tx.execute(query.order_by(products.c.title, products.c.product_id).limit(page.size + 1)).mappings()
     return [_product(row) for row in rows]
-
-
-def _taken(tx: Connection, condition: ColumnElement[bool], lease_seconds: float) -> Reading | None:
-    row = tx.execute(
-        update(shops)
-        .where(condition)
-        .values(catalogue_lease_time=in_seconds(lease_seconds))
-        .returning(
-            shops.c.workspace_id,
-            shops.c.shop_id,
-            shops.c.catalogue_lease_time,
-            func.now().label("begin_time"),
-            shops.c.catalogue_cursor,
-            shops.c.catalogue_whole_time,
-        )
-    ).first()
-    return Reading(*row) if row else None
-
-
-def _is_mine(reading: Reading) -> ColumnElement[bool]:
-    return (
-        (shops.c.workspace_id == reading.workspace_id)
-        & (shops.c.shop_id == reading.shop_id)
-        & (shops.c.catalogue_lease_time == reading.lease_end)
-    )
 
 
 def _of(shop: Shop) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -19,7 +19,6 @@ from typing import TypeVar
 import structlog
 from prometheus_client import Counter
 
-from kit import context
 from kit.db import ALL_WORKSPACES, Database
 from kit.errors import FailedPrecondition, ReelrouteError, Unavailable
 from kit.vault import Vault
@@ -27,8 +26,9 @@ from services.fulfillment import shop_store
 from services.fulfillment.calling import ShopCalls
 from services.fulfillment.domain import Shop, ShopCallsLimited, ShopUnavailable
 from services.fulfillment.orders import intake_store
-from services.fulfillment.orders.intake_store import Saved, Turn
+from services.fulfillment.orders.intake_store import OrdersTurn, Saved
 from services.fulfillment.products import OVERLAP, Span, SpanTooSmall, halves
+from services.fulfillment.turns import TurnOver, patiently, wait_for_turn
 from vendors.tiktok_shop.calls import Access
 from vendors.tiktok_shop.order_models import Order
 from vendors.tiktok_shop.orders import MAX_ORDERS, OrderFilter
@@ -47,7 +47,6 @@ _PAGE = 100  # orders; the most that a page has
 _MOST_IN_SEARCH = 10_000
 _TRIES = 4  # of one page
 _LONGEST_WAIT_SECONDS = 30.0
-_BUSY_SECONDS = 0.5
 
 
 class OrdersBusy(Unavailable):
@@ -56,10 +55,6 @@ class OrdersBusy(Unavailable):
 
 class RoutingIsOff(FailedPrecondition):
     """The shop's orders are not routed, so they are not taken in. Switch its routing on."""
-
-
-class _Stopped(Exception):
-    """The process is ending, or another one has taken the turn. What was stored stays; the rest is read again."""
 
 
 class Intake:
@@ -83,7 +78,7 @@ class Intake:
         due, listing = self._every_seconds, _Listing(self, turn)
         try:
             listing.run()
-        except _Stopped:
+        except TurnOver:
             due = 0
         except ReelrouteError as refusal:
             log.warning("a shop's orders are not read", shop_id=str(turn.shop_id), reason=refusal.reason)
@@ -101,7 +96,7 @@ class Intake:
         listing = _Listing(self, self._take(shop))
         try:
             saved = listing.run()
-        except _Stopped:
+        except TurnOver:
             raise OrdersBusy("The reading was cut short. Try again.") from None
         except SpanTooSmall:
             raise OrdersBusy("The shop has too many orders of one second to be listed.") from None
@@ -137,25 +132,23 @@ class Intake:
         READ.labels("known").inc(max(0, len(found) - saved.new - saved.changed))
         return saved
 
-    def _take(self, shop: Shop) -> Turn:
-        while True:
+    def _take(self, shop: Shop) -> OrdersTurn:
+        def take() -> OrdersTurn | None:
             with self.database.transaction(shop.workspace_id) as tx:
                 if intake_store.from_time_of(tx, shop) is None:
                     raise RoutingIsOff(
                         "The shop's orders are not routed, so they are not taken in. Switch its routing on first."
                     )
-                turn = intake_store.take_turn(tx, shop, _LEASE_SECONDS)
-            if turn is not None:
-                return turn
-            left = context.remaining_seconds(_LEASE_SECONDS)
-            if left <= 2 * _BUSY_SECONDS or self.stopping.wait(_BUSY_SECONDS):
-                raise OrdersBusy("Another process reads this shop's orders at the moment. Try again.")
+                return intake_store.take_turn(tx, shop, _LEASE_SECONDS)
+
+        busy = OrdersBusy("Another process reads this shop's orders at the moment. Try again.")
+        return wait_for_turn(take, _LEASE_SECONDS, self.stopping, busy)
 
 
 class _Listing:
     """One reading of one shop's orders."""
 
-    def __init__(self, intake: Intake, turn: Turn) -> None:
+    def __init__(self, intake: Intake, turn: OrdersTurn) -> None:
         self._intake, self._turn = intake, turn
         with intake.database.transaction(turn.workspace_id) as tx:
             self._shop = shop_store.read_shop(tx, turn.workspace_id, turn.shop_id)
@@ -207,25 +200,19 @@ class _Listing:
         return calls.ask(self._shop, question)
 
     def _patiently(self, ask: Callable[[], Answer]) -> Answer:
-        """Asks again after a while when TikTok Shop wants fewer calls or does not answer. Raises _Stopped."""
-        for tries in range(1, _TRIES + 1):
-            if self._intake.stopping.is_set():
-                raise _Stopped
-            try:
-                return ask()
-            except (ShopCallsLimited, ShopUnavailable) as refusal:
-                wait = refusal.retry_after_seconds or 2.0**tries
-                if tries == _TRIES or wait > _LONGEST_WAIT_SECONDS:
-                    raise
-                if self._intake.stopping.wait(context.remaining_seconds(wait)):
-                    raise _Stopped from None
-                self._keep()
-        raise AssertionError("not reached")
+        return patiently(
+            ask,
+            (ShopCallsLimited, ShopUnavailable),
+            tries=_TRIES,
+            longest_wait_seconds=_LONGEST_WAIT_SECONDS,
+            stopping=self._intake.stopping,
+            keep=self._keep,
+        )
 
     def _keep(self) -> None:
-        """Raises _Stopped when the turn is another's by now."""
+        """Raises TurnOver when the turn is another's by now."""
         with self._intake.database.transaction(self._turn.workspace_id) as tx:
             kept = intake_store.keep_turn(tx, self._turn, _LEASE_SECONDS)
         if kept is None:
-            raise _Stopped
+            raise TurnOver
         self._turn = kept

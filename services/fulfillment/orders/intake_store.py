@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, null, or_, select, update
+from sqlalchemy import Connection, RowMapping, func, null, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from kit.db import new_id
@@ -23,80 +23,69 @@ from services.fulfillment.orders.address import normalise
 from services.fulfillment.orders.domain import OrderState, ShopOrder
 from services.fulfillment.orders.sealing import Sealer, mask
 from services.fulfillment.orders.shop_order import told_from_json, told_to_json
-from services.fulfillment.store import in_seconds
 from services.fulfillment.tables import authorizations, shops
+from services.fulfillment.turn_store import Turn, Turns
 from vendors.tiktok_shop import order_models
 
 _OVER = (OrderState.DELIVERED.value, OrderState.CANCELED.value)
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """The right to read a shop's orders, until `lease_end`. `begin_time`: when it was taken; `cursor`: what changed
-    before is known; `from_time`: orders that were created before are not ours.
+class OrdersTurn(Turn):
+    """The right to read a shop's orders. `cursor`: what changed before is known; `from_time`: orders that were created
+    before are not ours.
     """
 
-    workspace_id: UUID
     shop_id: UUID
-    lease_end: datetime
-    begin_time: datetime
     cursor: datetime | None
     from_time: datetime
 
 
-def claim_turn(tx: Connection, lease_seconds: float) -> Turn | None:
+# The first turn of a shop says from when on its orders are taken in: since its routing was switched on.
+_TURNS = Turns(
+    OrdersTurn,
+    key=shop_routings.c.shop_id,
+    lease=shop_routings.c.orders_lease_time,
+    due=shop_routings.c.orders_due_time,
+    known=(shop_routings.c.orders_cursor, shop_routings.c.orders_from_time),
+    taken={"orders_from_time": func.coalesce(shop_routings.c.orders_from_time, shop_routings.c.update_time)},
+)
+
+
+def claim_turn(tx: Connection, lease_seconds: float) -> OrdersTurn | None:
     """Takes the shop whose orders are due for longest and that nobody reads; None when there is none. It is one of any
     workspace.
-
-    The first turn of a shop says from when on its orders are taken in: since its routing was switched on.
     """
-    due = (
-        select(shop_routings.c.shop_id)
-        .join_from(shop_routings, shops, shops.c.shop_id == shop_routings.c.shop_id)
-        .join(authorizations, authorizations.c.authorization_id == shops.c.authorization_id)
-        .where(
-            shop_routings.c.is_on,
-            shop_routings.c.orders_due_time <= func.now(),
-            shops.c.cipher.is_not(None),
-            authorizations.c.state == ShopState.CONNECTED.value,
-            _is_free(),
-        )
-        .order_by(shop_routings.c.orders_due_time)
-        .limit(1)
-        .with_for_update(of=shop_routings, skip_locked=True)
-    )
-    return _taken(tx, shop_routings.c.shop_id == due.scalar_subquery(), lease_seconds)
-
-
-def take_turn(tx: Connection, shop: Shop, lease_seconds: float) -> Turn | None:
-    """Takes one shop whose routing is on, due or not; None while somebody reads its orders."""
-    return _taken(
+    return _TURNS.claim(
         tx,
-        (shop_routings.c.workspace_id == shop.workspace_id)
-        & (shop_routings.c.shop_id == shop.shop_id)
-        & shop_routings.c.is_on
-        & _is_free(),
         lease_seconds,
+        shop_routings.c.is_on,
+        shops.c.cipher.is_not(None),
+        authorizations.c.state == ShopState.CONNECTED.value,
+        among=shop_routings.join(shops, shops.c.shop_id == shop_routings.c.shop_id).join(
+            authorizations, authorizations.c.authorization_id == shops.c.authorization_id
+        ),
     )
 
 
-def keep_turn(tx: Connection, turn: Turn, lease_seconds: float) -> Turn | None:
+def take_turn(tx: Connection, shop: Shop, lease_seconds: float) -> OrdersTurn | None:
+    """Takes one shop whose routing is on, due or not; None while somebody reads its orders."""
+    return _TURNS.take(tx, shop.workspace_id, shop.shop_id, lease_seconds, shop_routings.c.is_on)
+
+
+def keep_turn(tx: Connection, turn: OrdersTurn, lease_seconds: float) -> OrdersTurn | None:
     """Holds it for longer; None when it is another's by now. `begin_time` stays."""
-    kept = _taken(tx, _is_mine(turn), lease_seconds)
-    return None if kept is None else replace(kept, begin_time=turn.begin_time)
+    return _TURNS.keep(tx, turn, lease_seconds)
 
 
-def end_turn(tx: Connection, turn: Turn) -> None:
+def end_turn(tx: Connection, turn: OrdersTurn) -> None:
     """Records that all pages were read: what changed before this turn began is known."""
-    tx.execute(update(shop_routings).where(_is_mine(turn)).values(orders_cursor=turn.begin_time))
+    _TURNS.store(tx, turn, {"orders_cursor": turn.begin_time})
 
 
-def release_turn(tx: Connection, turn: Turn, due_seconds: float | None) -> None:
+def release_turn(tx: Connection, turn: OrdersTurn, due_seconds: float | None) -> None:
     """Lets others read it: in so many seconds, or (None) when it was due anyway. Nothing when it is another's."""
-    values: dict[str, Any] = {"orders_lease_time": None}
-    if due_seconds is not None:
-        values["orders_due_time"] = in_seconds(due_seconds)
-    tx.execute(update(shop_routings).where(_is_mine(turn)).values(values))
+    _TURNS.release(tx, turn, due_seconds)
 
 
 def from_time_of(tx: Connection, shop: Shop) -> datetime | None:
@@ -108,35 +97,6 @@ def from_time_of(tx: Connection, shop: Shop) -> datetime | None:
             shop_routings.c.is_on,
         )
     ).scalar_one_or_none()
-
-
-def _is_free() -> ColumnElement[bool]:
-    lease = shop_routings.c.orders_lease_time
-    return or_(lease.is_(None), lease <= func.now())
-
-
-def _is_mine(turn: Turn) -> ColumnElement[bool]:
-    return (shop_routings.c.shop_id == turn.shop_id) & (shop_routings.c.orders_lease_time == turn.lease_end)
-
-
-def _taken(tx: Connection, which: ColumnElement[bool], lease_seconds: float) -> Turn | None:
-    row = tx.execute(
-        update(shop_routings)
-        .where(which)
-        .values(
-            orders_lease_time=in_seconds(lease_seconds),
-            orders_from_time=func.coalesce(shop_routings.c.orders_from_time, shop_routings.c.update_time),
-        )
-        .returning(
-            shop_routings.c.workspace_id,
-            shop_routings.c.shop_id,
-            shop_routings.c.orders_lease_time,
-            func.now().label("begin_time"),
-            shop_routings.c.orders_cursor,
-            shop_routings.c.orders_from_time,
-        )
-    ).first()
-    return None if row is None else Turn(*row)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from services.fulfillment.shipping import (
 from services.fulfillment.shipping.domain import Proof, Shipment, TellState
 from services.fulfillment.shipping.following_store import Known, Round
 from services.fulfillment.shipping.story import events_of
+from services.fulfillment.turns import TurnOver
 from vendors.amazon_sp.client import Amazon
 from vendors.amazon_sp.outbound import FulfillmentOrder, OrderPage, OrderStatus
 
@@ -56,10 +57,6 @@ _NUMBER_WAIT = (180.0, 1800.0)  # seconds between readings of one that waits for
 _NUMBER_GIVEN_UP_SECONDS = 14 * 86_400.0
 _LOST_SECONDS = 300.0
 _GOING_ON = (OrderStatus.NEW, OrderStatus.RECEIVED, OrderStatus.PLANNING, OrderStatus.PROCESSING)
-
-
-class RoundStopped(Exception):
-    """The process is ending, or another one follows this merchant. What was stored stays."""
 
 
 class Following:
@@ -88,7 +85,7 @@ class Following:
             turn.read_changed(merchant)
             turn.sweep(merchant)
             due = self._every_seconds
-        except RoundStopped:
+        except TurnOver:
             due = 0
         except ReelrouteError as refusal:
             log.warning("shipments are not followed", merchant_id=str(mine.merchant_id), reason=refusal.reason)
@@ -210,7 +207,7 @@ class _Turn:
         self._following, self._database, self._round = following, database, mine
 
     def read_changed(self, merchant: Merchant) -> None:
-        """Reads what Amazon lists as changed. Raises RoundStopped, and as `AmazonCalls.ask`."""
+        """Reads what Amazon lists as changed. Raises TurnOver, and as `AmazonCalls.ask`."""
         mine = self._round
         since, token = (mine.cursor or mine.begin_time - _FIRST_SPAN) - _OVERLAP, ""
         while True:
@@ -248,12 +245,12 @@ class _Turn:
     def _read_all(self, merchant: Merchant, wanted: Sequence[Shipment]) -> None:
         for start in range(0, len(wanted), _BATCH):
             if self._following.stopping.is_set():
-                raise RoundStopped
+                raise TurnOver
             self._following.read(merchant, wanted[start : start + _BATCH])
             with self._database.transaction(self._round.workspace_id) as tx:
                 kept = following_store.keep_round(tx, self._round, _LEASE_SECONDS)
             if kept is None:
-                raise RoundStopped
+                raise TurnOver
             self._round = kept
 
 

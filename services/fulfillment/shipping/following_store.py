@@ -7,29 +7,34 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select, update
+from sqlalchemy import Connection, func, or_, select, update
 
 from services.fulfillment.merchants.domain import MerchantState
 from services.fulfillment.order_tables import merchants, shipments
 from services.fulfillment.shipping.domain import Shipment, ShipmentState
 from services.fulfillment.shipping.shipment_store import COLUMNS, shipment_of
 from services.fulfillment.store import in_seconds
+from services.fulfillment.turn_store import Turn, Turns
 
 # Amazon has them; those that are being sent are read by whoever sends them.
 _AT_AMAZON = (ShipmentState.SUBMITTED.value, ShipmentState.CANCELING.value)
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    """The right to follow a merchant's orders, until `lease_end`. `begin_time`: when it was taken; `cursor`: what
-    changed before is known.
-    """
+class Round(Turn):
+    """The right to follow a merchant's orders. `cursor`: what changed before is known."""
 
-    workspace_id: UUID
     merchant_id: UUID
-    lease_end: datetime
-    begin_time: datetime
     cursor: datetime | None
+
+
+_ROUNDS = Turns(
+    Round,
+    key=merchants.c.merchant_id,
+    lease=merchants.c.orders_lease_time,
+    due=merchants.c.orders_due_time,
+    known=(merchants.c.orders_cursor,),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,38 +47,22 @@ class Known:
 
 def claim_round(tx: Connection, lease_seconds: float) -> Round | None:
     """Takes the merchant that is due for longest and that nobody follows; None without one. Of all workspaces."""
-    due = (
-        select(merchants.c.merchant_id)
-        .where(
-            merchants.c.state == MerchantState.CONNECTED.value,
-            merchants.c.orders_due_time <= func.now(),
-            or_(merchants.c.orders_lease_time.is_(None), merchants.c.orders_lease_time <= func.now()),
-        )
-        .order_by(merchants.c.orders_due_time)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    return _taken(tx, merchants.c.merchant_id == due.scalar_subquery(), lease_seconds)
+    return _ROUNDS.claim(tx, lease_seconds, merchants.c.state == MerchantState.CONNECTED.value)
 
 
 def keep_round(tx: Connection, mine: Round, lease_seconds: float) -> Round | None:
     """Holds it for longer; None when it is another's by now. `begin_time` stays."""
-    kept = _taken(tx, _is_mine(mine), lease_seconds)
-    if kept is None:
-        return None
-    return Round(kept.workspace_id, kept.merchant_id, kept.lease_end, mine.begin_time, kept.cursor)
+    return _ROUNDS.keep(tx, mine, lease_seconds)
 
 
 def end_list(tx: Connection, mine: Round) -> None:
     """Records that the list was read to its end, and what changed was read: what changed before this round is known."""
-    tx.execute(update(merchants).where(_is_mine(mine)).values(orders_cursor=mine.begin_time))
+    _ROUNDS.store(tx, mine, {"orders_cursor": mine.begin_time})
 
 
 def release_round(tx: Connection, mine: Round, due_seconds: float) -> None:
     """Lets others follow it in so many seconds. Nothing when it is another's."""
-    tx.execute(
-        update(merchants).where(_is_mine(mine)).values(orders_lease_time=None, orders_due_time=in_seconds(due_seconds))
-    )
+    _ROUNDS.release(tx, mine, due_seconds)
 
 
 def followed(tx: Connection, merchant_id: UUID, fulfillment_order_ids: Collection[str]) -> list[Known]:
@@ -135,27 +124,3 @@ def read_again(tx: Connection, shipments_: Collection[Shipment], seconds: float)
     """Has shipments read again after a while: Amazon did not tell of them."""
     ids = [each.shipment_id for each in shipments_]
     tx.execute(update(shipments).where(shipments.c.shipment_id.in_(ids)).values(read_due_time=in_seconds(seconds)))
-
-
-def _taken(tx: Connection, condition: ColumnElement[bool], lease_seconds: float) -> Round | None:
-    row = tx.execute(
-        update(merchants)
-        .where(condition)
-        .values(orders_lease_time=in_seconds(lease_seconds))
-        .returning(
-            merchants.c.workspace_id,
-            merchants.c.merchant_id,
-            merchants.c.orders_lease_time,
-            func.now().label("begin_time"),
-            merchants.c.orders_cursor,
-        )
-    ).first()
-    return Round(*row) if row else None
-
-
-def _is_mine(mine: Round) -> ColumnElement[bool]:
-    return (
-        (merchants.c.workspace_id == mine.workspace_id)
-        & (merchants.c.merchant_id == mine.merchant_id)
-        & (merchants.c.orders_lease_time == mine.lease_end)
-    )

@@ -6,11 +6,10 @@ One process at a time tells the numbers of a shop: the first rejected one stops 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select, update
+from sqlalchemy import Connection, func, select, update
 
 from kit.listen import notify
 from services.fulfillment.order_tables import packages, shop_routings
@@ -19,18 +18,26 @@ from services.fulfillment.shipping.guard import Tell
 from services.fulfillment.shipping.package_store import package_of
 from services.fulfillment.shipping.shop_side import Has
 from services.fulfillment.store import in_seconds
+from services.fulfillment.turn_store import Turn, Turns
 
 TRACKING_CHANNEL = "fulfillment_tracking"
 _OPEN = (TellState.DUE.value, TellState.TELLING.value, TellState.BLOCKED.value, TellState.REJECTED.value)
 
 
 @dataclass(frozen=True, slots=True)
-class Shift:
-    """The right to tell the numbers of a shop, until `lease_end`."""
+class Shift(Turn):
+    """The right to tell the numbers of a shop."""
 
-    workspace_id: UUID
     shop_id: UUID
-    lease_end: datetime
+
+
+_SHIFTS = Turns(
+    Shift,
+    key=shop_routings.c.shop_id,
+    lease=shop_routings.c.tracking_lease_time,
+    due=shop_routings.c.tracking_due_time,
+)
+_GOES_ON = shop_routings.c.tracking_stop == ""
 
 
 def wake_shop(tx: Connection, workspace_id: UUID, shop_id: UUID) -> None:
@@ -48,32 +55,24 @@ def claim_shop(tx: Connection, lease_seconds: float) -> Shift | None:
     """Takes the shop whose numbers are due for longest and that nobody has; None when there is none, or they are
     stopped. Of all workspaces.
     """
-    due = (
-        select(shop_routings.c.shop_id)
-        .where(shop_routings.c.tracking_due_time <= func.now(), _is_free())
-        .order_by(shop_routings.c.tracking_due_time)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    return _taken(tx, shop_routings.c.shop_id == due.scalar_subquery(), lease_seconds)
+    return _SHIFTS.claim(tx, lease_seconds, _GOES_ON)
 
 
 def take_shop(tx: Connection, workspace_id: UUID, shop_id: UUID, lease_seconds: float) -> Shift | None:
     """Takes one shop, due or not; None while somebody has it, or its numbers are stopped."""
-    mine = (shop_routings.c.workspace_id == workspace_id) & (shop_routings.c.shop_id == shop_id)
-    return _taken(tx, mine & _is_free(), lease_seconds)
+    return _SHIFTS.take(tx, workspace_id, shop_id, lease_seconds, _GOES_ON)
 
 
 def keep_shop(tx: Connection, shift: Shift, lease_seconds: float) -> Shift | None:
     """Holds it for longer; None when it is another's by now, or its numbers were stopped."""
-    return _taken(tx, _is_mine(shift) & (shop_routings.c.tracking_stop == ""), lease_seconds)
+    return _SHIFTS.keep(tx, shift, lease_seconds, _GOES_ON)
 
 
 def holds(tx: Connection, shift: Shift, seconds: float) -> bool:
     """Whether the shop is this one's for so many seconds yet, and its numbers are not stopped."""
     query = select(shop_routings.c.shop_id).where(
-        _is_mine(shift),
-        shop_routings.c.tracking_stop == "",
+        _SHIFTS.is_mine(shift),
+        _GOES_ON,
         shop_routings.c.tracking_lease_time >= in_seconds(seconds),
     )
     return tx.execute(query).first() is not None
@@ -82,7 +81,7 @@ def holds(tx: Connection, shift: Shift, seconds: float) -> bool:
 def release_shop(tx: Connection, shift: Shift, again_seconds: float = 0) -> None:
     """Lets others have it when its next number is due, but not before so many seconds. Nothing when it is another's."""
     # The row first: whoever makes a number due meanwhile waits for it, and is seen by the second statement or later.
-    if tx.execute(select(shop_routings.c.shop_id).where(_is_mine(shift)).with_for_update()).first() is None:
+    if tx.execute(select(shop_routings.c.shop_id).where(_SHIFTS.is_mine(shift)).with_for_update()).first() is None:
         return
     due = select(func.min(packages.c.tell_due_time)).where(
         packages.c.workspace_id == shift.workspace_id,
@@ -90,14 +89,8 @@ def release_shop(tx: Connection, shift: Shift, again_seconds: float = 0) -> None
         packages.c.tell_due_time.is_not(None),
     )
     earliest = tx.execute(due).scalar_one()
-    tx.execute(
-        update(shop_routings)
-        .where(_is_mine(shift))
-        .values(
-            tracking_lease_time=None,
-            tracking_due_time=None if earliest is None else func.greatest(earliest, in_seconds(again_seconds)),
-        )
-    )
+    following = None if earliest is None else func.greatest(earliest, in_seconds(again_seconds))
+    _SHIFTS.store(tx, shift, {"tracking_lease_time": None, "tracking_due_time": following})
 
 
 def next_package(tx: Connection, shift: Shift) -> Package | None:
@@ -250,26 +243,3 @@ def _set(tx: Connection, package: Package, values: dict[str, Any]) -> Package:
         .returning(*packages.c)
     )
     return package_of(row.mappings().one())
-
-
-def _taken(tx: Connection, condition: ColumnElement[bool], lease_seconds: float) -> Shift | None:
-    row = tx.execute(
-        update(shop_routings)
-        .where(condition)
-        .values(tracking_lease_time=in_seconds(lease_seconds))
-        .returning(shop_routings.c.workspace_id, shop_routings.c.shop_id, shop_routings.c.tracking_lease_time)
-    ).first()
-    return Shift(*row) if row else None
-
-
-def _is_free() -> ColumnElement[bool]:
-    lease = shop_routings.c.tracking_lease_time
-    return (shop_routings.c.tracking_stop == "") & or_(lease.is_(None), lease <= func.now())
-
-
-def _is_mine(shift: Shift) -> ColumnElement[bool]:
-    return (
-        (shop_routings.c.workspace_id == shift.workspace_id)
-        & (shop_routings.c.shop_id == shift.shop_id)
-        & (shop_routings.c.tracking_lease_time == shift.lease_end)
-    )

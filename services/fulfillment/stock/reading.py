@@ -20,7 +20,6 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
-from kit import context
 from kit.db import ALL_WORKSPACES, Database
 from kit.errors import ReelrouteError, Unavailable
 from kit.vendor_errors import VendorNotFound
@@ -29,7 +28,8 @@ from services.fulfillment.merchants.calling import AmazonCalls
 from services.fulfillment.merchants.domain import Merchant, check_connected
 from services.fulfillment.orders import order_store
 from services.fulfillment.stock import barcode_store, ledger_store, reading_store
-from services.fulfillment.stock.reading_store import Figure, Recorded, Turn
+from services.fulfillment.stock.reading_store import Figure, Recorded, StockTurn
+from services.fulfillment.turns import TurnOver, wait_for_turn
 from vendors.amazon_sp.catalog import CatalogItem, CodeKind
 from vendors.amazon_sp.client import Amazon
 from vendors.amazon_sp.inventory import SkuStock
@@ -48,7 +48,6 @@ _KEPT_EVERY_SECONDS = 30.0
 _PART_SECONDS, _WHOLE_SECONDS = 600.0, 7200.0
 _AT_ONCE = 500
 _AGAIN_SECONDS = 60.0
-_BUSY_SECONDS = 0.5
 # Clocks differ; and what Amazon shows late may bear the time at which it happened.
 _OVERLAP = timedelta(minutes=5)
 # Orders that are held for these may be sent when there is more.
@@ -57,10 +56,6 @@ _HELD_FOR_STOCK = ("insufficient_stock", "sku_unknown", "sku_not_fba")
 
 class StockBusy(Unavailable):
     """The merchant's stock is being read by another process, and the caller's time ran out before it was done."""
-
-
-class _Stopped(Exception):
-    """The process is ending, or another one reads this merchant. What was stored stays; the rest is read again."""
 
 
 class StockReading:
@@ -98,7 +93,7 @@ class StockReading:
             whole = turn.whole_time
             reading.run(is_whole=whole is None or turn.begin_time - whole >= self._whole)
             due = self._every_seconds
-        except _Stopped:
+        except TurnOver:
             due = 0
         except ReelrouteError as refusal:
             log.warning("stock is not read", merchant_id=str(turn.merchant_id), reason=refusal.reason)
@@ -116,20 +111,18 @@ class StockReading:
         reading = _Reading(self._database, self._amazon, self._stopping, turn, self._lag)
         try:
             return reading.run(is_whole=turn.whole_time is None)
-        except _Stopped:
+        except TurnOver:
             raise StockBusy("The reading was cut short. Try again.") from None
         finally:
             reading.release(None)
 
-    def _take(self, workspace_id: UUID, merchant_id: UUID) -> Turn:
-        while True:
+    def _take(self, workspace_id: UUID, merchant_id: UUID) -> StockTurn:
+        def take() -> StockTurn | None:
             with self._database.transaction(workspace_id) as tx:
-                turn = reading_store.take_turn(tx, workspace_id, merchant_id, _LEASE_SECONDS)
-            if turn is not None:
-                return turn
-            left = context.remaining_seconds(_LEASE_SECONDS)
-            if left <= 2 * _BUSY_SECONDS or self._stopping.wait(_BUSY_SECONDS):
-                raise StockBusy("Another process reads this merchant's stock at the moment. Try again.")
+                return reading_store.take_turn(tx, workspace_id, merchant_id, _LEASE_SECONDS)
+
+        busy = StockBusy("Another process reads this merchant's stock at the moment. Try again.")
+        return wait_for_turn(take, _LEASE_SECONDS, self._stopping, busy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +138,7 @@ class _Reading:
     """One reading of one merchant."""
 
     def __init__(
-        self, database: Database, amazon: AmazonCalls, stopping: threading.Event, turn: Turn, lag: _Lag
+        self, database: Database, amazon: AmazonCalls, stopping: threading.Event, turn: StockTurn, lag: _Lag
     ) -> None:
         self._database, self._amazon, self._stopping, self._turn = database, amazon, stopping, turn
         self._lag = lag
@@ -154,7 +147,7 @@ class _Reading:
         self._marketplace_id = MARKETPLACES[self._merchant.marketplace].id
 
     def run(self, *, is_whole: bool) -> int:
-        """Reads and stores what changed, or everything; returns how many SKUs were told. Raises _Stopped, and as
+        """Reads and stores what changed, or everything; returns how many SKUs were told. Raises TurnOver, and as
         `AmazonCalls.ask`.
         """
         cursor = None if is_whole else self._turn.cursor
@@ -254,7 +247,7 @@ class _Reading:
             try:
                 while not (await asyncio.wait({task}, timeout=0.25))[0]:
                     if self._stopping.is_set():
-                        raise _Stopped
+                        raise TurnOver
                     if loop.time() - kept > _KEPT_EVERY_SECONDS:
                         await asyncio.to_thread(self._keep)
                         kept = loop.time()
@@ -265,13 +258,13 @@ class _Reading:
         return self._amazon.ask(self._merchant, question, seconds)
 
     def _keep(self) -> None:
-        """Raises _Stopped when the turn is another's by now."""
+        """Raises TurnOver when the turn is another's by now."""
         if self._stopping.is_set():
-            raise _Stopped
+            raise TurnOver
         with self._database.transaction(self._turn.workspace_id) as tx:
             kept = reading_store.keep_turn(tx, self._turn, _LEASE_SECONDS)
         if kept is None:
-            raise _Stopped
+            raise TurnOver
         self._turn = kept
 
 

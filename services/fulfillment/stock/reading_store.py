@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -25,53 +25,49 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from services.fulfillment.merchants.domain import MerchantState
 from services.fulfillment.order_tables import merchants, stock, stock_entries
 from services.fulfillment.stock.ledger_store import announce, entry_row, lock_pools
-from services.fulfillment.store import in_seconds
+from services.fulfillment.turn_store import Turn, Turns
 
 _SKUS_AT_ONCE = 500
 _FIGURES = ("asin", "fnsku", "title", "fulfillable", "inbound", "amazon_update_time")
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """The right to read a merchant's stock, until `lease_end`. `begin_time`: when it was taken; `cursor`: what changed
-    before is known; `whole_time`: when all of it was last read; `empty_time`: when Amazon told of nothing at all, and
-    was not believed.
+class StockTurn(Turn):
+    """The right to read a merchant's stock. `cursor`: what changed before is known; `whole_time`: when all of it was
+    last read; `empty_time`: when Amazon told of nothing at all, and was not believed.
     """
 
-    workspace_id: UUID
     merchant_id: UUID
-    lease_end: datetime
-    begin_time: datetime
     cursor: datetime | None
     whole_time: datetime | None
     empty_time: datetime | None
 
 
-def claim_turn(tx: Connection, lease_seconds: float) -> Turn | None:
+_TURNS = Turns(
+    StockTurn,
+    key=merchants.c.merchant_id,
+    lease=merchants.c.stock_lease_time,
+    due=merchants.c.stock_due_time,
+    known=(merchants.c.stock_cursor, merchants.c.stock_whole_time, merchants.c.stock_empty_time),
+)
+
+
+def claim_turn(tx: Connection, lease_seconds: float) -> StockTurn | None:
     """Takes the merchant whose stock is due for longest and that nobody reads; None without one. Of all workspaces."""
-    due = (
-        select(merchants.c.merchant_id)
-        .where(merchants.c.state == MerchantState.CONNECTED.value, merchants.c.stock_due_time <= func.now(), _is_free())
-        .order_by(merchants.c.stock_due_time)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    return _taken(tx, merchants.c.merchant_id == due.scalar_subquery(), lease_seconds)
+    return _TURNS.claim(tx, lease_seconds, merchants.c.state == MerchantState.CONNECTED.value)
 
 
-def take_turn(tx: Connection, workspace_id: UUID, merchant_id: UUID, lease_seconds: float) -> Turn | None:
+def take_turn(tx: Connection, workspace_id: UUID, merchant_id: UUID, lease_seconds: float) -> StockTurn | None:
     """Takes one merchant, due or not; None while somebody reads its stock."""
-    mine = and_(merchants.c.workspace_id == workspace_id, merchants.c.merchant_id == merchant_id)
-    return _taken(tx, and_(mine, _is_free()), lease_seconds)
+    return _TURNS.take(tx, workspace_id, merchant_id, lease_seconds)
 
 
-def keep_turn(tx: Connection, turn: Turn, lease_seconds: float) -> Turn | None:
+def keep_turn(tx: Connection, turn: StockTurn, lease_seconds: float) -> StockTurn | None:
     """Holds it for longer; None when it is another's by now. `begin_time` stays."""
-    kept = _taken(tx, _is_mine(turn), lease_seconds)
-    return None if kept is None else replace(kept, begin_time=turn.begin_time)
+    return _TURNS.keep(tx, turn, lease_seconds)
 
 
-def end_turn(tx: Connection, turn: Turn, *, is_whole: bool, is_doubted: bool = False) -> None:
+def end_turn(tx: Connection, turn: StockTurn, *, is_whole: bool, is_doubted: bool = False) -> None:
     """Records that the reading came to its end: what changed before it began is known. One of everything that is
     doubted, as it told of nothing, is no whole one: the next is.
     """
@@ -80,15 +76,12 @@ def end_turn(tx: Connection, turn: Turn, *, is_whole: bool, is_doubted: bool = F
         values["stock_empty_time"] = turn.begin_time
     elif is_whole:
         values |= {"stock_whole_time": turn.begin_time, "stock_empty_time": None}
-    tx.execute(update(merchants).where(_is_mine(turn)).values(values))
+    _TURNS.store(tx, turn, values)
 
 
-def release_turn(tx: Connection, turn: Turn, due_seconds: float | None) -> None:
+def release_turn(tx: Connection, turn: StockTurn, due_seconds: float | None) -> None:
     """Lets others read it: in so many seconds, or (None) when it was due anyway. Nothing when it is another's."""
-    values: dict[str, Any] = {"stock_lease_time": None}
-    if due_seconds is not None:
-        values["stock_due_time"] = in_seconds(due_seconds)
-    tx.execute(update(merchants).where(_is_mine(turn)).values(values))
+    _TURNS.release(tx, turn, due_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +174,13 @@ def record(
     return Recorded(len(changed), sum(row.fulfillable > row.before or not row.was_there for row in changed))
 
 
-def unmet(tx: Connection, turn: Turn) -> list[str]:
+def unmet(tx: Connection, turn: StockTurn) -> list[str]:
     """SKUs at Amazon that this reading has not met."""
     query = select(stock.c.amazon_sku).where(_is_unmet(turn)).order_by(stock.c.amazon_sku)
     return list(tx.execute(query).scalars())
 
 
-def mark_gone(tx: Connection, turn: Turn, skus: Collection[str]) -> int:
+def mark_gone(tx: Connection, turn: StockTurn, skus: Collection[str]) -> int:
     """Takes SKUs that this reading of everything has not met for no longer at Amazon; returns how many."""
     lock_pools(tx, turn.merchant_id, skus)
     gone = tx.execute(
@@ -218,41 +211,10 @@ def mark_gone(tx: Connection, turn: Turn, skus: Collection[str]) -> int:
     return len(gone)
 
 
-def _is_unmet(turn: Turn) -> ColumnElement[bool]:
+def _is_unmet(turn: StockTurn) -> ColumnElement[bool]:
     return and_(
         stock.c.workspace_id == turn.workspace_id,
         stock.c.merchant_id == turn.merchant_id,
         stock.c.read_time < turn.begin_time,
         stock.c.is_at_amazon,
     )
-
-
-def _is_free() -> ColumnElement[bool]:
-    lease = merchants.c.stock_lease_time
-    return or_(lease.is_(None), lease <= func.now())
-
-
-def _is_mine(turn: Turn) -> ColumnElement[bool]:
-    return and_(
-        merchants.c.workspace_id == turn.workspace_id,
-        merchants.c.merchant_id == turn.merchant_id,
-        merchants.c.stock_lease_time == turn.lease_end,
-    )
-
-
-def _taken(tx: Connection, which: ColumnElement[bool], lease_seconds: float) -> Turn | None:
-    row = tx.execute(
-        update(merchants)
-        .where(which)
-        .values(stock_lease_time=in_seconds(lease_seconds))
-        .returning(
-            merchants.c.workspace_id,
-            merchants.c.merchant_id,
-            merchants.c.stock_lease_time,
-            func.now().label("begin_time"),
-            merchants.c.stock_cursor,
-            merchants.c.stock_whole_time,
-            merchants.c.stock_empty_time,
-        )
-    ).first()
-    return None if row is None else Turn(*row)
