@@ -25,7 +25,6 @@ from deploy.local.settings import ROOT
 
 OUTPUT = ROOT / "build" / "bench"
 _TICKS = os.sysconf("SC_CLK_TCK")
-_READY_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 
 

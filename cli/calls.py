@@ -15,7 +15,6 @@ from cli.display import count, failures, moment
 app = typer.Typer(no_args_is_help=True, help="Calls to platforms' APIs, as they were recorded.")
 
 _FAILED = ["UNAVAILABLE", "RATE_LIMITED", "QUOTA_REACHED", "ACCOUNT_PROBLEM", "REJECTED", "UNCERTAIN", "ABANDONED"]
-_SUBJECTS = ("account", "post", "delivery", "order", "shop")
 
 
 @app.command("list")

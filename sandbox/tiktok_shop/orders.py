@@ -21,7 +21,6 @@ NOT_YOURS = 21011028
 EARLY = ("UNPAID", "ON_HOLD", "AWAITING_SHIPMENT")
 # Where a package of the seller's own exists only once it is shipped; elsewhere it exists from payment on.
 PACKAGES_WHEN_SHIPPED = ("US",)
-_HOUR = 3600
 
 
 class NewLine(BaseModel):

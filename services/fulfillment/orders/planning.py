@@ -54,8 +54,6 @@ class Plan:
     to_preview: list[Previewed] = field(default_factory=list)
     jobs: dict[UUID, list[Job]] = field(default_factory=dict)
     to_cancel: list[Order] = field(default_factory=list)
-    # By shipment.
-    orders: dict[UUID, UUID] = field(default_factory=dict)
     merchants: dict[UUID, Merchant] = field(default_factory=dict)
 
 
@@ -253,7 +251,6 @@ class Planning:
             begun_seconds=(self._now - (shipment.begin_time or self._now)).total_seconds(),
         )
         self._plan.jobs.setdefault(merchant.merchant_id, []).append(job)
-        self._plan.orders[shipment.shipment_id] = order.order_id
 
     def _merchant(self, merchant_id: UUID) -> Merchant:
         if merchant_id not in self._plan.merchants:
@@ -401,7 +398,6 @@ class Planning:
                 is_new=True,
             )
             self._plan.jobs.setdefault(merchant.merchant_id, []).append(job)
-            self._plan.orders[shipment.shipment_id] = order.order_id
         return made
 
     def _shipment(

@@ -155,7 +155,7 @@ class OrderWork:
         for each in plans:
             for merchant_id, jobs in each.jobs.items():
                 known |= self._submitting.work(each.merchants[merchant_id], jobs, max(1.0, end - time.monotonic()))
-                asked |= {each.orders[job.shipment_id] for job in jobs}
+                asked |= {job.order_id for job in jobs}
         if asked:
             part = _only(claim, asked)
             self._transact(claim.workspace_id, lambda tx: Settling(tx, part, shop.name, known).run())

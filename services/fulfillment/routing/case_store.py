@@ -29,13 +29,8 @@ class Undecided:
     previews: tuple[Preview, ...] = ()
 
 
-def read_case(tx: Connection, workspace_id: UUID, undecided: Undecided) -> Case:
-    """All that decides an order but the rules."""
-    return read_cases(tx, workspace_id, [undecided])[0]
-
-
 def read_cases(tx: Connection, workspace_id: UUID, undecided: Sequence[Undecided]) -> list[Case]:
-    """The same of several orders; the queries grow with shops and their merchants, not with orders."""
+    """All that decides orders but the rules; the queries grow with shops and their merchants, not with orders."""
     shop_ids = {each.order.shop_id for each in undecided}
     routings = {shop_id: ShopRouting(shop_id=shop_id, workspace_id=workspace_id) for shop_id in shop_ids}
     routings |= read_routings(tx, workspace_id, shop_ids)

@@ -19,9 +19,6 @@ from services.fulfillment.store import in_seconds
 from vendors.amazon_sp.outbound import FulfillmentOrder, OrderStatus
 
 COLUMNS = tuple(column for column in shipments.c if column.name != "sealed_destination")
-_OPEN = tuple(state.value for state in ShipmentState if not state.is_over)
-# Amazon knows of them, or may.
-_AT_AMAZON = (ShipmentState.SUBMITTING.value, ShipmentState.SUBMITTED.value, ShipmentState.CANCELING.value)
 # Amazon plans an order within minutes; until then there is nothing to see.
 _FIRST_READING_SECONDS = 180.0
 # Why a shipment failed, in words that orders are held for.
@@ -51,16 +48,6 @@ def read_shipment(tx: Connection, workspace_id: UUID, shipment_id: UUID, *, for_
     """A shipment that is there; `for_update` locks its row."""
     query = _shipments().where(shipments.c.workspace_id == workspace_id, shipments.c.shipment_id == shipment_id)
     return shipment_of(tx.execute(query.with_for_update() if for_update else query).mappings().one())
-
-
-def open_shipments(tx: Connection, merchant_id: UUID, fulfillment_order_ids: Collection[str]) -> list[Shipment]:
-    """A merchant's shipments by their ids at Amazon that Amazon knows of, or may, and that are not over."""
-    query = _shipments().where(
-        shipments.c.merchant_id == merchant_id,
-        shipments.c.fulfillment_order_id.in_(fulfillment_order_ids),
-        shipments.c.state.in_(_AT_AMAZON),
-    )
-    return [shipment_of(row) for row in tx.execute(query.order_by(shipments.c.shipment_id)).mappings()]
 
 
 def insert_shipment(tx: Connection, shipment: Shipment, sealed_destination: bytes) -> None:

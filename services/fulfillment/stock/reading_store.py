@@ -27,7 +27,6 @@ from services.fulfillment.order_tables import merchants, stock, stock_entries
 from services.fulfillment.stock.ledger_store import announce, entry_row, lock_pools
 from services.fulfillment.turn_store import Turn, Turns
 
-_SKUS_AT_ONCE = 500
 _FIGURES = ("asin", "fnsku", "title", "fulfillable", "inbound", "amazon_update_time")
 
 

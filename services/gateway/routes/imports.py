@@ -26,7 +26,7 @@ from services.gateway.models.fields import Instant, Text
 from services.gateway.models.imports import FormatWord, ImportLine, ImportOptions
 from services.gateway.models.problems import problems
 from services.gateway.multipart import FileHeader, FileReader
-from services.gateway.options import form_options
+from services.gateway.options import form_body, form_options
 from services.gateway.route import ApiRoute, gateway_of
 from services.gateway.routes.depends import Caller_, Clients_, RequestId
 
@@ -35,29 +35,12 @@ router = APIRouter(route_class=ApiRoute, tags=["Posts"])
 # Larger files are on disk while they are read.
 _MEMORY_BYTES = 4 * 1024 * 1024
 
-_IMPORT_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "options": {
-                            "allOf": [{"$ref": "#/components/schemas/ImportOptions"}],
-                            "description": "JSON, before the file. Without it everything is as the file says.",
-                        },
-                        "file": {"type": "string", "format": "binary", "description": "The calendar."},
-                    },
-                    "required": ["file"],
-                    "additionalProperties": False,
-                },
-                "encoding": {"options": {"contentType": "application/json"}},
-                "example": {"options": examples.IMPORT_OPTIONS, "file": "q1.csv"},
-            }
-        },
-    }
-}
+_IMPORT_BODY = form_body(
+    ImportOptions,
+    "JSON, before the file. Without it everything is as the file says.",
+    "The calendar.",
+    {"options": examples.IMPORT_OPTIONS, "file": "q1.csv"},
+)
 
 
 _EXPORTED: dict[int | str, dict[str, Any]] = {

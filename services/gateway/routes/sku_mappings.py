@@ -33,7 +33,7 @@ from services.gateway.models.sku_mappings import (
     UnmappedSkuList,
 )
 from services.gateway.multipart import FileHeader, FileReader
-from services.gateway.options import form_options
+from services.gateway.options import form_body, form_options
 from services.gateway.route import ApiRoute, gateway_of
 from services.gateway.routes.depends import Caller_, Clients_, LongPageToken, PageSize, RequestId
 
@@ -47,29 +47,12 @@ _MarketplaceFilter = Annotated[
     Text, Query(pattern="^([A-Z]{2})?$", description="Only of this marketplace: `US`.", max_length=2)
 ]
 
-_IMPORT_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "options": {
-                            "allOf": [{"$ref": "#/components/schemas/SkuMapOptions"}],
-                            "description": "JSON, before the file.",
-                        },
-                        "file": {"type": "string", "format": "binary", "description": "CSV."},
-                    },
-                    "required": ["file"],
-                    "additionalProperties": False,
-                },
-                "encoding": {"options": {"contentType": "application/json"}},
-                "example": {"options": {"marketplace": "US"}, "file": "sku_map.csv"},
-            }
-        },
-    }
-}
+_IMPORT_BODY = form_body(
+    SkuMapOptions,
+    "JSON, before the file.",
+    "CSV.",
+    {"options": {"marketplace": "US"}, "file": "sku_map.csv"},
+)
 _EXPORTED: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file.", "content": {"text/csv": {"schema": {"type": "string"}}}}
 }

@@ -22,7 +22,7 @@ from services.fulfillment.orders.address import normalise
 from services.fulfillment.orders.order_store import read_order
 from services.fulfillment.orders.sealing import Sealer
 from services.fulfillment.orders.shop_order import told_to_json
-from services.fulfillment.routing.case_store import Undecided, read_case
+from services.fulfillment.routing.case_store import Undecided, read_cases
 from services.fulfillment.routing.deciding import KnownAddress, decide, decision_to_json
 from services.fulfillment.routing.decision import Decision
 from services.fulfillment.routing.routing_api import RoutingApi
@@ -104,7 +104,7 @@ class RoutingStage:
             order = read_order(tx, WORKSPACE, order_id)
             sealed = tx.execute(select(orders.c.sealed_address).where(orders.c.order_id == order_id)).scalar_one()
             address = KnownAddress.of(Sealer(a_vault(), tx, WORKSPACE).open_verdict(order_id, bytes(sealed)))
-            case = read_case(tx, WORKSPACE, Undecided(order, address))
+            case = read_cases(tx, WORKSPACE, [Undecided(order, address)])[0]
             decision = decide(case, rules_of(tx, WORKSPACE, order.shop_id), database_time(tx))
             state = {"ROUTE": "ROUTED", "HOLD": "HELD", "LEAVE": "LEFT"}[decision.kind.value]
             tx.execute(
