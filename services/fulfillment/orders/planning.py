@@ -234,13 +234,14 @@ class Planning:
         if not asked:
             self._store(order, Move(state=OrderState.PENDING, next=0))
 
-    def _add_job(self, order: Order, shipment: Shipment, wish: Wish, *, is_new: bool = False) -> None:
+    def _add_job(
+        self, order: Order, shipment: Shipment, wish: Wish, *, address: Address | None = None, is_new: bool = False
+    ) -> None:
+        """`address`: where it goes, if the caller knows; else it is read as it was stored."""
         merchant = self._merchant(shipment.merchant_id)
         new = None
         if wish is Wish.CREATE:
-            sealed = shipment_store.sealed_destinations(self._tx, order.workspace_id, [shipment.shipment_id])
-            address = self._sealer.open_destination(shipment.shipment_id, sealed[shipment.shipment_id])
-            new = new_order(order, shipment, address, self._routing, merchant)
+            new = new_order(order, shipment, address or self._destination(shipment), self._routing, merchant)
         job = Job(
             shipment.shipment_id,
             order.order_id,
@@ -251,6 +252,11 @@ class Planning:
             begun_seconds=(self._now - (shipment.begin_time or self._now)).total_seconds(),
         )
         self._plan.jobs.setdefault(merchant.merchant_id, []).append(job)
+
+    def _destination(self, shipment: Shipment) -> Address:
+        shipment_id = shipment.shipment_id
+        sealed = shipment_store.sealed_destinations(self._tx, shipment.workspace_id, [shipment_id])
+        return self._sealer.open_destination(shipment_id, sealed[shipment_id])
 
     def _merchant(self, merchant_id: UUID) -> Merchant:
         if merchant_id not in self._plan.merchants:
@@ -389,15 +395,7 @@ class Planning:
             return None
         point.commit()
         for shipment in made:
-            job = Job(
-                shipment.shipment_id,
-                order.order_id,
-                Wish.CREATE,
-                shipment.fulfillment_order_id,
-                new_order(order, shipment, address, self._routing, merchant),
-                is_new=True,
-            )
-            self._plan.jobs.setdefault(merchant.merchant_id, []).append(job)
+            self._add_job(order, shipment, Wish.CREATE, address=address, is_new=True)
         return made
 
     def _shipment(
