@@ -18,6 +18,11 @@ def to_timestamp(instant: datetime) -> Timestamp:
     return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
 
 
+def optional_timestamp(instant: datetime | None) -> Timestamp | None:
+    """The same of what may be lacking: a field of a message that is given None stays absent."""
+    return None if instant is None else to_timestamp(instant)
+
+
 def set_timestamp(message: Timestamp, instant: datetime) -> None:
     """The same into a message that is there, such as a field of another."""
     since = instant - _EPOCH

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from reelroute.fulfillment.v1 import fulfillment_pb2 as pb
 
 from kit.errors import InvalidArgument
-from kit.timestamps import to_timestamp
+from kit.timestamps import optional_timestamp, to_timestamp
 from services.fulfillment import domain, products, sales
 from services.fulfillment.money import Money
 
@@ -27,8 +26,8 @@ def shop_to(shop: domain.Shop) -> pb.Shop:
         state=pb.ShopState.Value(f"SHOP_STATE_{shop.state.value}"),
         problem=shop.problem or domain.missing_scopes(shop.scopes),
         scopes=shop.scopes,
-        authorization_expire_time=_time(shop.authorization_expire_time),
-        catalogue_time=_time(shop.catalogue_time),
+        authorization_expire_time=optional_timestamp(shop.authorization_expire_time),
+        catalogue_time=optional_timestamp(shop.catalogue_time),
         create_time=to_timestamp(shop.create_time),
         update_time=to_timestamp(shop.update_time),
     )
@@ -53,7 +52,7 @@ def product_to(product: products.Product) -> pb.Product:
             )
             for sku in product.skus
         ],
-        create_time=_time(product.platform_create_time),
+        create_time=optional_timestamp(product.platform_create_time),
         read_time=to_timestamp(product.read_time),
         description=product.description,
         image_urls=product.image_urls,
@@ -65,8 +64,8 @@ def order_to(order: sales.Order) -> pb.ShopOrder:
     return pb.ShopOrder(
         platform_order_id=order.platform_order_id,
         status=order.status,
-        create_time=_time(order.create_time),
-        update_time=_time(order.update_time),
+        create_time=optional_timestamp(order.create_time),
+        update_time=optional_timestamp(order.update_time),
         lines=[
             pb.OrderLine(
                 platform_product_id=line.platform_product_id,
@@ -80,7 +79,7 @@ def order_to(order: sales.Order) -> pb.ShopOrder:
         ],
         total=_money(order.total),
         shipping_type=order.shipping_type,
-        ship_until_time=_time(order.ship_until_time),
+        ship_until_time=optional_timestamp(order.ship_until_time),
         is_on_hold=order.is_on_hold,
         is_cancel_requested=order.is_cancel_requested,
     )
@@ -107,7 +106,7 @@ def video_numbers_to(numbers: sales.VideoNumbers) -> pb.VideoNumbers:
         platform_post_id=numbers.platform_post_id,
         title=numbers.title,
         handle=numbers.handle,
-        publish_time=_time(numbers.publish_time),
+        publish_time=optional_timestamp(numbers.publish_time),
         sales=_money(numbers.sold.sales),
         orders=numbers.sold.orders,
         units_sold=numbers.sold.units_sold,
@@ -149,7 +148,3 @@ def _date(text: str, field: str) -> date:
 
 def _money(money: Money | None) -> pb.Money | None:
     return pb.Money(currency=money.currency, minor_units=money.minor_units) if money else None
-
-
-def _time(instant: datetime | None) -> Timestamp | None:
-    return to_timestamp(instant) if instant else None

@@ -14,7 +14,7 @@ from reelroute.publisher.v1 import publisher_pb2
 from reelroute.scheduler.v1 import scheduler_pb2
 
 from kit.errors import FieldViolation
-from kit.timestamps import to_timestamp
+from kit.timestamps import optional_timestamp
 from services.gateway import lookups
 from services.gateway.clients import Clients
 from services.gateway.errors import PostRefused
@@ -171,7 +171,7 @@ class Checker:
             media=[self._facts[asset.media_asset_id] for asset in checked.media],
             tiktok_options=plan.options.tiktok_texts,
             tiktok_shop_options=plan.options.tiktok_shop_texts,
-            schedule_time=to_timestamp(plan.schedule_time) if plan.schedule_time else None,
+            schedule_time=optional_timestamp(plan.schedule_time),
         )
 
     async def _sketch(self, plans: Sequence[Plan]) -> list[content_pb2.TextFingerprint]:

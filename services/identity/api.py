@@ -13,7 +13,7 @@ from reelroute.identity.v1.identity_pb2_grpc import IdentityServiceServicer
 from kit import idempotency
 from kit.db import ALL_WORKSPACES, Database, new_id
 from kit.paging import Page
-from kit.timestamps import from_timestamp, to_timestamp
+from kit.timestamps import from_timestamp, optional_timestamp, to_timestamp
 from services.identity import domain, store
 from services.identity.domain import KeyText, Scope
 
@@ -201,7 +201,7 @@ def _api_key(key: domain.ApiKey) -> pb.ApiKey:
         scopes=[_scope_out(scope) for scope in key.scopes],
         user_id="" if key.user_id is None else str(key.user_id),
         create_time=to_timestamp(key.create_time),
-        expire_time=to_timestamp(key.expire_time) if key.expire_time else None,
-        revoke_time=to_timestamp(key.revoke_time) if key.revoke_time else None,
-        last_use_time=to_timestamp(key.last_use_time) if key.last_use_time else None,
+        expire_time=optional_timestamp(key.expire_time),
+        revoke_time=optional_timestamp(key.revoke_time),
+        last_use_time=optional_timestamp(key.last_use_time),
     )

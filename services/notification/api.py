@@ -15,7 +15,7 @@ from kit import rpc_server
 from kit.db import ALL_WORKSPACES, Database
 from kit.errors import InvalidArgument, ReelrouteError
 from kit.paging import Page
-from kit.timestamps import from_timestamp, to_timestamp
+from kit.timestamps import from_timestamp, optional_timestamp, to_timestamp
 from services.notification import store, telling
 from services.notification.domain import Activity, Facts, Message, RequestIdReused, Send, SendState, Severity
 
@@ -161,5 +161,5 @@ def _send(send: Send) -> pb.MessageSend:
         state=_STATES[send.state],
         attempts=send.attempts,
         last_error=send.last_error,
-        send_time=to_timestamp(send.send_time) if send.send_time else None,
+        send_time=optional_timestamp(send.send_time),
     )

@@ -19,7 +19,7 @@ from reelroute.scheduler.v1 import scheduler_pb2_grpc
 
 from kit.db import ALL_WORKSPACES, Database
 from kit.rpc_status import from_rpc_error
-from kit.timestamps import to_timestamp
+from kit.timestamps import optional_timestamp, to_timestamp
 from services.publisher import account_store, forecast, store, use_store
 from services.publisher.claims import media_of, options_of
 from services.publisher.domain import Account, Platform
@@ -89,7 +89,7 @@ class Foresight:
         while True:
             request = pb.ListUpcomingDeliveriesRequest(
                 workspace_id=workspace_id,
-                from_time=to_timestamp(from_time) if from_time else None,
+                from_time=optional_timestamp(from_time),
                 until_time=to_timestamp(until_time),
                 page_size=_PAGE,
                 page_token=token,

@@ -9,7 +9,7 @@ from uuid import UUID
 from reelroute.publisher.v1 import publisher_pb2 as pb
 from sqlalchemy import RowMapping
 
-from kit.timestamps import to_timestamp
+from kit.timestamps import optional_timestamp, to_timestamp
 from services.publisher import domain
 from services.publisher.forecast import Foreseen
 from services.publisher.platforms.base import MediaFile, Problem, unreadable
@@ -38,10 +38,10 @@ def incident_to(incident: domain.Incident) -> pb.Incident:
         incident_id=str(incident.incident_id),
         platform=platform_to(incident.platform),
         start_time=to_timestamp(incident.start_time),
-        end_time=to_timestamp(incident.end_time) if incident.end_time else None,
+        end_time=optional_timestamp(incident.end_time),
         cause=incident.cause,
         probes=incident.probes,
-        next_probe_time=to_timestamp(incident.next_probe_time) if incident.next_probe_time else None,
+        next_probe_time=optional_timestamp(incident.next_probe_time),
     )
 
 
@@ -57,9 +57,7 @@ def account_to(account: domain.Account) -> pb.Account:
         scopes=account.scopes,
         state=pb.AccountState.Value(f"ACCOUNT_STATE_{account.state.value}"),
         problem=account.problem,
-        authorization_expire_time=(
-            to_timestamp(account.authorization_expire_time) if account.authorization_expire_time else None
-        ),
+        authorization_expire_time=(optional_timestamp(account.authorization_expire_time)),
         create_time=to_timestamp(account.create_time),
         update_time=to_timestamp(account.update_time),
     )
@@ -90,7 +88,7 @@ def publication_to(
                 attempt=attempt["attempt"],
                 holder=attempt["holder"],
                 start_time=to_timestamp(attempt["start_time"]),
-                end_time=to_timestamp(attempt["end_time"]) if attempt["end_time"] else None,
+                end_time=optional_timestamp(attempt["end_time"]),
                 outcome=attempt["outcome"],
                 entries=[
                     pb.AttemptEntry(
@@ -158,7 +156,7 @@ def foreseen_to(foreseen: Foreseen) -> pb.ForeseenFailure:
         cause=pb.ForecastCause.Value(f"FORECAST_CAUSE_{foreseen.cause.value}"),
         reason=foreseen.reason,
         message=foreseen.message,
-        delayed_until_time=to_timestamp(foreseen.delayed_until) if foreseen.delayed_until else None,
+        delayed_until_time=optional_timestamp(foreseen.delayed_until),
     )
 
 
@@ -194,7 +192,7 @@ def post_numbers_to(video: Video, ours: tuple[UUID, UUID] | None) -> pb.PostNumb
         platform_post_id=video.id,
         url=video.share_url,
         caption=video.description or video.title,
-        publish_time=to_timestamp(video.create_time) if video.create_time else None,
+        publish_time=optional_timestamp(video.create_time),
         views=video.view_count,
         likes=video.like_count,
         comments=video.comment_count,

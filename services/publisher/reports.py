@@ -14,7 +14,7 @@ from reelroute.scheduler.v1 import scheduler_pb2 as pb
 from kit.activity import INSTALLATION, activities, activity_request
 from kit.db import new_id
 from kit.outbox import Notice
-from kit.timestamps import to_timestamp
+from kit.timestamps import optional_timestamp, to_timestamp
 from services.publisher.domain import (
     AUTHORIZATION_LOST,
     Failure,
@@ -166,7 +166,7 @@ def _failure(failure: Failure) -> pb.Failure:
         kind=pb.FailureKind.Value(f"FAILURE_KIND_{failure.kind.value}"),
         reason=failure.reason[:100],
         message=failure.message[:2000] or failure.reason,
-        retry_time=to_timestamp(failure.retry_time) if failure.retry_time else None,
+        retry_time=optional_timestamp(failure.retry_time),
     )
 
 

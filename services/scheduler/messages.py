@@ -13,7 +13,7 @@ from reelroute.scheduler.v1 import bulk_pb2
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
 from kit.errors import ReelrouteError
-from kit.timestamps import from_timestamp, set_timestamp, to_timestamp
+from kit.timestamps import from_timestamp, optional_timestamp, set_timestamp, to_timestamp
 from services.scheduler import dispatch, domain, store, zones
 from services.scheduler.conflicts import Conflict
 from services.scheduler.dispatch_store import Held, Publication
@@ -325,7 +325,7 @@ def delivery_to(delivery: domain.Delivery) -> pb.Delivery:
             if delivery.visibility
             else pb.VISIBILITY_UNSPECIFIED
         ),
-        publish_time=to_timestamp(delivery.publish_time) if delivery.publish_time else None,
+        publish_time=optional_timestamp(delivery.publish_time),
         failure_reason=delivery.failure_reason,
         failure_message=delivery.failure_message,
         update_time=to_timestamp(delivery.update_time),
@@ -337,7 +337,7 @@ def delivery_to(delivery: domain.Delivery) -> pb.Delivery:
         ),
         needs_person=delivery.needs_person,
         failed_attempts=delivery.failed_attempts,
-        remove_time=to_timestamp(delivery.remove_time) if delivery.remove_time else None,
+        remove_time=optional_timestamp(delivery.remove_time),
         platform=delivery.platform,
     )
 

@@ -24,7 +24,7 @@ from kit import context
 from kit.errors import FailedPrecondition, NotFound, ResourceExhausted, Unavailable
 from kit.money import decimal_text
 from kit.rpc_status import from_rpc_error
-from kit.timestamps import to_timestamp
+from kit.timestamps import optional_timestamp
 from services.content.agents import proposing
 from services.content.agents.base import Arguments, Result, Skill
 from services.content.agents.proposing import File, Product, Proposal, Sku
@@ -154,8 +154,8 @@ class TikTokShopAgent:
                 workspace_id=str(workspace_id),
                 shop_id=str(told.shop_id),
                 status=told.status,
-                from_time=to_timestamp(told.from_time) if told.from_time else None,
-                until_time=to_timestamp(told.until_time) if told.until_time else None,
+                from_time=optional_timestamp(told.from_time),
+                until_time=optional_timestamp(told.until_time),
                 page_size=told.page_size,
                 page_token=told.page_token,
             ),

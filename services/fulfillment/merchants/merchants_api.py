@@ -11,7 +11,7 @@ from reelroute.fulfillment.v1 import merchants_pb2_grpc
 from kit import context as work
 from kit.db import Database
 from kit.paging import Page
-from kit.timestamps import to_timestamp
+from kit.timestamps import optional_timestamp, to_timestamp
 from kit.vault import Vault
 from services.fulfillment.merchants import merchant_store
 from services.fulfillment.merchants.calling import AmazonCalls
@@ -109,7 +109,7 @@ def merchant_to(merchant: Merchant) -> pb.Merchant:
         amazon_marketplace_id=MARKETPLACES[merchant.marketplace].id,
         state=pb.MerchantState.Value(f"MERCHANT_STATE_{merchant.state.value}"),
         problem=merchant.problem,
-        stock_time=to_timestamp(merchant.stock_time) if merchant.stock_time else None,
+        stock_time=optional_timestamp(merchant.stock_time),
         create_time=to_timestamp(merchant.create_time),
         update_time=to_timestamp(merchant.update_time),
     )

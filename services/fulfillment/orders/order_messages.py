@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from reelroute.fulfillment.v1 import fulfillment_pb2, routing_pb2
 from reelroute.fulfillment.v1 import orders_pb2 as pb
 
-from kit.timestamps import from_timestamp, to_timestamp
+from kit.timestamps import from_timestamp, optional_timestamp, to_timestamp
 from services.fulfillment.money import Money
 from services.fulfillment.orders.domain import Order, OrderEvent, OrderState, Unit
 from services.fulfillment.orders.handling import Outcome
@@ -43,16 +41,16 @@ def order_to(order: Order, lateness: Lateness) -> pb.Order:
         total=_money(told.total),
         masked_recipient=order.masked_recipient,
         is_recipient_erased=order.is_erased,
-        platform_create_time=_time(told.create_time),
-        paid_time=_time(told.paid_time),
-        ship_until_time=_time(told.ship_until_time),
-        in_transit_until_time=_time(told.in_transit_until_time),
-        deliver_until_time=_time(told.deliver_until_time),
+        platform_create_time=optional_timestamp(told.create_time),
+        paid_time=optional_timestamp(told.paid_time),
+        ship_until_time=optional_timestamp(told.ship_until_time),
+        in_transit_until_time=optional_timestamp(told.in_transit_until_time),
+        deliver_until_time=optional_timestamp(told.deliver_until_time),
         lateness=lateness_to(lateness),
         is_cancel_requested=told.is_cancel_requested,
         create_time=to_timestamp(order.create_time),
         update_time=to_timestamp(order.update_time),
-        next_time=_time(order.next_time),
+        next_time=optional_timestamp(order.next_time),
     )
 
 
@@ -70,7 +68,7 @@ def shipment_to(shipment: Shipment, packages: Sequence[Package]) -> pb.Shipment:
         problem=shipment.problem,
         packages=[package_to(package) for package in packages if package.shipment_id == shipment.shipment_id],
         create_time=to_timestamp(shipment.create_time),
-        submit_time=_time(shipment.submit_time),
+        submit_time=optional_timestamp(shipment.submit_time),
         update_time=to_timestamp(shipment.update_time),
     )
 
@@ -167,7 +165,3 @@ def _lines(units: Sequence[Unit]) -> list[fulfillment_pb2.OrderLine]:
 
 def _money(money: Money | None) -> fulfillment_pb2.Money | None:
     return fulfillment_pb2.Money(currency=money.currency, minor_units=money.minor_units) if money else None
-
-
-def _time(instant: datetime | None) -> Timestamp | None:
-    return to_timestamp(instant) if instant else None

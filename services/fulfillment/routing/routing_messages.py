@@ -8,11 +8,10 @@ from typing import Any
 from uuid import UUID
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 from reelroute.fulfillment.v1 import routing_pb2 as pb
 
 from kit.errors import InvalidArgument
-from kit.timestamps import from_timestamp, to_timestamp
+from kit.timestamps import from_timestamp, optional_timestamp, to_timestamp
 from services.fulfillment.routing.built_in import check_own_action
 from services.fulfillment.routing.decision import Decision
 from services.fulfillment.routing.mapping import MOST_UNITS, SkuMapping
@@ -49,7 +48,7 @@ def routing_to(routing: ShopRouting) -> pb.ShopRouting:
         push_stock=routing.push_stock,
         preview_orders=routing.preview_orders,
         tracking_stop=routing.tracking_stop,
-        update_time=_time(routing.update_time),
+        update_time=optional_timestamp(routing.update_time),
     )
 
 
@@ -162,8 +161,8 @@ def rule_to(rule: Rule) -> pb.RoutingRule:
         name=rule.name,
         priority=rule.priority,
         is_on=rule.is_on,
-        start_time=_time(rule.start_time),
-        end_time=_time(rule.end_time),
+        start_time=optional_timestamp(rule.start_time),
+        end_time=optional_timestamp(rule.end_time),
         condition=_condition_to(condition_to(rule.condition)),
         action=pb.Action(
             kind=pb.ActionKind.Value(f"ACTION_KIND_{action['kind']}"),
@@ -174,7 +173,7 @@ def rule_to(rule: Rule) -> pb.RoutingRule:
         ),
         is_built_in=rule.is_built_in,
         revision=rule.revision,
-        update_time=_time(rule.update_time),
+        update_time=optional_timestamp(rule.update_time),
     )
 
 
@@ -268,7 +267,3 @@ def _condition_from(message: pb.Condition) -> dict[str, Any]:
             return {"not": _condition_from(getattr(message, "not"))}
     operator = pb.Operator.Name(message.test.operator).removeprefix("OPERATOR_")
     return {"fact": message.test.fact, "operator": operator, "values": list(message.test.values)}
-
-
-def _time(instant: datetime | None) -> Timestamp | None:
-    return to_timestamp(instant) if instant else None

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from google.protobuf.timestamp_pb2 import Timestamp
 from reelroute.fulfillment.v1 import orders_pb2 as pb
 from reelroute.fulfillment.v1 import routing_pb2
 
-from kit.timestamps import to_timestamp
+from kit.timestamps import optional_timestamp
 from services.fulfillment.shipping.clock import Lateness
 from services.fulfillment.shipping.domain import Package
 
@@ -28,19 +25,15 @@ def package_to(package: Package) -> pb.Package:
         tell_problem=package.tell_problem,
         told_number=package.told_number,
         told_carrier=package.told_carrier,
-        told_time=_time(package.told_time),
+        told_time=optional_timestamp(package.told_time),
         is_edit_used=package.is_edit_used,
-        number_time=_time(package.number_time),
-        in_transit_time=_time(package.in_transit_time),
-        delivered_time=_time(package.delivered_time),
-        estimated_arrival_time=_time(package.estimated_arrival_time),
+        number_time=optional_timestamp(package.number_time),
+        in_transit_time=optional_timestamp(package.in_transit_time),
+        delivered_time=optional_timestamp(package.delivered_time),
+        estimated_arrival_time=optional_timestamp(package.estimated_arrival_time),
     )
 
 
 def lateness_to(lateness: Lateness) -> pb.Lateness.ValueType:
     """How an order stands to its deadlines, as the proto shows it."""
     return pb.Lateness.Value(f"LATENESS_{lateness.value}")
-
-
-def _time(instant: datetime | None) -> Timestamp | None:
-    return to_timestamp(instant) if instant else None

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from google.protobuf.timestamp_pb2 import Timestamp
 from reelroute.fulfillment.v1 import stock_pb2 as pb
 
-from kit.timestamps import to_timestamp
+from kit.timestamps import optional_timestamp, to_timestamp
 from services.fulfillment.stock.domain import Stock, StockEntry
 from services.fulfillment.stock.drift import Drift
 from services.fulfillment.stock.drift_store import DriftReport
@@ -30,7 +27,7 @@ def stock_to(stock: Stock, default_safety_stock: int) -> pb.Stock:
         safety_stock=default_safety_stock if stock.safety_stock is None else stock.safety_stock,
         is_own_safety_stock=stock.safety_stock is not None,
         inbound=stock.inbound,
-        amazon_update_time=_time(stock.amazon_update_time),
+        amazon_update_time=optional_timestamp(stock.amazon_update_time),
         read_time=to_timestamp(stock.read_time),
     )
 
@@ -55,7 +52,7 @@ def push_to(push: Push) -> pb.StockPush:
         seller_sku=push.seller_sku,
         wanted_quantity=push.wanted_quantity,
         told_quantity=push.told_quantity,
-        told_time=_time(push.told_time),
+        told_time=optional_timestamp(push.told_time),
         problem=push.problem,
     )
 
@@ -82,7 +79,3 @@ def drift_to(drift: Drift) -> pb.Drift:
         text=drift.text,
         sides=drift.sides,
     )
-
-
-def _time(instant: datetime | None) -> Timestamp | None:
-    return None if instant is None else to_timestamp(instant)
