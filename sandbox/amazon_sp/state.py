@@ -9,11 +9,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import ValidationError
-
 from sandbox.amazon_sp.settings import AmazonSpSettings
 from sandbox.clock import Clock
-from sandbox.problems import first_problem
+from sandbox.overrides import Overrides
 from sandbox.store import Store
 
 NAME = "amazon_sp"
@@ -107,26 +105,21 @@ class AmazonState:
     """How often an order's id was sent again, by seller and id. Not kept over a restart."""
 
     def __post_init__(self) -> None:
-        self.settings = self._merged({})
+        self._overrides = Overrides(self.store, NAME, self.defaults)
         self.clock.on_change(self._moved)
 
+    @property
+    def settings(self) -> AmazonSpSettings:
+        """Those now in force."""
+        return self._overrides.settings
+
     def change_settings(self, changes: Mapping[str, Any]) -> AmazonSpSettings:
-        """Override some settings until the next reset. Raises ValueError that names the field."""
-        stored = {**self.store.setting(NAME), **changes}
-        unknown = set(changes) - set(AmazonSpSettings.model_fields)
-        if unknown:
-            raise ValueError(f"{sorted(unknown)[0]} is not a setting.")
-        try:
-            merged = self._merged(changes)
-        except ValidationError as error:
-            raise ValueError(first_problem(error)) from error
-        self.store.put_setting(NAME, {key: merged.model_dump(mode="json")[key] for key in stored})
-        self.settings = merged
-        return merged
+        """Override some settings until the next reset. Raises ValueError that names the field, and changes nothing."""
+        return self._overrides.change(changes)
 
     def forget_changes(self) -> None:
         """Back to the settings of the configuration, after the store was cleared."""
-        self.settings = self._merged({})
+        self._overrides.read()
         self.buckets.clear()
         self.repeats.clear()
         self._moved()
@@ -152,6 +145,3 @@ class AmazonState:
     def _moved(self) -> None:
         self.next_due = -math.inf
         self.wake.set()
-
-    def _merged(self, changes: Mapping[str, Any]) -> AmazonSpSettings:
-        return AmazonSpSettings.model_validate({**self.defaults.model_dump(), **self.store.setting(NAME), **changes})

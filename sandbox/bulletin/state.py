@@ -9,11 +9,9 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from sandbox.bulletin.settings import BulletinSettings
 from sandbox.clock import Clock
-from sandbox.problems import first_problem
+from sandbox.overrides import Overrides
 from sandbox.store import Store
 
 NAME = "bulletin"
@@ -61,12 +59,12 @@ class BulletinState:
 
     def __init__(self, store: Store, clock: Clock, defaults: BulletinSettings, public_url: str | None) -> None:
         self.store, self.clock, self.public_url = store, clock, public_url
-        self._defaults = defaults
+        self._overrides = Overrides(store, NAME, defaults)
         self.load()
 
     def load(self) -> None:
         """Read what the store has; an empty one gets the seeded accounts."""
-        self.settings = self._merged({})
+        self._overrides.read()
         self._accounts: dict[str, str] = {}
         for name, display_name in _SEEDED.items():
             self.store.run("INSERT OR IGNORE INTO bulletin_account VALUES (?, ?, NULL)", name, display_name)
@@ -76,19 +74,14 @@ class BulletinState:
         self._kept = self.store.number("SELECT count(*) FROM bulletin_post")
         self.complete_since = float(self.store.setting("bulletin_list").get("complete_since", 0.0))
 
-    def change_settings(self, changes: Mapping[str, Any]) -> BulletinSettings:
-        """Override some settings until the next reset. Raises ValueError that names the field."""
-        stored = {**self.store.setting(NAME), **changes}
-        try:
-            merged = self._merged(changes)
-        except ValidationError as error:
-            raise ValueError(first_problem(error)) from error
-        self.store.put_setting(NAME, {key: merged.model_dump(mode="json")[key] for key in stored})
-        self.settings = merged
-        return merged
+    @property
+    def settings(self) -> BulletinSettings:
+        """Those now in force."""
+        return self._overrides.settings
 
-    def _merged(self, changes: Mapping[str, Any]) -> BulletinSettings:
-        return BulletinSettings.model_validate({**self._defaults.model_dump(), **self.store.setting(NAME), **changes})
+    def change_settings(self, changes: Mapping[str, Any]) -> BulletinSettings:
+        """Override some settings until the next reset. Raises ValueError that names the field, and changes nothing."""
+        return self._overrides.change(changes)
 
     # Accounts
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from sandbox.calls import CallNote
 from sandbox.clock import Clock
+from sandbox.overrides import Overrides
 from sandbox.store import Store
 from sandbox.tiktok.settings import CALLS_PER_MINUTE, TikTokSettings
 from sandbox.webhooks import Webhooks
@@ -94,27 +95,26 @@ class TikTokState:
     """Times of the calls of the last minute by user and endpoint. Not kept over a restart."""
 
     def __post_init__(self) -> None:
-        self.settings = self._merged()
+        self._overrides = Overrides(self.store, NAME, self.defaults)
         self.clock.on_change(self.wake.set)
         self.webhooks.sign_with(NAME, self._webhook_headers)
 
+    @property
+    def settings(self) -> TikTokSettings:
+        """Those now in force."""
+        return self._overrides.settings
+
     def change_settings(self, changes: Mapping[str, Any]) -> TikTokSettings:
-        """Override some settings until the next reset. Raises pydantic.ValidationError and changes nothing then."""
-        stored = {**self.store.setting(NAME), **changes}
-        merged = TikTokSettings.model_validate({**self.defaults.model_dump(), **stored})
-        self.store.put_setting(NAME, {key: merged.model_dump(mode="json")[key] for key in stored})
-        self.settings = merged
+        """Override some settings until the next reset. Raises ValueError that names the field, and changes nothing."""
+        merged = self._overrides.change(changes)
         self.wake.set()
         return merged
 
     def forget_changes(self) -> None:
         """Back to the settings of the configuration, after the store was cleared."""
-        self.settings = self._merged()
+        self._overrides.read()
         self.windows.clear()
         self.wake.set()
-
-    def _merged(self) -> TikTokSettings:
-        return TikTokSettings.model_validate({**self.defaults.model_dump(), **self.store.setting(NAME)})
 
     def over_rate(self, username: str, endpoint: str) -> bool:
         """Count a call in the sliding minute of that user; True when it is one too many (and not counted)."""

@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from sandbox.calls import CallNote
 from sandbox.clock import Clock
+from sandbox.overrides import Overrides
 from sandbox.store import Store
 from sandbox.tiktok_shop.settings import TikTokShopSettings
 from sandbox.webhooks import Webhooks
@@ -156,26 +157,25 @@ class ShopState:
     """Times of the last calls by caller and endpoint. Not kept over a restart."""
 
     def __post_init__(self) -> None:
-        self.settings = self._merged()
+        self._overrides = Overrides(self.store, NAME, self.defaults)
         self.clock.on_change(self.wake.set)
 
+    @property
+    def settings(self) -> TikTokShopSettings:
+        """Those now in force."""
+        return self._overrides.settings
+
     def change_settings(self, changes: Mapping[str, Any]) -> TikTokShopSettings:
-        """Override some settings until the next reset. Raises pydantic.ValidationError and changes nothing then."""
-        stored = {**self.store.setting(NAME), **changes}
-        merged = TikTokShopSettings.model_validate({**self.defaults.model_dump(), **stored})
-        self.store.put_setting(NAME, {key: merged.model_dump(mode="json")[key] for key in stored})
-        self.settings = merged
+        """Override some settings until the next reset. Raises ValueError that names the field, and changes nothing."""
+        merged = self._overrides.change(changes)
         self.wake.set()
         return merged
 
     def forget_changes(self) -> None:
         """Back to the settings of the configuration, after the store was cleared."""
-        self.settings = self._merged()
+        self._overrides.read()
         self.windows.clear()
         self.wake.set()
-
-    def _merged(self) -> TikTokShopSettings:
-        return TikTokShopSettings.model_validate({**self.defaults.model_dump(), **self.store.setting(NAME)})
 
     def wait_seconds(self, key: tuple[str, str], limit: int, span: float) -> float:
         """Count a call in a sliding window; 0 when it passes, else the seconds until one would (and it is not counted).
