@@ -11,9 +11,10 @@ import contextlib
 import contextvars
 import os
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import grpc
@@ -32,6 +33,9 @@ log = structlog.get_logger()
 OLDEST_IDLE = Gauge("reelroute_oldest_idle_seconds", "How long the delivery that moves least has not moved on.")
 # scheduler.proto: whoever has a grant commits within 500 ms. What is left is for the way of the call.
 GRANT_SECONDS = 0.45
+# How long an answer tells how the database's clock stands.
+CLOCK_SECONDS = 10.0
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _CALL_SECONDS = 5.0
 _ASK_AGAIN_SECONDS = 0.2
 _PER_CALL = 2000
@@ -74,6 +78,31 @@ class Held:
         return self.granted_at is not None and now - self.granted_at <= GRANT_SECONDS
 
 
+class DatabaseClock:
+    """The database's clock, which decides what is early, by `time.monotonic()` of this process. It is never ahead of
+    it, save for what the two clocks drift apart within CLOCK_SECONDS (at 50 ppm half a millisecond).
+    """
+
+    def __init__(self) -> None:
+        # What was added to the database's time, by when it was learned; smaller ones behind larger ones are gone.
+        self._lags: deque[tuple[float, float]] = deque()
+
+    def learn(self, told: datetime, arrived: float) -> None:
+        """An answer arrived that said this time when it left. It was on its way, and lay here until it was read, so of
+        several answers the one that took least time tells most.
+        """
+        lag = arrived - (told - _EPOCH).total_seconds()
+        while self._lags and self._lags[-1][1] >= lag:
+            self._lags.pop()
+        self._lags.append((arrived, lag))
+        while self._lags[0][0] < arrived - CLOCK_SECONDS:
+            self._lags.popleft()
+
+    def moment(self, instant: datetime) -> float:
+        """When that clock will be there. Something has been learned before."""
+        return (instant - _EPOCH).total_seconds() + self._lags[0][1]
+
+
 class SchedulerClient:
     """Claims, leases, grants."""
 
@@ -85,6 +114,7 @@ class SchedulerClient:
         self._token = service_token
         self._lease = _duration(config.lease_seconds)
         self._holder = f"{config.holder}/{os.getpid()}"
+        self._clock = DatabaseClock()
         self._held: set[Held] = set()
         self._asking: list[tuple[Held, asyncio.Future[pb.Authorization.ValueType]]] = []
         self._asker: asyncio.Task[None] | None = None
@@ -101,8 +131,8 @@ class SchedulerClient:
         answer = await self._stub.ClaimDueDeliveries(
             request, timeout=self._config.claim_wait_seconds + 10, metadata=rpc.call_metadata(self._token)
         )
-        # The database's clock decides what is early. Counted from the answer's arrival, never too soon.
         now, claim_time = time.monotonic(), answer.claim_time.ToDatetime(tzinfo=UTC)
+        self._clock.learn(claim_time, now)
         held = []
         for message in answer.deliveries:
             claim = _claim(message)
@@ -112,7 +142,7 @@ class SchedulerClient:
             held.append(
                 Held(
                     claim,
-                    now + (claim.due_time - claim_time).total_seconds(),
+                    self._clock.moment(claim.due_time),
                     end,
                     now if message.authorized else None,
                     moved_at=now,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -342,7 +343,8 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
         self, request: pb.ClaimDueDeliveriesRequest, context: grpc.ServicerContext
     ) -> pb.ClaimDueDeliveriesResponse:
         lead = request.lead_time.ToTimedelta().total_seconds()
-        claimed_at: list[datetime] = []
+        # The database's clock, and ours when it was read.
+        read_at: list[tuple[datetime, float]] = []
 
         def claim() -> list[domain.Claimed]:
             with CLAIM_SECONDS.time(), self._database.transaction(ALL_WORKSPACES) as tx:
@@ -356,7 +358,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
                     lease_seconds=request.lease_duration.ToTimedelta().total_seconds(),
                     lead_seconds=lead,
                 )
-                claimed_at[:] = [store.database_time(tx)]
+                read_at[:] = [(store.database_clock(tx), time.monotonic())]
             return claimed
 
         def seconds_until_due() -> float | None:
@@ -371,10 +373,10 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
             claim=claim,
             seconds_until_due=seconds_until_due,
         )
-        return pb.ClaimDueDeliveriesResponse(
-            deliveries=[messages.claimed_to(delivery) for delivery in claimed],
-            claim_time=to_timestamp(claimed_at[0]) if claimed_at else None,
-        )
+        answer = pb.ClaimDueDeliveriesResponse(deliveries=[messages.claimed_to(delivery) for delivery in claimed])
+        for clock, read in read_at:
+            answer.claim_time.CopyFrom(to_timestamp(clock + timedelta(seconds=time.monotonic() - read)))
+        return answer
 
     def RenewDeliveries(
         self, request: pb.RenewDeliveriesRequest, context: grpc.ServicerContext

@@ -68,6 +68,11 @@ def database_time(tx: Connection) -> datetime:
     return tx.execute(select(func.now())).scalar_one()
 
 
+def database_clock(tx: Connection) -> datetime:
+    """The same clock at this moment."""
+    return tx.execute(select(func.clock_timestamp())).scalar_one()
+
+
 # As arrays: row by row it is four times as much work for both sides. In the driver's terms, which takes text.
 _INSERT_POSTS = """
 INSERT INTO posts (workspace_id, post_id, channel, caption, media, local_time, time_zone, fold, schedule_time, options,

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 from reelroute.scheduler.v1 import scheduler_pb2_grpc
 
 from kit import rpc, rpc_server
-from services.publisher.claims import GRANT_SECONDS, Held, SchedulerClient
+from services.publisher.claims import CLOCK_SECONDS, GRANT_SECONDS, DatabaseClock, Held, SchedulerClient
 from services.publisher.config import PublisherConfig
 from services.publisher.domain import Fenced, GrantStale, Withdrawn
 from tests.publisher.factories import WORKSPACE, a_publication, an_account
@@ -22,6 +25,23 @@ from tests.services import SERVICE_TOKEN
 
 pytestmark = pytest.mark.anyio
 PUBLICATION = a_publication()
+
+BEGIN = datetime(2026, 11, 28, tzinfo=UTC)
+
+
+@given(st.lists(st.tuples(st.floats(0, CLOCK_SECONDS / 2), st.floats(0, 2)), min_size=1, max_size=30), st.floats(-9, 9))
+def test_the_databases_clock_is_never_ahead_and_late_by_the_fastest_answer_of_late(
+    answers: list[tuple[float, float]], start: float
+) -> None:
+    clock, now, delays = DatabaseClock(), start, []
+    for pause, delay in answers:
+        now += pause + delay
+        delays.append((now, delay))
+        # This clock stood at `start` when the database's was at BEGIN.
+        clock.learn(BEGIN + timedelta(seconds=now - delay - start), now)
+        late = clock.moment(BEGIN + timedelta(seconds=60)) - (start + 60)
+        fastest = min(delay for arrived, delay in delays if arrived >= now - CLOCK_SECONDS)
+        assert late == pytest.approx(fastest, abs=1e-5)
 
 
 @pytest.fixture
