@@ -32,7 +32,7 @@ from services.gateway.models.conflicts import Conflict
 from services.gateway.models.drafts import PostOptions, TikTokOptions
 from services.gateway.models.imports import ImportOptions
 
-ROWS_PER_CHUNK = 1000
+ROWS_PER_CHUNK = 2000
 NAMES_TOLD = 10_000  # names of media in a summary, at most
 _OUTCOME = {number: name.removeprefix("IMPORT_OUTCOME_") for name, number in bulk_pb2.ImportOutcome.items() if number}
 # A post's field as the columns of a calendar call it.

@@ -242,7 +242,7 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
             now = store.database_time(tx)
         # By their ids as they were given. Drafts by the thousand name few accounts.
         known = {text: found[account_id] for text, account_id in ids.items() if account_id in found}
-        ends = {account.account_id: last_token_end(account, now) for account in found.values()}
+        ends = {account.account_id: (last_token_end(account, now), token_text(account)) for account in found.values()}
         return pb.CheckPostsResponse(
             results=[
                 pb.PostCheckResult(
@@ -254,9 +254,11 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
         )
 
     def _check(
-        self, post: pb.PostCheck, known: dict[str, domain.Account], ends: dict[UUID, datetime | None]
+        self, post: pb.PostCheck, known: dict[str, domain.Account], ends: dict[UUID, tuple[datetime | None, str]]
     ) -> list[Problem]:
-        """The problems of a draft: of its accounts, and of what their platforms take. `ends`: of accounts' tokens."""
+        """The problems of a draft: of its accounts, and of what their platforms take. `ends`: of accounts' tokens, and
+        what is said of it.
+        """
         of_accounts: list[Problem] = []
         of_platforms: list[Problem] = []
         media = [messages.media_from(facts) for facts in post.media]
@@ -264,8 +266,8 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
             domain.Platform.TIKTOK: messages.options_from(dict(post.tiktok_options)),
             domain.Platform.TIKTOK_SHOP: messages.options_from(dict(post.tiktok_shop_options)),
         }
-        for index, text in enumerate(post.account_ids):
-            field, account = f"account_ids[{index}]", known.get(text)
+        for index, account_id in enumerate(post.account_ids):
+            field, account = f"account_ids[{index}]", known.get(account_id)
             if account is None:
                 message = "The workspace has no account with this id. List the accounts, or connect one."
                 of_accounts.append(Problem(field, "ACCOUNT_NOT_FOUND", message))
@@ -275,10 +277,9 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
             elif account.state is domain.AccountState.DISCONNECTED:
                 of_accounts.append(Problem(field, "DISCONNECTED", f"@{account.handle}: {account.problem}", False))
             elif post.HasField("schedule_time"):
-                time = from_timestamp(post.schedule_time, "schedule_time")
-                end = ends[account.account_id]
-                if end is not None and time >= end:
-                    of_accounts.append(Problem(field, TOKEN_ENDS, token_text(account), False))
+                end, text = ends[account.account_id]
+                if end is not None and from_timestamp(post.schedule_time, "schedule_time") >= end:
+                    of_accounts.append(Problem(field, TOKEN_ENDS, text, False))
             chosen = options.get(account.platform)
             of_platforms += checks.problems(
                 account, post.caption, media, chosen, account.limits, serves_media=self._serves_media

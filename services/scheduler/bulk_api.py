@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 import grpc
@@ -28,6 +30,7 @@ from services.scheduler.tables import requests
 
 # Of a transaction, the workspace, posts that are locked, and validate_only.
 _Change = Callable[..., list[Changed]]
+Item = TypeVar("Item")
 _POSTS_PER_CHUNK = 500
 # What is kept of a change that has seen all of its posts, in the place of how far it came.
 _DONE = b"."
@@ -65,9 +68,9 @@ class BulkApi(bulk_pb2_grpc.BulkServiceServicer):
         with self._one_more():
             header = _header(request_iterator)
             structlog.contextvars.bind_contextvars(workspace_id=header.workspace_id)
-            for message in request_iterator:
+            for chunk in _ahead(map(self._read, request_iterator)):
                 self._check_open()
-                yield pb.ImportPostsResponse(results=self._import(header, _chunk(message)))
+                yield pb.ImportPostsResponse(results=self._import(header, chunk))
 
     def ChangePosts(
         self, request: pb.ChangePostsRequest, context: grpc.ServicerContext
@@ -94,25 +97,28 @@ class BulkApi(bulk_pb2_grpc.BulkServiceServicer):
         if self._closing.is_set():
             raise BulkStopped("The scheduler is being restarted. Make the same call again.", retry_after_seconds=1)
 
-    def _import(self, header: pb.ImportHeader, rows: Sequence[pb.ImportRow]) -> list[pb.ImportResult]:
-        workspace_id = UUID(header.workspace_id)
-        results: list[pb.ImportResult | None] = [None] * len(rows)
-        good: dict[int, tuple[str, Draft]] = {}
-        for index, (row, repeated) in enumerate(
-            zip(rows, importing.first_of_each([row.key for row in rows]), strict=True)
-        ):
+    def _read(self, message: pb.ImportPostsRequest) -> list[tuple[str, Draft] | ReelrouteError]:
+        """A chunk's rows, each as it is understood or why it is refused."""
+        rows = _chunk(message)
+        read: list[tuple[str, Draft] | ReelrouteError] = []
+        for row, repeated in zip(rows, importing.first_of_each([row.key for row in rows]), strict=True):
             try:
                 if repeated:
                     raise repeated
                 self._check(row)
-                good[index] = row.key, messages.draft_from(row.post, messages.schedule_from(row.post))
+                read.append((row.key, messages.draft_from(row.post, messages.schedule_from(row.post))))
             except ReelrouteError as refusal:
-                results[index] = bulk_messages.imported_to(refusal)
+                read.append(refusal)
+        return read
+
+    def _import(
+        self, header: pb.ImportHeader, rows: Sequence[tuple[str, Draft] | ReelrouteError]
+    ) -> list[pb.ImportResult]:
+        workspace_id = UUID(header.workspace_id)
+        good = [row for row in rows if not isinstance(row, ReelrouteError)]
         with self._database.transaction(workspace_id) as tx:
-            done = bulk.import_rows(tx, workspace_id, list(good.values()), validate_only=header.validate_only)
-        for index, each in zip(good, done, strict=True):
-            results[index] = bulk_messages.imported_to(each)
-        return [each for each in results if each]
+            done = iter(bulk.import_rows(tx, workspace_id, good, validate_only=header.validate_only))
+        return [bulk_messages.imported_to(row if isinstance(row, ReelrouteError) else next(done)) for row in rows]
 
     def _check(self, message: pb.ImportRow | scheduler_pb2.PostDraft) -> None:
         violations = rpc_server.check(self._validator, message)
@@ -174,6 +180,19 @@ class BulkApi(bulk_pb2_grpc.BulkServiceServicer):
         self._check(message)
         schedule = messages.schedule_from(message, now) if "time_zone" in edit.update_mask else draft.schedule
         return messages.draft_from(message, schedule)
+
+
+def _ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The items, each made in another thread while the one before it is worked on."""
+    reader = ThreadPoolExecutor(1, thread_name_prefix="import")
+    try:
+        coming = reader.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = reader.submit(next, items, None)
+            yield item
+    finally:
+        # Its last wait ends with the call.
+        reader.shutdown(wait=False)
 
 
 def _page(token: str) -> Page:

@@ -210,7 +210,9 @@ class PostOptions(RequestModel):
 
 
 def _texts(choices: dict[str, Any]) -> dict[str, str]:
-    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in choices.items()}
+    """What is off, empty or 0 is left out: so it is where nothing was chosen."""
+    chosen = {name: value for name, value in choices.items() if value}
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in chosen.items()}
 
 
 class PostContent(RequestModel):

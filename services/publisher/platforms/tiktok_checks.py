@@ -146,13 +146,15 @@ def _media(
     if len(media) > 1:
         return [Problem("media", "TOO_MANY_VIDEOS", "A TikTok post has one video. Make a post of each.")]
     video = _to_post(media[0])
-    found = tiktok_media.problems(video)
-    problems = [Problem("media[0]", problem.reason.upper(), problem.message) for problem in found]
-    if not problems and limits and limits.longest_video_seconds:
-        # TikTok may give the creator more until then.
-        found = tiktok_media.problems(video, longest_video_ms=limits.longest_video_seconds * 1000)
-        problems = [Problem("media[0]", problem.reason.upper(), problem.message, blocking=False) for problem in found]
-    return problems
+    own_limit = limits.longest_video_seconds if limits else None
+    found = tiktok_media.problems(
+        video, longest_video_ms=own_limit * 1000 if own_limit else tiktok_media.LONGEST_VIDEO_MS
+    )
+    if not found:
+        return []
+    always = tiktok_media.problems(video)
+    # TikTok may give the creator more until then.
+    return [Problem("media[0]", each.reason.upper(), each.message, bool(always)) for each in always or found]
 
 
 def _photos(media: Sequence[MediaFile], options: domain.Options, *, serves_media: bool) -> Iterator[Problem]:
