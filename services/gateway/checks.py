@@ -155,17 +155,16 @@ class Checker:
     async def _ask_platforms(self, checked: Sequence[Checked]) -> list[publisher_pb2.PostCheckResult]:
         found: list[publisher_pb2.PostCheckResult] = []
         for start in range(0, len(checked), _POSTS_PER_CALL):
-            posts = [self._question(each) for each in checked[start : start + _POSTS_PER_CALL]]
-            answer = await self._clients.call(
-                self._clients.publisher.CheckPosts,
-                publisher_pb2.CheckPostsRequest(workspace_id=self._workspace_id, posts=posts),
-            )
+            request = publisher_pb2.CheckPostsRequest(workspace_id=self._workspace_id)
+            for each in checked[start : start + _POSTS_PER_CALL]:
+                self._ask(each, request)
+            answer = await self._clients.call(self._clients.publisher.CheckPosts, request)
             found += answer.results
         return found
 
-    def _question(self, checked: Checked) -> publisher_pb2.PostCheck:
+    def _ask(self, checked: Checked, request: publisher_pb2.CheckPostsRequest) -> None:
         plan = checked.plan
-        return publisher_pb2.PostCheck(
+        request.posts.add(
             account_ids=plan.account_ids,
             caption=plan.caption,
             media=[self._facts[asset.media_asset_id] for asset in checked.media],

@@ -20,6 +20,7 @@ from reelroute.publisher.v1 import publisher_pb2
 from reelroute.scheduler.v1 import bulk_pb2, scheduler_pb2
 
 from kit import errors
+from kit.timestamps import from_timestamp
 from services.gateway import lookups
 from services.gateway.calendars import reading
 from services.gateway.calendars.entries import Calendar, Entry, NotACalendar, Problem, ReadOptions, TikTokChoices
@@ -65,7 +66,8 @@ class Row:
     draft: Draft
     problems: list[Problem]
     warnings: list[Problem]
-    message: bulk_pb2.ImportRow | None = None
+    # What is sent of it.
+    checked: Checked | None = None
 
     @property
     def entry(self) -> Entry:
@@ -106,12 +108,12 @@ class Import:
     async def _saved(self, call: Any, chunk: Sequence[Row]) -> list[dict[str, Any]]:
         """What became of a chunk that was sent."""
         results: Iterator[bulk_pb2.ImportResult] = iter(())
-        if any(row.message is not None for row in chunk):
+        if any(row.checked for row in chunk):
             answer = await call.read()
             if answer is grpc.aio.EOF:
                 raise errors.Unavailable("The import was ended. Send the file again: what is saved stays as it is.")
             results = iter(answer.results)
-        shown = [_shown(row, next(results) if row.message is not None else None) for row in chunk]
+        shown = [_shown(row, next(results) if row.checked else None) for row in chunk]
         for each in shown:
             self.counts[each["outcome"]] += 1
         return shown
@@ -133,9 +135,13 @@ class Import:
                 for draft in self.resolver.resolve(chunk)
             ]
             await self._check([row for row in rows if not row.problems])
-            messages = [row.message for row in rows if row.message is not None]
-            if messages:
-                await call.write(bulk_pb2.ImportPostsRequest(chunk=bulk_pb2.ImportChunk(rows=messages)))
+            request = bulk_pb2.ImportPostsRequest()
+            for row in rows:
+                if row.checked:
+                    # In its place: a message that is handed over is copied.
+                    self._fill(request.chunk.rows.add(), row.draft, row.checked)
+            if request.chunk.rows:
+                await call.write(request)
             await sent.put(rows)
         await call.done_writing()
         await sent.put(None)
@@ -150,14 +156,14 @@ class Import:
         library.learn(wanted, [(asset.file_name, asset.media_asset_id) for asset in found])
 
     async def _check(self, rows: Sequence[Row]) -> None:
-        """What the platforms and the library say of rows, and the messages of those that may be saved."""
+        """What the platforms and the library say of rows, and which of them may be saved."""
         plans = [self._plan(row) for row in rows]
         for row, checked in zip(rows, await self.checker.check(plans), strict=True):
             for each in checked.problems:
                 problem = Problem(_column(each.field), each.reason, each.message)
                 (row.problems if each.blocking else row.warnings).append(problem)
             if not row.problems:
-                row.message = self._message(row.draft, checked)
+                row.checked = checked
 
     def _plan(self, row: Row) -> Plan:
         return Plan(
@@ -184,26 +190,23 @@ class Import:
             known = self._options[choices] = (options, options.to_proto())
         return known
 
-    def _message(self, draft: Draft, checked: Checked) -> bulk_pb2.ImportRow:
-        entry = draft.entry
-        return bulk_pb2.ImportRow(
-            key=draft.key,
-            post=scheduler_pb2.PostDraft(
-                channel=entry.channel,
-                account_ids=[account.account_id for account in draft.accounts],
-                caption=entry.text,
-                media=checked.media_to_proto(),
-                local_time=entry.local_time,
-                time_zone=entry.time_zone,
-                ambiguous_time=_AMBIGUOUS[entry.ambiguous_time],
-                options=self._chosen(entry.tiktok)[1],
-                ref=entry.ref,
-                platforms=checked.platforms,
-                lateness=self.options.lateness.to_proto() if self.options.lateness else None,
-                shingles=checked.shingles,
-                accept_conflicts=self.options.accept_conflicts,
-            ),
-        )
+    def _fill(self, message: bulk_pb2.ImportRow, draft: Draft, checked: Checked) -> None:
+        entry, post = draft.entry, message.post
+        message.key = draft.key
+        post.channel = entry.channel
+        post.account_ids.extend([account.account_id for account in draft.accounts])
+        post.caption = entry.text
+        post.media.extend(checked.media_to_proto())
+        post.local_time = entry.local_time
+        post.time_zone = entry.time_zone
+        post.ambiguous_time = _AMBIGUOUS[entry.ambiguous_time]
+        post.options.CopyFrom(self._chosen(entry.tiktok)[1])
+        post.ref = entry.ref
+        post.platforms.extend(checked.platforms)
+        if self.options.lateness:
+            post.lateness.CopyFrom(self.options.lateness.to_proto())
+        post.shingles.extend(checked.shingles)
+        post.accept_conflicts = self.options.accept_conflicts
 
 
 _AMBIGUOUS = {
@@ -282,7 +285,7 @@ def _shown(row: Row, result: bulk_pb2.ImportResult | None) -> dict[str, Any]:
         problems += _refused(result.refusal)
         return shown
     shown["post_id"] = result.post_id or None
-    shown["schedule_time"] = result.schedule_time.ToJsonString()
+    shown["schedule_time"] = from_timestamp(result.schedule_time, "schedule_time")
     shown["changes"] = [FieldChange.of(each) for each in result.changes]
     shown["conflicts"] = [Conflict.of(each) for each in result.conflicts]
     return shown

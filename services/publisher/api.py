@@ -236,7 +236,7 @@ class PublisherApi(publisher_pb2_grpc.PublisherServiceServicer):
 
     def CheckPosts(self, request: pb.CheckPostsRequest, context: grpc.ServicerContext) -> pb.CheckPostsResponse:
         workspace_id = UUID(request.workspace_id)
-        ids = {text: _uuid(text) for post in request.posts for text in post.account_ids}
+        ids = {text: _uuid(text) for text in {text for post in request.posts for text in post.account_ids}}
         with self._database.transaction(workspace_id) as tx:
             found = account_store.read_accounts(tx, workspace_id, {each for each in ids.values() if each is not None})
             now = store.database_time(tx)

@@ -25,8 +25,8 @@ def imported_to(result: Imported | ReelrouteError) -> pb.ImportResult:
         outcome=_OUTCOME[row.outcome],
         post_id=str(result.post_id or ""),
         schedule_time=to_timestamp(row.draft.schedule.instant),
-        changes=_changes(row.changes),
-        conflicts=messages.conflicts_to(result.conflicts),
+        changes=_changes(row.changes) if row.changes else None,
+        conflicts=messages.conflicts_to(result.conflicts) if result.conflicts else None,
     )
 
 

@@ -47,6 +47,12 @@ _SCOPE = {pb.HoldScope.Value(f"HOLD_SCOPE_{scope.value}"): scope for scope in do
 _CAUSE = {pb.HoldCause.Value(f"HOLD_CAUSE_{cause.value}"): cause for cause in domain.HoldCause}
 
 
+@lru_cache(maxsize=1000)
+def _account_id(text: str) -> UUID:
+    """Drafts by the thousand name few accounts."""
+    return UUID(text)
+
+
 def schedule_from(message: pb.PostDraft, now: datetime | None = None) -> domain.Schedule:
     """When the author wants it. Raises what `zones.read` raises, and with `now` what `zones.check_ahead` does."""
     schedule = zones.read(message.local_time, message.time_zone, _AMBIGUOUS.get(message.ambiguous_time))
@@ -59,7 +65,7 @@ def draft_from(message: pb.PostDraft, schedule: domain.Schedule) -> domain.Draft
     """What the author decided. Raises AccountRepeated."""
     return domain.Draft(
         channel=message.channel,
-        account_ids=domain.distinct_accounts([UUID(account_id) for account_id in message.account_ids]),
+        account_ids=domain.distinct_accounts([_account_id(each) for each in message.account_ids]),
         caption=message.caption,
         media=media_from(message.media),
         schedule=schedule,

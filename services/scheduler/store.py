@@ -70,7 +70,8 @@ def database_time(tx: Connection) -> datetime:
 
 def database_clock(tx: Connection) -> datetime:
     """The same clock at this moment."""
-    return tx.execute(select(func.clock_timestamp())).scalar_one()
+    clock: datetime = tx.execute(select(func.clock_timestamp())).scalar_one()
+    return clock
 
 
 # As arrays: row by row it is four times as much work for both sides. In the driver's terms, which takes text.
@@ -104,17 +105,17 @@ def insert_posts(tx: Connection, workspace_id: UUID, news: Sequence[NewPost]) ->
     values_of = _Values()
     for post_id, new in zip(map(str, post_ids), news, strict=True):
         draft, occurrence = new.draft, new.occurrence
+        instant = draft.schedule.instant.isoformat()
         rows.append(
             (
                 post_id,
-                *values_of.draft(draft),
+                *values_of.draft(draft, instant),
                 new.approval.value,
                 str(occurrence.series_id) if occurrence else None,
                 occurrence.time.isoformat() if occurrence else None,
                 new.import_key,
             )
         )
-        instant = draft.schedule.instant.isoformat()
         waiting += [
             (post_id, str(account_id), platform, draft.channel, instant)
             for account_id, platform in zip_longest(draft.account_ids, draft.platforms, fillvalue="")
@@ -133,7 +134,7 @@ class _Values:
         # By their ids: posts by the thousand share the same object (messages.options_from).
         self._options: dict[int, tuple[Options, str]] = {}
 
-    def draft(self, draft: Draft) -> tuple[str | None, ...]:
+    def draft(self, draft: Draft, instant: str) -> tuple[str | None, ...]:
         media = self._media.get(draft.media)
         if media is None:
             media = self._media[draft.media] = json.dumps(_media_values(draft.media))
@@ -147,7 +148,7 @@ class _Values:
             draft.schedule.local_time.isoformat(),
             draft.schedule.time_zone,
             str(draft.schedule.fold),
-            draft.schedule.instant.isoformat(),
+            instant,
             options[1],
             draft.ref,
             str(draft.lateness.max_seconds) if draft.lateness else None,
@@ -336,7 +337,14 @@ def update_posts(tx: Connection, workspace_id: UUID, edits: Sequence[Edit]) -> N
     if not edits:
         return
     values_of = _Values()
-    rows = [(str(edit.post.post_id), *values_of.draft(edit.draft), edit.approval.value) for edit in edits]
+    rows = [
+        (
+            str(edit.post.post_id),
+            *values_of.draft(edit.draft, edit.draft.schedule.instant.isoformat()),
+            edit.approval.value,
+        )
+        for edit in edits
+    ]
     tx.exec_driver_sql(_UPDATE_POSTS, (*_columns(rows), str(workspace_id)))
     moves = [
         (

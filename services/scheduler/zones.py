@@ -143,17 +143,19 @@ def read(local_time: str, time_zone: str, ambiguous: AmbiguousTime | None) -> Sc
 
 def check_ahead(schedule: Schedule, now: datetime) -> None:
     """Raises ScheduleTimeInPast, ScheduleTimeTooFar (over two years)."""
-    local_time, instant = schedule.local_time.isoformat(), schedule.instant
+    instant = schedule.instant
     if instant < now:
         raise _refused(
             ScheduleTimeInPast,
             "local_time",
-            f"{local_time} in {schedule.time_zone} was {instant:%Y-%m-%d %H:%M:%S} UTC, which is over. Choose a later"
-            " time.",
+            f"{schedule.local_time.isoformat()} in {schedule.time_zone} was {instant:%Y-%m-%d %H:%M:%S} UTC, which is"
+            " over. Choose a later time.",
         )
     if instant > now + FARTHEST:
         raise _refused(
-            ScheduleTimeTooFar, "local_time", f"{local_time} is more than two years ahead. Is the year right?"
+            ScheduleTimeTooFar,
+            "local_time",
+            f"{schedule.local_time.isoformat()} is more than two years ahead. Is the year right?",
         )
 
 
