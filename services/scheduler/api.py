@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import accumulate
 from uuid import UUID
 
 import grpc
@@ -44,7 +46,8 @@ from services.scheduler.waiting import DueBell, claim_or_wait
 CLAIM_SECONDS = Histogram("reelroute_claim_seconds", "Time of one claim in the database.")
 # A page of what is to go out: rows, and bytes of a message (kit.rpc takes twice as many).
 _UPCOMING_USUAL, _UPCOMING_MOST, _UPCOMING_BYTES = 500, 1000, 8 * 1024 * 1024
-_MOST_SUMMARIES = 1000
+# Of posts, and of deliveries in them: with fifty accounts each, fewer posts fit into a message.
+_MOST_SUMMARIES, _MOST_SUMMARY_DELIVERIES = 2000, 20_000
 # Fields of PostDraft that together make the instant.
 _TIME_FIELDS = {"local_time", "time_zone", "ambiguous_time"}
 
@@ -167,6 +170,8 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
         page = Page.parse(request.page_size, request.page_token, (datetime, UUID), most=_MOST_SUMMARIES)
         with self._database.transaction(workspace_id) as tx:
             found = store.list_summaries(tx, workspace_id, wanted, page)
+        filled = list(accumulate(len(each.deliveries) for each in found[: page.size]))
+        page = replace(page, size=max(1, min(page.size, bisect_right(filled, _MOST_SUMMARY_DELIVERIES))))
         shown, token = page.cut(found, lambda each: (each.post[5], each.post[0]))
         return messages.summaries_to(shown, token)
 

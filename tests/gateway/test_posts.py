@@ -277,7 +277,7 @@ def test_a_month_is_listed_as_a_calendar_shows_it(api: httpx.Client, memory: Mem
     post = api.post("/v1/posts", json=draft(memory)).json()
     whole = api.get("/v1/posts").json()["posts"]
     assert whole == [{name: value for name, value in post.items() if name not in ("warnings", "conflicts")}]
-    (summary,) = api.get("/v1/posts", params={"view": "SUMMARY", "page_size": 1000}).json()["posts"]
+    (summary,) = api.get("/v1/posts", params={"view": "SUMMARY", "page_size": 2000}).json()["posts"]
     assert memory.request(scheduler_pb2.ListPostsRequest).view == scheduler_pb2.POST_VIEW_SUMMARY
     assert not {"media", "options", "lateness"} & set(summary)
     (delivery,) = summary.pop("deliveries")

@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from reelroute.scheduler.v1 import scheduler_pb2 as pb
 
 from kit.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidArgument, NotFound
+from services.scheduler import api
 from tests.scheduler.stage import (
     ACCEPTED,
     OTHER,
@@ -407,3 +408,18 @@ def test_pages_of_summaries_are_the_whole_list_once(stage: Stage) -> None:
         if not answer.next_page_token:
             break
     assert found == sorted(each.post_id for each in posts)
+
+
+def test_a_page_of_summaries_ends_where_its_deliveries_fill_a_message(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "_MOST_SUMMARY_DELIVERIES", 3)
+    for accounts in (2, 1, 1, 2):
+        stage.create(draft_of(accounts=accounts))
+    request = pb.ListPostsRequest(workspace_id=WORKSPACE, view=pb.POST_VIEW_SUMMARY)
+    pages = []
+    while not pages or request.page_token:
+        answer = stage.stub.ListPosts(request, timeout=10)
+        pages.append(len(answer.posts))
+        request.page_token = answer.next_page_token
+    assert pages == [2, 2]

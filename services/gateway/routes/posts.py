@@ -155,7 +155,7 @@ async def list_posts(
         Literal["FULL", "SUMMARY"],
         Query(
             description="`SUMMARY`: what a calendar shows, without media, options and lateness, the caption cut; then"
-            " `page_size` may be up to 1000."
+            " `page_size` may be up to 2000."
         ),
     ] = "FULL",
     page_size: PageSize = 0,
