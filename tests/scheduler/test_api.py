@@ -417,7 +417,7 @@ def test_a_page_of_summaries_ends_where_its_deliveries_fill_a_message(
     for accounts in (2, 1, 1, 2):
         stage.create(draft_of(accounts=accounts))
     request = pb.ListPostsRequest(workspace_id=WORKSPACE, view=pb.POST_VIEW_SUMMARY)
-    pages = []
+    pages: list[int] = []
     while not pages or request.page_token:
         answer = stage.stub.ListPosts(request, timeout=10)
         pages.append(len(answer.posts))
