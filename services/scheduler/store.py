@@ -70,7 +70,8 @@ def database_time(tx: Connection) -> datetime:
 
 def database_clock(tx: Connection) -> datetime:
     """The same clock at this moment."""
-    return tx.execute(select(func.clock_timestamp())).scalar_one()
+    time: datetime = tx.execute(select(func.clock_timestamp())).scalar_one()
+    return time
 
 
 # As arrays: row by row it is four times as much work for both sides. In the driver's terms, which takes text.
