@@ -22,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -107,12 +108,13 @@ def main(wish: str) -> int:
     """Runs what is wished for, and writes build/chaos.json; 1 when there was a fault."""
     results: dict[str, Any] = {}
     first, _, rest = wish.partition(" ")
-    for name, is_wanted, work in (
+    parts: tuple[tuple[str, bool, Callable[[], dict[str, Any]]], ...] = (
         ("matrix", first in ("", "matrix"), lambda: run_matrix(rest)),
         ("seeds", first not in ("matrix", "scenarios", "orders"), lambda: run_seeds(wish or _ALL_SEEDS)),
         ("scenarios", first in ("", "scenarios"), run_scenarios),
         ("orders", first in ("", "orders"), lambda: run_orders(rest)),
-    ):
+    )
+    for name, is_wanted, work in parts:
         if is_wanted:
             started = time.monotonic()
             results[name] = {**work(), "seconds": round(time.monotonic() - started)}
