@@ -83,6 +83,31 @@ def test_r19_what_may_be_out_after_three_crashes_waits_for_the_platforms_word_an
     assert stage.kinds().count("delivery.parked") == (state == "HELD")
 
 
+def test_r19_crashes_count_on_when_nothing_came_of_what_was_uncertain(stage: Stage) -> None:
+    post = stage.create()
+    for crashes in range(1, POLICY.max_crashes):
+        stage.due_now()
+        assert not stage.claim_one().ask_only
+        # It ended its publisher in the one call that publishes. The next asks, and nothing is there.
+        stage.due_now()
+        asking = stage.claim_one()
+        stage.send(report_of(asking, pb.Uncertain(message="It may be out.")))
+        stage.send(report_of(asking, failure("RATE_LIMITED")))
+        assert state_of(stage.get(post)) == "SCHEDULED", crashes
+    stage.due_now()
+    stage.claim_one()
+    stage.due_now()
+    asking = stage.claim_one()
+    assert asking.ask_only
+    stage.send(report_of(asking, pb.Uncertain(message="It may be out.")))
+    stage.send(report_of(asking, failure("TRANSIENT")))
+    (delivery,) = stage.get(post).deliveries
+    assert delivery.hold_cause == pb.HOLD_CAUSE_CRASHES
+    # A person who lets it go begins anew.
+    stage.decide("PUBLISH", delivery.delivery_id)
+    assert not stage.crash_thrice().authorized
+
+
 def test_r30_a_publisher_that_cannot_ask_leaves_it_to_one_that_can(stage: Stage) -> None:
     stage.create()
     for _ in range(POLICY.max_crashes):
