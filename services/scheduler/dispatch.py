@@ -101,7 +101,7 @@ def claim(
     if not hold_store.may_claim(tx):
         return []
     expired = _takable(tx, policy, holder, dispatch_store.pick_expired(tx, batch), takes_ask_only=takes_ask_only)
-    picked = [*expired, *_pick_due(tx, turns, batch, lead_seconds, expired)]
+    picked = [*expired, *_pick_due(tx, turns, batch - len(expired), lead_seconds)]
     if not picked:
         return []
     now = store.database_time(tx)
@@ -113,9 +113,8 @@ def claim(
     return sorted(claimed, key=lambda each: each.due_time)
 
 
-def _pick_due(tx: Connection, turns: Turns, batch: int, lead_seconds: float, expired: Sequence[Picked]) -> list[Picked]:
+def _pick_due(tx: Connection, turns: Turns, room: int, lead_seconds: float) -> list[Picked]:
     picked: list[Picked] = []
-    room = batch - len(expired)
     if turns.crowded and room:
         # Whoever has much due does not keep the others waiting: first some of every workspace, then the oldest.
         fair, turns.after = dispatch_store.pick_in_turns(tx, room, 0.0, max(1, room // 16), turns.after)
