@@ -70,8 +70,7 @@ def database_time(tx: Connection) -> datetime:
 
 def database_clock(tx: Connection) -> datetime:
     """The same clock at this moment."""
-    time: datetime = tx.execute(select(func.clock_timestamp())).scalar_one()
-    return time
+    return tx.execute(select(func.clock_timestamp())).scalar_one()
 
 
 # As arrays: row by row it is four times as much work for both sides. In the driver's terms, which takes text.
