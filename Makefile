@@ -43,7 +43,7 @@ bench: .venv/.ok .bench/.ok ## measure rate, lateness and claims beside three pe
 	@exec $(BIN)/python -m bench $(ARGS)
 
 chaos: .venv/.ok ## kill processes at every message and at 1,000 random moments (SEEDS="17 40-60" or SEEDS=matrix for some)
-	@exec $(BIN)/python -m tests.chaos $(SEEDS)
+	@exec $(BIN)/python -m tests.chaos "$(SEEDS)"
 
 forecast: .venv/.ok ## live fourteen days with planted failures, and compare them with their forecast (about ten minutes)
 	@exec $(BIN)/python -m tests.forecast

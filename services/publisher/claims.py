@@ -127,6 +127,7 @@ class SchedulerClient:
             lease_duration=self._lease,
             lead_time=_duration(self._config.lead_seconds),
             wait_duration=_duration(self._config.claim_wait_seconds),
+            takes_ask_only=True,
         )
         answer = await self._stub.ClaimDueDeliveries(
             request, timeout=self._config.claim_wait_seconds + 10, metadata=rpc.call_metadata(self._token)
@@ -342,4 +343,5 @@ def _claim(message: pb.ClaimedDelivery) -> Claim:
         media=media_of(message.media),
         options=options_of(message.options),
         etag=message.post_etag,
+        ask_only=message.ask_only,
     )

@@ -138,8 +138,9 @@ class Attempt:
         self._in_doubt = False
         # The account in whose day it has a place.
         self._place_of: Account | None = None
-        # Until it runs, it may be canceled without a trace.
-        self.is_released = True
+        # Until it runs, it may be canceled without a trace; but a claim that only asks is given back by the ledger's
+        # word alone.
+        self.is_released = not held.claim.ask_only
 
     @property
     def claim(self) -> Claim:
@@ -206,6 +207,9 @@ class Attempt:
             if action is Next.REPORT:
                 await self._ledger.report_again(publication)
                 return "reported"
+            if self.claim.ask_only and action in (Next.PREPARE, Next.SEND):
+                await self._ledger.unsent(publication)
+                return "unsent"
             await self._act(action)
         except AttemptFailed as ended:
             log.info("attempt failed", reason=ended.failure.reason)
@@ -406,8 +410,11 @@ class Attempt:
         self.has_sent = True
 
     async def _resume(self, adapter: Adapter, account: Account, tokens: Tokens, *, may_send: bool) -> None:
-        """After a crash while sending, or a restore from a backup: the platform says how far it came."""
-        if not self._state.handle:
+        """After a crash while sending, or a restore from a backup: the platform says how far it came.
+
+        After too many crashes the observer asks, who needs nothing of the post for it.
+        """
+        if not self._state.handle or self.claim.ask_only:
             cause = "An earlier attempt broke off while it was published."
             if not may_send:
                 cause = "The records were restored from a backup."
@@ -544,7 +551,8 @@ class Attempt:
         try:
             if not self.has_sent:
                 await self._tidied("released")
-                self.is_released = self._publication is None or self._publication.step in NOTHING_SENT
+                unsent = self._publication is None or self._publication.step in NOTHING_SENT
+                self.is_released = unsent and not self.claim.ask_only
             elif self._state.step is Step.COMMITTING:
                 await self._ledger.uncertain(
                     self._state, "The publisher was stopped while it was published.", needs_person=False

@@ -167,6 +167,8 @@ class Claim:
     etag: str
     # The post's own instant, whatever was decided since.
     planned_time: datetime
+    # Its handling has ended too many processes: the ledger says what may have become of it, and nothing else is done.
+    ask_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,6 +238,12 @@ class Ledger:
         line = Line(state.step, f"The attempt ends before anything was published: {outcome}.")
         return await self._commit(publication, Write(state, lines=(line,), outcome=outcome))
 
+    async def unsent(self, publication: Publication) -> None:
+        """A claim that only asks has found that nothing was sent: the attempt ends."""
+        text = "Its handling has ended too many processes. Nothing of it was sent, and it is set aside."
+        lines = self._lines(publication, publication, text)
+        await self._commit(publication, Write(publication, lines=lines, outcome="unsent", reports=True))
+
     async def noted(self, publication: Publication, message: str, outcome: str = "") -> Publication:
         """A line of the attempt log; with `outcome` the attempt ends with nothing known."""
         return await self._commit(

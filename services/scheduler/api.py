@@ -362,6 +362,7 @@ class SchedulerApi(scheduler_pb2_grpc.SchedulerServiceServicer):
                     batch=request.max_deliveries,
                     lease_seconds=request.lease_duration.ToTimedelta().total_seconds(),
                     lead_seconds=lead,
+                    takes_ask_only=request.takes_ask_only,
                 )
                 read_at[:] = [(store.database_clock(tx), time.monotonic())]
             return claimed

@@ -194,12 +194,15 @@ class Pace:
         return due
 
 
-def parked(delivery: Delivery, crashes: int) -> Fate:
-    """Its handling ended the worker's process again and again."""
-    doubt = " It may have been published: look at the account's profile." if delivery.commit_time else ""
+def after_crashes(fate: Fate, delivery: Delivery, policy: Policy, word: str) -> Fate:
+    """The fate of a delivery that is known not to be out, by this word: what has ended the worker's process again and
+    again is not tried again, but set aside.
+    """
+    if fate.state is not DeliveryState.SCHEDULED or delivery.crash_count < policy.max_crashes:
+        return fate
     message = (
-        f"{crashes} times in a row its publisher went away without a word while working on it, so it is set aside."
-        f"{doubt} Read its attempts, and decide: publish it (the ledger asks the platform first), or drop it."
+        f"{delivery.crash_count} times in a row its publisher went away without a word while working on it, so it is"
+        f" set aside. {word} Read its attempts, and decide: publish it, or drop it."
     )
     return Fate(
         DeliveryState.HELD, "delivery.parked", "WORKER_CRASHED", message, cause=HoldCause.CRASHES, needs_person=True

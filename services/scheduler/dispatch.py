@@ -92,11 +92,16 @@ def claim(
     batch: int,
     lease_seconds: float,
     lead_seconds: float,
+    takes_ask_only: bool = True,
 ) -> list[Claimed]:
-    """Hands out at most `batch` deliveries that are due, or whose lease ended, across workspaces; oldest due first."""
+    """Hands out at most `batch` deliveries that are due, or whose lease ended, across workspaces; oldest due first.
+
+    What has ended too many processes is handed out to be asked about only, and only to those who can.
+    """
     if not hold_store.may_claim(tx):
         return []
-    picked = _pick(tx, turns, policy, holder, batch, lead_seconds)
+    expired = _takable(tx, policy, holder, dispatch_store.pick_expired(tx, batch), takes_ask_only=takes_ask_only)
+    picked = [*expired, *_pick_due(tx, turns, batch - len(expired), lead_seconds)]
     if not picked:
         return []
     now = store.database_time(tx)
@@ -104,13 +109,12 @@ def claim(
     chosen = [each for each in picked if each.delivery.delivery_id not in fates]
     leased = dispatch_store.claim(tx, [each.delivery.delivery_id for each in chosen], holder, lease_seconds)
     move(tx, [(each.delivery, fates[each.delivery.delivery_id]) for each in picked if each not in chosen], now)
-    claimed = [_claimed(each, leased[each.delivery.delivery_id]) for each in chosen]
+    claimed = [_claimed(each, leased[each.delivery.delivery_id], policy) for each in chosen]
     return sorted(claimed, key=lambda each: each.due_time)
 
 
-def _pick(tx: Connection, turns: Turns, policy: Policy, holder: str, batch: int, lead_seconds: float) -> list[Picked]:
-    picked = _one_suspect(tx, policy, holder, dispatch_store.pick_expired(tx, batch))
-    room = batch - len(picked)
+def _pick_due(tx: Connection, turns: Turns, room: int, lead_seconds: float) -> list[Picked]:
+    picked: list[Picked] = []
     if turns.crowded and room:
         # Whoever has much due does not keep the others waiting: first some of every workspace, then the oldest.
         fair, turns.after = dispatch_store.pick_in_turns(tx, room, 0.0, max(1, room // 16), turns.after)
@@ -125,21 +129,28 @@ def _pick(tx: Connection, turns: Turns, policy: Policy, holder: str, batch: int,
     return picked
 
 
-def _one_suspect(tx: Connection, policy: Policy, holder: str, expired: Sequence[Picked]) -> list[Picked]:
-    """Without those that must wait for their turn.
+def _takable(
+    tx: Connection, policy: Policy, holder: str, expired: Sequence[Picked], *, takes_ask_only: bool
+) -> list[Picked]:
+    """Without those that must wait for their turn, or for another publisher.
 
     A process that dies takes along everything that it holds, and only one of that may be the cause. So before anything
     is set aside it is tried once more with no other suspect beside it: whoever is innocent gets through.
     """
     last_chance = policy.max_crashes - 2
     suspects = [each for each in expired if each.delivery.crash_count == last_chance]
-    if not suspects:
-        return list(expired)
-    is_busy = dispatch_store.has_suspect(tx, holder, last_chance + 1)
+    is_busy = bool(suspects) and dispatch_store.has_suspect(tx, holder, last_chance + 1)
     waiting = {each.delivery.delivery_id for each in (suspects if is_busy else suspects[1:])}
+    if not takes_ask_only:
+        waiting |= {each.delivery.delivery_id for each in expired if _ask_only(each, policy)}
     if waiting:
         dispatch_store.postpone(tx, list(waiting), _SUSPECT_WAIT_SECONDS)
     return [each for each in expired if each.delivery.delivery_id not in waiting]
+
+
+def _ask_only(picked: Picked, policy: Policy) -> bool:
+    """Whether this claim counts the crash that is one too many."""
+    return picked.expired and picked.delivery.crash_count + 1 >= policy.max_crashes
 
 
 def _fates(tx: Connection, picked: Sequence[Picked], policy: Policy, now: datetime) -> dict[UUID, Fate]:
@@ -152,8 +163,6 @@ def _fates(tx: Connection, picked: Sequence[Picked], policy: Policy, now: dateti
         delivery = each.delivery
         if each.expired:
             # Its ledger must be asked, whatever holds it or however late it is; it goes out with a grant only.
-            if delivery.crash_count + 1 >= policy.max_crashes:
-                fates[delivery.delivery_id] = deciding.parked(delivery, delivery.crash_count + 1)
             continue
         fate = deciding.on_due(
             delivery,
@@ -182,7 +191,7 @@ def rules_of(
     }
 
 
-def _claimed(picked: Picked, leased: dispatch_store.Leased) -> Claimed:
+def _claimed(picked: Picked, leased: dispatch_store.Leased, policy: Policy) -> Claimed:
     delivery, post = picked.delivery, picked.post
     return Claimed(
         workspace_id=delivery.workspace_id,
@@ -198,6 +207,7 @@ def _claimed(picked: Picked, leased: dispatch_store.Leased) -> Claimed:
         etag=f"r{post['revision']}",
         authorized=leased.authorized,
         planned_time=post["schedule_time"],
+        ask_only=_ask_only(picked, policy),
     )
 
 
@@ -379,12 +389,14 @@ def _ended(
             case Failure() as failure:
                 hold = deciding.hold_on(delivery, holds)
                 fate = deciding.after_failure(failure, delivery, rules[delivery.delivery_id], policy, hold, now)
+                fate = deciding.after_crashes(fate, delivery, policy, failure.message)
             case Uncertain(message=message, needs_person=needs_person):
                 if not deciding.doubts(delivery, needs_person=needs_person):
                     continue
                 fate = deciding.uncertain(message, needs_person=needs_person)
             case _:
                 fate = deciding.given_back(delivery)
+                fate = deciding.after_crashes(fate, delivery, policy, "Nothing of it was sent.")
         fates[delivery.delivery_id] = (delivery, fate)
     return list(fates.values())
 

@@ -331,12 +331,14 @@ def remove(tx: Connection, removed: Mapping[UUID, datetime]) -> set[UUID]:
     )
 
 
-# Leases, grants and crash counts belong to what was claimed; they end with it.
+# Leases, grants and crash counts belong to what was claimed; they end with it. Doubt is no such end: when it turns out
+# that nothing came of it, its crashes count on.
 _MOVE = text(
     """
-UPDATE deliveries d SET state = r.state, lease_expire_time = NULL, commit_time = CASE WHEN r.state = 'UNCERTAIN'
-    OR r.hold_cause = 'CRASHES' THEN d.commit_time END, update_time = now(),
-    crash_count = CASE WHEN r.hold_cause = 'CRASHES' THEN d.crash_count ELSE 0 END,
+UPDATE deliveries d SET state = r.state, lease_expire_time = NULL, update_time = now(),
+    commit_time = CASE WHEN r.state = 'UNCERTAIN' OR r.hold_cause = 'CRASHES' THEN d.commit_time END,
+    crash_count = CASE WHEN 'UNCERTAIN' IN (d.state, r.state) OR r.hold_cause = 'CRASHES' THEN d.crash_count
+        ELSE 0 END,
     failed_attempts = d.failed_attempts + r.tries, failure_reason = r.reason, failure_message = r.message,
     due_time = COALESCE(r.due_time, d.due_time), schedule_time = COALESCE(r.schedule_time, d.schedule_time),
     hold_cause = r.hold_cause, hold_id = r.hold_id, needs_person = r.needs_person,

@@ -308,6 +308,8 @@ class Claimed:
     etag: str
     authorized: bool
     planned_time: datetime
+    # Its ledger is asked what became of it, and nothing else is done.
+    ask_only: bool
 
 
 @dataclass(frozen=True, slots=True)

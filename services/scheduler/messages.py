@@ -384,6 +384,7 @@ def claimed_to(claimed: domain.Claimed) -> pb.ClaimedDelivery:
         post_etag=claimed.etag,
         authorized=claimed.authorized,
         planned_time=to_timestamp(claimed.planned_time),
+        ask_only=claimed.ask_only,
     )
 
 

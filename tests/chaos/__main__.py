@@ -3,6 +3,8 @@
     make chaos                      the matrix of kill points, seeds 1 to 1,000, the scenarios, then a day of orders
     make chaos SEEDS="17 40-60"     these seeds only
     make chaos SEEDS=matrix         the matrix only
+    make chaos SEEDS="matrix PUT|COMMIT after"
+                                    its points in whose names this pattern is found
     make chaos SEEDS=scenarios      the tests of this folder in their whole size only
     make chaos SEEDS=orders         days of orders only: the kept seeds, then one of 1,000 orders
     make chaos SEEDS="orders 7-9"   days of orders by these seeds, 1,000 orders each
@@ -15,10 +17,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +39,7 @@ _ALL_SEEDS = "1-1000"
 _ORDER_SEED = "1"
 
 
-def run_matrix() -> dict[str, Any]:
+def run_matrix(pattern: str) -> dict[str, Any]:
     """A kill at every message of a post's way, on a platform with a handle and on one without."""
     with installation() as running:
         campaign = Campaign(running)
@@ -43,6 +47,7 @@ def run_matrix() -> dict[str, Any]:
             (point, handles[number % len(handles)])
             for handles in (running.creators, running.writers)
             for number, point in enumerate(matrix.points(running, handles[0]))
+            if re.search(pattern, str(point))
         ]
         missed = []
         for number, (point, handle) in enumerate(found):
@@ -102,17 +107,14 @@ def _outcome(campaign: Campaign) -> dict[str, Any]:
 def main(wish: str) -> int:
     """Runs what is wished for, and writes build/chaos.json; 1 when there was a fault."""
     results: dict[str, Any] = {}
-    of_orders, _, order_seeds = wish.partition(" ")
-    for name, is_wanted, work in (
-        ("matrix", wish in ("", "matrix"), run_matrix),
-        (
-            "seeds",
-            of_orders != "orders" and wish not in ("matrix", "scenarios"),
-            lambda: run_seeds(wish or _ALL_SEEDS),
-        ),
-        ("scenarios", wish in ("", "scenarios"), run_scenarios),
-        ("orders", of_orders in ("", "orders"), lambda: run_orders(order_seeds)),
-    ):
+    first, _, rest = wish.partition(" ")
+    parts: tuple[tuple[str, bool, Callable[[], dict[str, Any]]], ...] = (
+        ("matrix", first in ("", "matrix"), lambda: run_matrix(rest)),
+        ("seeds", first not in ("matrix", "scenarios", "orders"), lambda: run_seeds(wish or _ALL_SEEDS)),
+        ("scenarios", first in ("", "scenarios"), run_scenarios),
+        ("orders", first in ("", "orders"), lambda: run_orders(rest)),
+    )
+    for name, is_wanted, work in parts:
         if is_wanted:
             started = time.monotonic()
             results[name] = {**work(), "seconds": round(time.monotonic() - started)}

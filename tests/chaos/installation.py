@@ -18,7 +18,6 @@ from reelroute.publisher.v1 import publisher_pb2, publisher_pb2_grpc
 from reelroute.scheduler.v1 import scheduler_pb2, scheduler_pb2_grpc
 
 from deploy.local import demo
-from tests.chaos.http_proxy import open_http_wire
 from tests.chaos.processes import Processes, Starter, opened
 from tests.services import starting
 
@@ -157,14 +156,15 @@ def installation(
     environment: Mapping[str, str] | None = None,
     own_environment: Mapping[str, Mapping[str, str]] | None = None,
     sources: Mapping[str, Path] | None = None,
+    is_wired: bool = True,
 ) -> Iterator[Installation]:
     """Starts everything on a folder of its own and connects accounts.
 
     `own_environment` is for single processes; `sources` are where the programs of single processes lie, others than
-    these here.
+    these here. Not `is_wired`: no rule sees a message, and no message waits for one.
     """
     everywhere = {**_ENVIRONMENT, **(environment or {})}
-    with opened(_Starter, everywhere, own_environment, sources) as starter:
+    with opened(_Starter, everywhere, own_environment, sources, is_wired=is_wired) as starter:
         running = starter.start(schedulers, publishers)
         _furnish(running, creators)
         yield running
@@ -179,7 +179,7 @@ class _Starter(Starter):
         with starting():
             self.give_addresses(names)
             url = self.start_sandbox()
-            platform = open_http_wire(self.wires, lambda: self.clients("publisher"), "sandbox", url)
+            platform = self.platform_wire(url)
             for name in names:
                 self.start_service(name, self._own(name, url, platform))
             self.wait_ready()

@@ -18,8 +18,10 @@ from tests.chaos.wires import Moment, Phase, Reaction, Rule, passes
 Key = tuple[str, str, Phase, str]
 # Of messages that come again and again, so many are points of their own.
 _MOST_OF_A_KIND = 4
-# A moment that does not come (its message was sent by another way this time) is not waited for any longer.
+# A moment that does not come (its message was sent by another way this time, or hangs on the clock as the renewal of a
+# lease does) is not waited for any longer, but for so many posts one after the other.
 _MOMENT_SECONDS = 12.0
+_POSTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,11 @@ class Point:
 
 
 def points(running: Installation, handle: str) -> list[Point]:
-    """Every point of the way of one post of this account, as it goes when nothing breaks."""
+    """Every point of the way of one post of this account, as it goes when nothing breaks.
+
+    It is the second post: what happens once in the life of an installation comes with the first.
+    """
+    _publish(running, handle)
     seen: list[Moment] = []
 
     def watch(moment: Moment) -> Reaction:
@@ -47,11 +53,15 @@ def points(running: Installation, handle: str) -> list[Point]:
         return Reaction.PASS
 
     running.wires.rule = watch
+    _publish(running, handle)
+    running.wires.rule = passes
+    return list(_points(Counter(moment.key for moment in seen)))
+
+
+def _publish(running: Installation, handle: str) -> None:
     posts = running.plan([handle], soon(2))
     (record,) = checker.settle(running, posts, 60)
-    running.wires.rule = passes
     assert checker.judge(record) == [], checker.story(running, record)
-    return list(_points(Counter(moment.key for moment in seen)))
 
 
 def _points(found: Counter[Key]) -> Iterable[Point]:
@@ -83,12 +93,15 @@ def kill_at(running: Installation, point: Point, done: threading.Event) -> Rule:
 
 
 def strike(running: Installation, campaign: Campaign, point: Point, handle: str) -> bool:
-    """One post of this account, and the kill; False when its moment did not come."""
+    """A post of this account, and the kill; False when its moment came to none of several posts."""
     done = threading.Event()
-    running.wires.rule = kill_at(running, point, done)
-    campaign.add(f"{handle}: {point}", running.plan([handle], soon(1)))
-    has_come = done.wait(_MOMENT_SECONDS)
-    running.wires.rule = passes
-    running.wait_ready()
-    campaign.look()
+    for number in range(_POSTS):
+        running.wires.rule = kill_at(running, point, done)
+        campaign.add(f"{handle}: {point}, post {number + 1}", running.plan([handle], soon(1 + number)))
+        has_come = done.wait(_MOMENT_SECONDS)
+        running.wires.rule = passes
+        running.wait_ready()
+        campaign.look()
+        if has_come:
+            break
     return has_come

@@ -26,6 +26,7 @@ from deploy.local.settings import ROOT, local_secrets
 from deploy.local.stack import http_ready, rpc_ready, service_url
 from deploy.local.supervisor import Supervisor
 from kit import migrations, rpc
+from tests.chaos.http_proxy import open_http_wire
 from tests.chaos.pg_proxy import open_pg_wire
 from tests.chaos.rpc_proxy import open_rpc_wire
 from tests.chaos.wires import Wires
@@ -131,7 +132,7 @@ class Processes:
 
 class Starter:
     """Starts processes one by one. `own_environment` is for single ones; `sources` are where the programs of single
-    ones lie, others than these here.
+    ones lie, others than these here. Not `is_wired`: they find each other without wires, for measurements.
     """
 
     def __init__(
@@ -144,11 +145,12 @@ class Starter:
         environment: Mapping[str, str],
         own_environment: Mapping[str, Mapping[str, str]],
         sources: Mapping[str, Path],
+        is_wired: bool,
     ) -> None:
         self.folder, self.supervisor, self.postgres, self.wires = folder, supervisor, postgres, wires
         self.sandbox, self.secrets = sandbox, local_secrets(folder)
         self.addresses: dict[str, str] = {}
-        self._own_environment, self._sources = own_environment, sources
+        self._own_environment, self._sources, self._is_wired = own_environment, sources, is_wired
         passed_on = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         self._common = {**passed_on, **environment, "REELROUTE_SERVICE_TOKEN": self.secrets.service_token}
 
@@ -190,7 +192,7 @@ class Starter:
     def start_service(self, name: str, own: Mapping[str, str]) -> None:
         """Starts a replica of a service, which finds its database behind a wire."""
         service, address, real = name.partition("-")[0], self.addresses[name], self.postgres.port
-        port = open_pg_wire(self.wires, name, lambda: real)
+        port = open_pg_wire(self.wires, name, lambda: real) if self._is_wired else real
         self._serve(
             name,
             address,
@@ -217,7 +219,13 @@ class Starter:
         servers = [(name, address) for name, address in self.addresses.items() if name.partition("-")[0] == service]
         number = client.partition("-")[2]
         servers.sort(key=lambda server: server[0].partition("-")[2] != number)
+        if not self._is_wired:
+            return "ipv4:" + ",".join(address for _, address in servers)
         return open_rpc_wire(self.wires, client, servers)
+
+    def platform_wire(self, url: str) -> str:
+        """A wire to the sandbox at this address, for publishers."""
+        return open_http_wire(self.wires, lambda: self.clients("publisher"), "sandbox", url) if self._is_wired else url
 
     def _url(self, service: str) -> str:
         return service_url(self.postgres.admin_url, service, self.secrets.database_passwords[service])
@@ -248,6 +256,8 @@ def opened(
     environment: Mapping[str, str],
     own_environment: Mapping[str, Mapping[str, str]] | None = None,
     sources: Mapping[str, Path] | None = None,
+    *,
+    is_wired: bool = True,
 ) -> Iterator[Kind]:
     """A starter on a folder of its own, with PostgreSQL running; in the end all that it started is stopped. When it
     fails, the ends of all logs are printed.
@@ -263,7 +273,17 @@ def opened(
             postgres = EmbeddedPostgres(folder / "postgresql")
             supervisor.start(postgres)
             supervisor.wait_ready(["postgresql"])
-            yield kind(folder, supervisor, postgres, wires, sandbox, environment, own_environment or {}, sources or {})
+            yield kind(
+                folder,
+                supervisor,
+                postgres,
+                wires,
+                sandbox,
+                environment,
+                own_environment or {},
+                sources or {},
+                is_wired,
+            )
     except BaseException:
         for log in sorted(folder.glob("*.log")):
             lines = log.read_text(errors="replace").splitlines()[-15:]

@@ -128,11 +128,15 @@ def test_r18_claims_of_dead_publishers_come_back_while_a_scheduler_dies_too(runn
 
 @whole_only
 @pytest.mark.timeout(600)
-def test_r19_a_post_that_kills_its_publisher_is_set_aside_and_the_others_go_out(running: Installation) -> None:
-    (poison, *_) = posts = running.plan([*running.creators], soon(2))
+@pytest.mark.parametrize("place", [0, -1], ids=["announcement", "publishing call"])
+def test_r19_a_post_that_kills_its_publisher_is_set_aside_and_the_others_go_out(
+    running: Installation, place: int
+) -> None:
+    posts = running.plan([*running.creators, *running.writers], soon(2))
+    poison = posts.pop(place)
 
     def rule(moment: Moment) -> Reaction:
-        # The platform's announcement carries the caption: whoever makes it dies.
+        # The call that carries the caption: whoever makes it dies.
         if poison.caption in moment.text and moment.server == "sandbox":
             running.kill(moment.client)
             return Reaction.CUT
@@ -144,7 +148,7 @@ def test_r19_a_post_that_kills_its_publisher_is_set_aside_and_the_others_go_out(
     assert (parked.state, parked.delivery["hold_cause"]) == ("HELD", "CRASHES"), checker.story(running, parked)
     assert parked.delivery["needs_person"]
     assert checker.judge(parked) == [], checker.story(running, parked)
-    others = checker.settle(running, posts[1:], 60)
+    others = checker.settle(running, posts, 60)
     assert {each.state for each in others} == {"PUBLISHED"}, "\n".join(checker.story(running, each) for each in others)
 
 

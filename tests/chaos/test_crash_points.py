@@ -17,6 +17,7 @@ from tests.chaos.wires import Moment, Phase, Reaction, passes
 SCHEDULER, PLATFORM, DATABASE = "scheduler", "sandbox", "postgresql"
 # The commit that stores an acceptance: the last that it writes are lines of the ledger, or what is told of it.
 _LEDGER = ("COMMIT after INSERT INTO attempt_entries", "COMMIT after INSERT INTO outbox")
+POST = "POST /bulletin/v1/posts"
 INIT, UPLOAD, STATUS = "POST /v2/post/publish/video/init/", "PUT /upload/video/", "POST /v2/post/publish/status/fetch/"
 
 
@@ -97,6 +98,32 @@ def test_r1_c13_two_kills_in_a_row_the_second_during_recovery(running: Installat
     running.wires.rule = rule
     posts = running.plan(["creator.2"], soon(1))
     running.wait(lambda: True if kills == 2 else None, 30)
+    assert_all_is_well(running, posts)
+
+
+@pytest.mark.parametrize("handle", ["creator.3", pytest.param("writer.1", marks=whole_only)])
+def test_r1_three_kills_at_the_commit_of_the_answer_never_make_a_post_that_is_out_look_set_aside(
+    running: Installation, handle: str
+) -> None:
+    kills, has_answered = 0, threading.Event()
+
+    def rule(moment: Moment) -> Reaction:
+        nonlocal kills
+        if moment.phase is Phase.ANSWERED and moment.what in (UPLOAD, POST):
+            has_answered.set()
+        elif kills < 3 and has_answered.is_set() and moment.phase is Phase.ASKED and moment.what in _LEDGER:
+            # Also of those who take over: three in a row have died with it, and no commit says what became of it.
+            kills += 1
+            running.kill(moment.client)
+            return Reaction.CUT
+        return Reaction.PASS
+
+    running.wires.rule = rule
+    posts = running.plan([handle], soon(1))
+    (record,) = checker.settle(running, posts, 90)
+    assert kills == 3
+    assert record.told.get("delivery.uncertain") == 1, checker.story(running, record)
+    assert "delivery.parked" not in record.told
     assert_all_is_well(running, posts)
 
 

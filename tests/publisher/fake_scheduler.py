@@ -160,6 +160,8 @@ class FakeScheduler(scheduler_pb2_grpc.SchedulerServiceServicer):
             self.claimers -= 1
 
     def _may_be_claimed(self, each: Planned, request: pb.ClaimDueDeliveriesRequest, now: datetime) -> bool:
+        if each.claimed.ask_only and not request.takes_ask_only:
+            return False
         if each.state == "CLAIMED":
             return each.lease_end <= now
         return each.state == "SCHEDULED" and each.due_time <= now + request.lead_time.ToTimedelta()

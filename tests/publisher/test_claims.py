@@ -90,6 +90,14 @@ async def test_a_claim_of_what_is_due_is_its_own_grant_and_one_ahead_of_time_has
     ahead.check_last_moment()
 
 
+async def test_a_claim_says_when_it_only_asks(scheduler: FakeScheduler, client: SchedulerClient) -> None:
+    ids = {"workspace_id": str(WORKSPACE), "account_id": str(WORKSPACE)}
+    scheduler.plan(0, caption="Fries", **ids)
+    scheduler.plan(0, caption="Poison", ask_only=True, **ids)
+    held = {each.claim.caption: each.claim.ask_only for each in await client.claim(500)}
+    assert held == {"Fries": False, "Poison": True}
+
+
 async def test_r5_a_grant_ends_before_its_half_second_and_a_lease_before_the_databases(
     scheduler: FakeScheduler, client: SchedulerClient
 ) -> None:

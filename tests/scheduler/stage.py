@@ -102,6 +102,16 @@ class Stage:
             tx.execute(text("UPDATE deliveries SET due_time = now() WHERE state = 'SCHEDULED'"))
             tx.execute(text("UPDATE deliveries SET lease_expire_time = now() WHERE state = 'CLAIMED'"))
 
+    def crash_thrice(self) -> pb.ClaimedDelivery:
+        """The only claimed or due delivery ends three publishers; then the claim that only asks."""
+        for _ in range(POLICY.max_crashes):
+            self.due_now()
+            assert not self.claim_one().ask_only
+        self.due_now()
+        asking = self.claim_one()
+        assert asking.ask_only
+        return asking
+
     def post_in(self, state: str) -> pb.Post:
         """A post whose only delivery was brought to a state by its own RPCs."""
         post = self.create()
@@ -265,6 +275,7 @@ def claim_request(batch: int = 100, lead: int = 0, wait: int = 0) -> pb.ClaimDue
         lease_duration=Duration(seconds=30),
         lead_time=Duration(seconds=lead),
         wait_duration=Duration(seconds=wait),
+        takes_ask_only=True,
     )
 
 

@@ -248,11 +248,16 @@ def test_an_acceptance_is_doubted_by_nobody_but_a_person_must_look() -> None:
     assert not deciding.confirms(delivery(DeliveryState.CONFIRMING))
 
 
-def test_r19_a_parked_delivery_says_when_it_may_be_out() -> None:
-    fate = deciding.parked(delivery(), 3)
-    assert (fate.state, fate.cause, fate.needs_person) == (DeliveryState.HELD, HoldCause.CRASHES, True)
-    assert "may have been published" not in fate.message
-    assert "may have been published" in deciding.parked(delivery(commit_time=NOW), 3).message
+@pytest.mark.parametrize("state", DeliveryState)
+def test_r19_after_three_crashes_nothing_is_tried_again_and_what_is_over_stays_over(state: DeliveryState) -> None:
+    fate = Fate(state, due_time=NOW)
+    assert deciding.after_crashes(fate, delivery(crash_count=2), POLICY, "It is not out.") is fate
+    after = deciding.after_crashes(fate, delivery(crash_count=3), POLICY, "It is not out.")
+    if state is DeliveryState.SCHEDULED:
+        assert (after.state, after.cause, after.needs_person) == (DeliveryState.HELD, HoldCause.CRASHES, True)
+        assert "It is not out." in after.message
+    else:
+        assert after is fate
 
 
 SLOT = Schedule(datetime(2026, 11, 28, 2, 30), "Europe/Berlin", 0, datetime(2026, 11, 28, 1, 30, tzinfo=UTC))

@@ -325,59 +325,6 @@ def test_each_decision_is_taken_or_refused_for_itself(stage: Stage) -> None:
     assert state_of(stage.get(foreign)) == "SCHEDULED"
 
 
-def test_r19_a_delivery_whose_handling_ends_the_worker_three_times_is_parked_for_a_person(stage: Stage) -> None:
-    post = stage.create()
-    for _ in range(POLICY.max_crashes):
-        stage.due_now()
-        stage.claim_one()
-    stage.due_now()
-    assert stage.claim() == []
-    (delivery,) = stage.get(post).deliveries
-    assert (delivery.state, delivery.hold_cause, delivery.needs_person) == (
-        pb.DELIVERY_STATE_HELD,
-        pb.HOLD_CAUSE_CRASHES,
-        True,
-    )
-    assert stage.kinds()[-1] == "delivery.parked"
-    stage.decide("PUBLISH", delivery.delivery_id)
-    again = stage.claim_one()
-    assert again.attempt == POLICY.max_crashes + 1
-    assert stage.send(report_of(again, PUBLISHED)) == []
-
-
-def test_r19_a_worker_that_says_a_word_is_no_crash(stage: Stage) -> None:
-    stage.create()
-    for _ in range(POLICY.max_crashes + 1):
-        stage.due_now()
-        stage.send(report_of(stage.claim_one(), pb.Released()))
-    stage.due_now()
-    assert stage.claim_one().attempt == POLICY.max_crashes + 2
-
-
-def test_a_claim_after_a_crash_must_ask_before_it_goes_out(stage: Stage) -> None:
-    stage.create()
-    stage.due_now()
-    assert stage.claim_one().authorized
-    stage.due_now()
-    again = stage.claim_one()
-    assert not again.authorized
-    stage.place("WORKSPACE")
-    assert stage.authorize(again) == ["WITHDRAWN"]
-
-
-def test_what_is_parked_and_turns_out_to_be_published_is_published(stage: Stage) -> None:
-    post = stage.create()
-    for _ in range(POLICY.max_crashes):
-        stage.due_now()
-        last = stage.claim_one()
-    stage.due_now()
-    stage.claim()
-    assert state_of(stage.get(post)) == "HELD"
-    # Its last publisher was only silent.
-    assert stage.send(report_of(last, PUBLISHED)) == []
-    assert state_of(stage.get(post)) == "PUBLISHED"
-
-
 @pytest.mark.parametrize("scope", [HoldScope.POST, HoldScope.ACCOUNT])
 def test_a_hold_of_a_post_or_account_is_told_beside_it(stage: Stage, scope: HoldScope) -> None:
     target = str(uuid4())
