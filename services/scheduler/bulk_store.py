@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, func, select, text, true, tuple_
+from sqlalchemy import Connection, bindparam, cast, func, literal, select, text, true, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.types import Text, Uuid
 
+from kit.db import array_literal
 from kit.paging import Page
 from services.scheduler.domain import Post, PostFilter
 from services.scheduler.store import matching, with_deliveries
@@ -30,7 +31,7 @@ def read_by_keys(tx: Connection, workspace_id: UUID, keys: Sequence[str]) -> dic
     """The posts that imports know by these keys."""
     if not keys:
         return {}
-    wanted = func.unnest(bindparam("keys", list(keys), ARRAY(Text), unique=True)).table_valued("key").render_derived()
+    wanted = func.unnest(cast(literal(array_literal(keys), Text), ARRAY(Text))).table_valued("key").render_derived()
     # One probe of the index each, also where the planner does not know yet how many posts the workspace has.
     found = (
         select(posts)
@@ -46,7 +47,8 @@ def read_at(tx: Connection, workspace_id: UUID, instants: Sequence[datetime]) ->
     """The posts scheduled at exactly one of these instants."""
     if not instants:
         return []
-    wanted = func.unnest(bindparam("instants", sorted(set(instants)), ARRAY(TIMESTAMP(timezone=True)), unique=True))
+    texts = [instant.isoformat() for instant in sorted(set(instants))]
+    wanted = func.unnest(cast(literal(array_literal(texts), Text), ARRAY(TIMESTAMP(timezone=True))))
     at = wanted.table_valued("instant").render_derived()
     # One probe of the index each, as above: what has an offset is not made part of a larger plan.
     found = (

@@ -8,7 +8,7 @@ circle.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -286,10 +286,28 @@ def _channels(questions: Iterable[_Question]) -> set[str]:
 
 def _spans(around: Iterable[tuple[datetime, timedelta]]) -> list[plan_store.Span]:
     """The times around instants, as few spans as they make; none where the reach is 0."""
+    by_reach: dict[timedelta, list[datetime]] = {}
+    for instant, reach in around:
+        if reach:
+            by_reach.setdefault(reach, []).append(instant)
+    # Thousands of instants mostly have one reach: those that are near each other are taken together first.
+    runs = [run for reach, instants in by_reach.items() for run in _runs(sorted(instants), reach)]
     spans: list[plan_store.Span] = []
-    for begin, end in sorted((instant - reach, instant + reach) for instant, reach in around if reach):
+    for begin, end in sorted(runs):
         if spans and begin <= spans[-1][1]:
             spans[-1] = (spans[-1][0], max(spans[-1][1], end))
         else:
             spans.append((begin, end))
     return spans
+
+
+def _runs(instants: Sequence[datetime], reach: timedelta) -> Iterator[plan_store.Span]:
+    """The spans of instants in their order."""
+    first = last = instants[0]
+    apart = 2 * reach
+    for instant in instants:
+        if instant - last > apart:
+            yield first - reach, last + reach
+            first = instant
+        last = instant
+    yield first - reach, last + reach
