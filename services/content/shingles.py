@@ -23,6 +23,7 @@ _MARKS = "".join(
     for mark in map(chr, range(0x300, 0xFE00))
     if unicodedata.category(mark).startswith("M") and not "\u20d0" <= mark <= "\u20ff"
 )
+_ASCII_WORDS = re.compile("[a-z0-9]+")
 _WORDS = re.compile(f"[{_NO_BLANKS}][{_MARKS}]*|[^\\W_{_NO_BLANKS}]+(?:[{_MARKS}]+[^\\W_{_NO_BLANKS}]*)*")
 # One by one, and without the colours of skin. Some numbers in circles count as letters.
 _EMOJI = re.compile("(?=\\W)[\u2190-\u2bff\U0001f000-\U0001f3fa\U0001f400-\U0001faff]")
@@ -36,8 +37,8 @@ def words(text: str) -> list[str]:
         text = _UNSEEN.sub("", unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()))
     if "://" in text:
         text = _ADDRESS.sub(" ", text)
-    found = _WORDS.findall(text)
-    return found if plain else found + _EMOJI.findall(text)
+    # The same words of most English texts, found in half of the time.
+    return _ASCII_WORDS.findall(text) if plain else _WORDS.findall(text) + _EMOJI.findall(text)
 
 
 def sketch(text: str) -> list[int]:

@@ -36,10 +36,13 @@ def problems(
 ) -> list[Problem]:
     """What TikTok would refuse; see checks.problems."""
     chosen = options or {}
-    found = [*_scope(account, chosen), *_texts(caption, media, chosen)]
+    of_photos = has_photos(media)
+    found = [*_scope(account, chosen), *_texts(caption, chosen, of_photos=of_photos)]
     if not domain.is_draft(chosen):
         found += _choices(chosen, limits)
-    return [*found, *_media(media, chosen, limits, serves_media=serves_media)]
+    if of_photos:
+        return [*found, *_photos(media, chosen, serves_media=serves_media)]
+    return [*found, *_video(media, limits)]
 
 
 def notes(
@@ -86,8 +89,8 @@ def _scope(account: domain.Account, options: domain.Options) -> Iterator[Problem
         )
 
 
-def _texts(caption: str, media: Sequence[MediaFile], options: domain.Options) -> Iterator[Problem]:
-    if has_photos(media):
+def _texts(caption: str, options: domain.Options, *, of_photos: bool) -> Iterator[Problem]:
+    if of_photos:
         title = _units(str(options.get("photo_title") or ""))
         if title > TITLE_UNITS:
             yield Problem(
@@ -95,9 +98,9 @@ def _texts(caption: str, media: Sequence[MediaFile], options: domain.Options) ->
                 "PHOTO_TITLE_TOO_LONG",
                 f"TikTok takes titles of up to {TITLE_UNITS} characters; this one has {title}. Shorten it.",
             )
-    most = DESCRIPTION_UNITS if has_photos(media) else VIDEO_UNITS
+    most = DESCRIPTION_UNITS if of_photos else VIDEO_UNITS
     # No caption goes with a video draft.
-    is_sent = has_photos(media) or not domain.is_draft(options)
+    is_sent = of_photos or not domain.is_draft(options)
     if is_sent and (units := _units(caption)) > most:
         yield Problem(
             "caption",
@@ -136,13 +139,9 @@ def _choices(options: domain.Options, limits: domain.AccountLimits | None) -> It
         )
 
 
-def _media(
-    media: Sequence[MediaFile], options: domain.Options, limits: domain.AccountLimits | None, *, serves_media: bool
-) -> list[Problem]:
+def _video(media: Sequence[MediaFile], limits: domain.AccountLimits | None) -> list[Problem]:
     if not media:
         return [Problem("media", "VIDEO_MISSING", "A TikTok post has one video, or up to 35 photos. Add them.")]
-    if has_photos(media):
-        return list(_photos(media, options, serves_media=serves_media))
     if len(media) > 1:
         return [Problem("media", "TOO_MANY_VIDEOS", "A TikTok post has one video. Make a post of each.")]
     video = _to_post(media[0])
