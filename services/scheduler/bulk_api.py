@@ -33,8 +33,6 @@ from services.scheduler.tables import requests
 _Change = Callable[..., list[Changed]]
 Item = TypeVar("Item")
 _POSTS_PER_CHUNK = 500
-# That are read before others have their turn.
-_ROWS_AT_ONCE = 10
 # What is kept of a change that has seen all of its posts, in the place of how far it came.
 _DONE = b"."
 
@@ -104,11 +102,9 @@ class BulkApi(bulk_pb2_grpc.BulkServiceServicer):
         """A chunk's rows, each as it is understood or why it is refused."""
         rows = _chunk(message)
         read: list[tuple[str, Draft] | ReelrouteError] = []
-        keys = [row.key for row in rows]
-        for index, (row, repeated) in enumerate(zip(rows, importing.first_of_each(keys), strict=True)):
-            if not index % _ROWS_AT_ONCE:
-                # Whoever saves the chunk before goes first: what is done here fits into its waits for the database.
-                os.sched_yield()
+        for row, repeated in zip(rows, importing.first_of_each([row.key for row in rows]), strict=True):
+            # Whoever saves the chunk before goes first: what is done here fits into its waits for the database.
+            os.sched_yield()
             try:
                 if repeated:
                     raise repeated

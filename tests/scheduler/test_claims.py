@@ -102,11 +102,21 @@ def waiting_claim(stage: Stage, lead: int = 0) -> grpc.Future[pb.ClaimDueDeliver
 def test_nothing_is_leased_to_a_caller_who_has_gone(stage: Stage) -> None:
     gone = waiting_claim(stage, lead=10)
     gone.cancel()
-    post = stage.create(draft_of(due_in=timedelta(days=1)))  # on the same connection: the server has heard both
+    post = stage.create(draft_of(due_in=timedelta(minutes=10)))  # on the same connection: the server has heard both
     wait_until(lambda: stage.bell.rings > 1, "the ring for the post")
     stage.update(post, draft_of(due_in=timedelta(seconds=6)), "local_time")
     (claimed,) = stage.claim(lead=10, wait=5)
     assert claimed.attempt == 1
+
+
+def test_posts_of_a_later_day_wake_nobody(stage: Stage) -> None:
+    stage.create(draft_of(due_in=timedelta(minutes=10)))
+    wait_until(lambda: stage.bell.rings > 1, "the rings for the connection and the post")
+    rings = stage.bell.rings
+    stage.create(draft_of(due_in=timedelta(days=1)))
+    stage.create(draft_of(due_in=timedelta(minutes=10)))
+    wait_until(lambda: stage.bell.rings > rings, "the ring for what is due soon")
+    assert stage.bell.rings == rings + 1
 
 
 def test_an_ended_lease_is_handed_out_again_and_the_first_holder_can_change_nothing_more(stage: Stage) -> None:
