@@ -3,24 +3,25 @@
 `prepare` runs as a superuser: it makes the service's login role (which owns nothing), an owner role that nobody can
 log in as, and the schema, and then runs the service's migrations as the owner. An advisory lock lets only one
 migration of a schema run at a time.
+
+Alembic is loaded by what migrates alone: a service that runs asks for its schema's version, and is 10 MB smaller.
 """
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
-from alembic import command
-from alembic import context as alembic_context
-from alembic.config import Config
-from alembic.operations import Operations
-from alembic.script import ScriptDirectory
 from psycopg2.extensions import encrypt_password
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import URL
 
 from kit.db import UnsafeDatabase, parse_url
+
+if TYPE_CHECKING:
+    from alembic.operations import Operations
 
 log = structlog.get_logger()
 
@@ -59,11 +60,19 @@ def prepare(service: str, admin_url: str, service_url: str) -> None:
                 f"SET LOCAL statement_timeout = {_STATEMENT_TIMEOUT_MILLISECONDS}",
             ):
                 connection.execute(text(statement))
-            config = _config(service)
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            _upgrade(connection, service)
     finally:
         admin.dispose()
+
+
+def _upgrade(connection: Connection, service: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config(stdout=io.StringIO())
+    config.set_main_option("script_location", str(_SERVICES / service / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def service_owner(login: URL) -> str:
@@ -102,11 +111,11 @@ def check_current(connection: Connection, service: str) -> None:
 
     A version that this code does not know is of a newer release, and newer schemas serve the release before them too.
     """
-    scripts = ScriptDirectory.from_config(_config(service))
-    version, head = None, scripts.get_current_head()
+    known = sorted(path.stem for path in (_SERVICES / service / "migrations" / "versions").glob("[0-9]*.py"))
+    version, head = None, known[-1]
     if connection.scalar(text("SELECT to_regclass('alembic_version')")):
         version = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    if version is not None and version not in {script.revision for script in scripts.walk_revisions()}:
+    if version is not None and version not in known:
         log.warning("the schema is newer than this program", schema=service, version=version, known=head)
     elif version != head:
         raise SchemaOutdated(
@@ -117,12 +126,12 @@ def check_current(connection: Connection, service: str) -> None:
 
 def run_env() -> None:
     """What each service's migrations/env.py does: run on the connection that `prepare` gives."""
-    alembic_context.configure(
-        connection=alembic_context.config.attributes["connection"],
-        transactional_ddl=True,
-        transaction_per_migration=False,
+    from alembic import context
+
+    context.configure(
+        connection=context.config.attributes["connection"], transactional_ddl=True, transaction_per_migration=False
     )
-    alembic_context.run_migrations()
+    context.run_migrations()
 
 
 def isolate_by_workspace(op: Operations, *tables: str, column: str = "workspace_id") -> None:
@@ -147,9 +156,3 @@ def append_only(op: Operations, *tables: str) -> None:
     login = str(op.get_bind().scalar(text("SELECT current_user"))).removesuffix("_owner")
     for table in tables:
         op.execute(f'REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM "{login}"')
-
-
-def _config(service: str) -> Config:
-    config = Config(stdout=io.StringIO())
-    config.set_main_option("script_location", str(_SERVICES / service / "migrations"))
-    return config

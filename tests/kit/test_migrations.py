@@ -11,6 +11,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg2
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from psycopg2 import sql
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
@@ -131,3 +133,11 @@ def test_an_old_schema_is_refused_with_the_command_that_helps_and_a_newer_one_is
         tx.execute(text("DELETE FROM alembic_version"))
         with pytest.raises(migrations.SchemaOutdated, match=r"at nothing.*Run: python -m services\.scheduler migrate"):
             migrations.check_current(tx, "scheduler")
+
+
+@pytest.mark.parametrize("folder", sorted(ROOT.glob("services/*/migrations")), ids=lambda folder: folder.parent.name)
+def test_revisions_are_named_as_their_files_and_follow_each_other_in_the_files_order(folder: Path) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(folder))
+    in_order = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()][::-1]
+    assert in_order == sorted(path.stem for path in (folder / "versions").glob("*.py") if path.stem != "__init__")
