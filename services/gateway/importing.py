@@ -20,7 +20,6 @@ from reelroute.publisher.v1 import publisher_pb2
 from reelroute.scheduler.v1 import bulk_pb2, scheduler_pb2
 
 from kit import errors
-from kit.timestamps import from_timestamp
 from services.gateway import lookups
 from services.gateway.calendars import reading
 from services.gateway.calendars.entries import Calendar, Entry, NotACalendar, Problem, ReadOptions, TikTokChoices
@@ -31,6 +30,7 @@ from services.gateway.errors import in_rest_words
 from services.gateway.models.changes import FieldChange
 from services.gateway.models.conflicts import Conflict
 from services.gateway.models.drafts import PostOptions, TikTokOptions
+from services.gateway.models.fields import instant_of
 from services.gateway.models.imports import ImportOptions
 
 ROWS_PER_CHUNK = 2000
@@ -285,7 +285,7 @@ def _shown(row: Row, result: bulk_pb2.ImportResult | None) -> dict[str, Any]:
         problems += _refused(result.refusal)
         return shown
     shown["post_id"] = result.post_id or None
-    shown["schedule_time"] = from_timestamp(result.schedule_time, "schedule_time")
+    shown["schedule_time"] = instant_of(result, "schedule_time")
     shown["changes"] = [FieldChange.of(each) for each in result.changes]
     shown["conflicts"] = [Conflict.of(each) for each in result.conflicts]
     return shown

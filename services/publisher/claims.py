@@ -35,7 +35,6 @@ OLDEST_IDLE = Gauge("reelroute_oldest_idle_seconds", "How long the delivery that
 GRANT_SECONDS = 0.45
 # How long an answer tells how the database's clock stands.
 CLOCK_SECONDS = 10.0
-_EPOCH = datetime.fromtimestamp(0, UTC)
 _CALL_SECONDS = 5.0
 _ASK_AGAIN_SECONDS = 0.2
 _PER_CALL = 2000
@@ -91,7 +90,7 @@ class DatabaseClock:
         """An answer arrived that said this time when it left. It was on its way, and lay here until it was read, so of
         several answers the one that took least time tells most.
         """
-        lag = arrived - (told - _EPOCH).total_seconds()
+        lag = arrived - told.timestamp()
         while self._lags and self._lags[-1][1] >= lag:
             self._lags.pop()
         self._lags.append((arrived, lag))
@@ -100,7 +99,7 @@ class DatabaseClock:
 
     def moment(self, instant: datetime) -> float:
         """When that clock will be there. Something has been learned before."""
-        return (instant - _EPOCH).total_seconds() + self._lags[0][1]
+        return instant.timestamp() + self._lags[0][1]
 
 
 class SchedulerClient:

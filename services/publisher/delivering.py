@@ -138,14 +138,18 @@ class Attempt:
         self._in_doubt = False
         # The account in whose day it has a place.
         self._place_of: Account | None = None
-        # Until it runs, it may be canceled without a trace; but a claim that only asks is given back by the ledger's
-        # word alone.
-        self.is_released = not held.claim.ask_only
+        # Until it runs, it may be canceled without a trace.
+        self._left_nothing = True
 
     @property
     def claim(self) -> Claim:
         """What it works on."""
         return self._held.claim
+
+    @property
+    def is_released(self) -> bool:
+        """Whether it can be given back. A claim that only asks is given back by the ledger's word alone."""
+        return self._left_nothing and not self.claim.ask_only
 
     @property
     def waits(self) -> bool:
@@ -158,7 +162,7 @@ class Attempt:
         Whatever happens, the ledger says how far it came. After an unexpected error the attempt has failed for now when
         nothing was sent; else its lease runs out.
         """
-        self.is_released = False
+        self._left_nothing = False
         structlog.contextvars.bind_contextvars(
             workspace_id=str(self.claim.workspace_id),
             delivery_id=str(self.claim.delivery_id),
@@ -551,8 +555,7 @@ class Attempt:
         try:
             if not self.has_sent:
                 await self._tidied("released")
-                unsent = self._publication is None or self._publication.step in NOTHING_SENT
-                self.is_released = unsent and not self.claim.ask_only
+                self._left_nothing = self._publication is None or self._publication.step in NOTHING_SENT
             elif self._state.step is Step.COMMITTING:
                 await self._ledger.uncertain(
                     self._state, "The publisher was stopped while it was published.", needs_person=False

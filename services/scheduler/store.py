@@ -304,8 +304,7 @@ def matching(workspace_id: UUID, wanted: PostFilter) -> ColumnElement[bool]:
 _UPDATE_POSTS = """
 UPDATE posts p SET channel = r.channel, caption = r.caption, media = r.media, local_time = r.local_time,
     time_zone = r.time_zone, fold = r.fold, schedule_time = r.schedule_time, options = (%s::jsonb[])[r.options],
-    ref = r.ref,
-    max_lateness_seconds = r.max_lateness_seconds, late_action = r.late_action,
+    ref = r.ref, max_lateness_seconds = r.max_lateness_seconds, late_action = r.late_action,
     shingles = CAST(r.shingles AS bigint[]), approval = r.approval, revision = p.revision + 1, update_time = now()
 FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::jsonb[], %s::timestamp[], %s::text[], %s::smallint[],
     %s::timestamptz[], %s::int[], %s::text[], %s::int[], %s::text[], %s::text[], %s::text[])
